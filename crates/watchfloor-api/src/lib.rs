@@ -1,0 +1,1 @@
+//! Routes, wire types, auth, OpenAPI and the built console.

@@ -1,0 +1,1 @@
+//! Triage, incidents, permissions and clocks.

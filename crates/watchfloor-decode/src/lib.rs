@@ -1,0 +1,1 @@
+//! Bytes to fields, one folder per format.

@@ -1,0 +1,1 @@
+//! Match, correlate and score events.

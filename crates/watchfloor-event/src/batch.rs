@@ -1,0 +1,253 @@
+//! A batch of events as columns: what decoders fill, mappers add to, rules read and the lake
+//! writes.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use hashbrown::HashMap;
+use jiff::Timestamp;
+
+use crate::{Anomaly, Column, EventId, EventKind, Format, RawRecord, ValueRef};
+
+/// Most events in one batch.
+pub const MAX_BATCH_EVENTS: usize = 8192;
+
+/// Which of the two sets of columns a field name belongs to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Namespace {
+    /// As the source called it; nested names are joined by dots. Stored under `unmapped.`
+    /// unless an OCSF attribute holds the same value.
+    Source,
+    /// An OCSF attribute path such as `process.cmd_line`.
+    Ocsf,
+}
+
+/// What every event has, whatever its kind.
+#[derive(Clone, Debug)]
+pub struct RowMeta {
+    /// Identity.
+    pub id: EventId,
+    /// Source of the raw record.
+    pub source: Arc<str>,
+    /// The form the record was decoded as.
+    pub format: Format,
+    /// When the record arrived.
+    pub received_at: Timestamp,
+    /// When it happened; the time of receipt until a decoder or mapper knows better.
+    pub time: Timestamp,
+    /// Whether `time` came from the record itself.
+    pub has_own_time: bool,
+    /// The raw bytes.
+    pub raw: Bytes,
+    /// Index into [`EventBatch::kinds`].
+    pub kind: u16,
+    /// OCSF `activity_id` (0 unknown, 99 other).
+    pub activity_id: i32,
+    /// OCSF `severity_id` (0 unknown, 1 informational … 6 fatal).
+    pub severity_id: i32,
+    /// OCSF `status_id` (0 unknown, 1 success, 2 failure, 99 other).
+    pub status_id: i32,
+}
+
+/// Up to [`MAX_BATCH_EVENTS`] events.
+#[derive(Debug, Default)]
+pub struct EventBatch {
+    rows: Vec<RowMeta>,
+    kinds: Vec<Arc<EventKind>>,
+    source: ColumnSet,
+    ocsf: ColumnSet,
+    anomalies: Vec<(usize, Anomaly)>,
+}
+
+#[derive(Debug, Default)]
+struct ColumnSet {
+    columns: Vec<Column>,
+    by_name: HashMap<Arc<str>, usize, foldhash::fast::FixedState>,
+}
+
+impl ColumnSet {
+    fn index(&mut self, name: &str) -> usize {
+        if let Some(&index) = self.by_name.get(name) {
+            return index;
+        }
+        let name: Arc<str> = Arc::from(name);
+        let index = self.columns.len();
+        self.columns.push(Column::new(Arc::clone(&name), 0));
+        self.by_name.insert(name, index);
+        index
+    }
+}
+
+impl EventBatch {
+    /// An empty batch.
+    pub fn new() -> Self {
+        let mut batch = Self::default();
+        batch.kinds.push(Arc::new(EventKind::unknown()));
+        batch
+    }
+
+    /// Number of events.
+    pub fn len(&self) -> usize {
+        self.rows.len()
+    }
+
+    /// Whether there is no event.
+    pub fn is_empty(&self) -> bool {
+        self.rows.is_empty()
+    }
+
+    /// Whether another event would exceed [`MAX_BATCH_EVENTS`].
+    pub fn is_full(&self) -> bool {
+        self.rows.len() >= MAX_BATCH_EVENTS
+    }
+
+    /// Adds the `part`-th event of a raw record and returns its row.
+    pub fn push_row(&mut self, record: &RawRecord, part: u32) -> usize {
+        self.rows.push(RowMeta {
+            id: EventId::new(record.position, part),
+            source: Arc::clone(&record.source),
+            format: record.format,
+            received_at: record.received_at,
+            time: record.received_at,
+            has_own_time: false,
+            raw: record.bytes.clone(),
+            kind: 0,
+            activity_id: 0,
+            severity_id: 0,
+            status_id: 0,
+        });
+        self.rows.len() - 1
+    }
+
+    /// What every event has, by row.
+    pub fn rows(&self) -> &[RowMeta] {
+        &self.rows
+    }
+
+    /// What the event of a row has, to change it.
+    ///
+    /// # Panics
+    /// If there is no such row.
+    pub fn row_mut(&mut self, row: usize) -> &mut RowMeta {
+        &mut self.rows[row]
+    }
+
+    /// The kinds of event in this batch; index 0 is the unknown kind.
+    pub fn kinds(&self) -> &[Arc<EventKind>] {
+        &self.kinds
+    }
+
+    /// The kind of the event of a row.
+    ///
+    /// # Panics
+    /// If there is no such row.
+    pub fn kind_of(&self, row: usize) -> &Arc<EventKind> {
+        &self.kinds[usize::from(self.rows[row].kind)]
+    }
+
+    /// The index of a kind in this batch, adding it if it is new.
+    pub fn intern_kind(&mut self, kind: &Arc<EventKind>) -> u16 {
+        let found = self.kinds.iter().position(|known| Arc::ptr_eq(known, kind));
+        let index = found.unwrap_or_else(|| {
+            self.kinds.push(Arc::clone(kind));
+            self.kinds.len() - 1
+        });
+        u16::try_from(index).expect("packs hold far fewer than 65,536 kinds")
+    }
+
+    /// Sets a field of a row, replacing an earlier value.
+    pub fn set(&mut self, namespace: Namespace, name: &str, row: usize, value: ValueRef<'_>) {
+        self.column_mut(namespace, name).set(row, value);
+    }
+
+    /// A field of a row.
+    pub fn get(&self, namespace: Namespace, name: &str, row: usize) -> Option<ValueRef<'_>> {
+        self.column(namespace, name)?.get(row)
+    }
+
+    /// A column by name.
+    pub fn column(&self, namespace: Namespace, name: &str) -> Option<&Column> {
+        let set = self.set_of(namespace);
+        Some(&set.columns[*set.by_name.get(name)?])
+    }
+
+    /// A column by name, made if it is new.
+    pub fn column_mut(&mut self, namespace: Namespace, name: &str) -> &mut Column {
+        let set = match namespace {
+            Namespace::Source => &mut self.source,
+            Namespace::Ocsf => &mut self.ocsf,
+        };
+        let index = set.index(name);
+        &mut set.columns[index]
+    }
+
+    /// All columns of a namespace, in the order in which they were first seen.
+    pub fn columns(&self, namespace: Namespace) -> &[Column] {
+        &self.set_of(namespace).columns
+    }
+
+    /// A source column and an OCSF column together, both to change: what a mapping needs.
+    pub fn mapping_columns(&mut self, source: &str, ocsf: &str) -> (&mut Column, &mut Column) {
+        let from = self.source.index(source);
+        let to = self.ocsf.index(ocsf);
+        (&mut self.source.columns[from], &mut self.ocsf.columns[to])
+    }
+
+    /// Notes an oddity of a row.
+    pub fn add_anomaly(&mut self, row: usize, anomaly: Anomaly) {
+        self.anomalies.push((row, anomaly));
+    }
+
+    /// All oddities with their rows, in the order in which they were noted.
+    pub fn anomalies(&self) -> &[(usize, Anomaly)] {
+        &self.anomalies
+    }
+
+    fn set_of(&self, namespace: Namespace) -> &ColumnSet {
+        match namespace {
+            Namespace::Source => &self.source,
+            Namespace::Ocsf => &self.ocsf,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn record(position: u64) -> RawRecord {
+        RawRecord {
+            source: Arc::from("test"),
+            format: Format::Auto,
+            context: None,
+            position,
+            received_at: Timestamp::UNIX_EPOCH,
+            bytes: Bytes::from_static(b"{}"),
+        }
+    }
+
+    #[test]
+    fn rows_columns_and_kinds_hold_together() {
+        let mut batch = EventBatch::new();
+        let first = batch.push_row(&record(7), 0);
+        let second = batch.push_row(&record(8), 1);
+        batch.set(Namespace::Source, "Image", second, ValueRef::str("a.exe"));
+        assert_eq!(batch.get(Namespace::Source, "Image", first), None);
+        assert_eq!(
+            batch.get(Namespace::Source, "Image", second),
+            Some(ValueRef::str("a.exe"))
+        );
+        assert_eq!(batch.get(Namespace::Ocsf, "Image", second), None);
+
+        let kind = Arc::new(EventKind {
+            class_uid: 1007,
+            ..EventKind::unknown()
+        });
+        let index = batch.intern_kind(&kind);
+        assert_eq!(batch.intern_kind(&kind), index);
+        batch.row_mut(second).kind = index;
+        assert_eq!(batch.kind_of(first).class_uid, crate::ocsf::BASE_EVENT);
+        assert_eq!(batch.kind_of(second).class_uid, 1007);
+        assert_eq!(batch.rows()[second].id, EventId::new(8, 1));
+    }
+}

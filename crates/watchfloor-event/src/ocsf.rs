@@ -1,0 +1,53 @@
+//! The part of the Open Cybersecurity Schema Framework that the program speaks: class numbers
+//! and names, and the promoted attributes.
+
+mod attributes;
+mod classes;
+
+pub use attributes::{Attribute, AttributeType, PROMOTED, promoted};
+pub use classes::VERSION;
+
+/// Class of events that no pack understands.
+pub const BASE_EVENT: u32 = 0;
+/// Class of findings.
+pub const DETECTION_FINDING: u32 = 2004;
+
+/// The caption of a class, such as `Process Activity`, or `Base Event` for unknown numbers.
+pub fn class_name(class_uid: u32) -> &'static str {
+    class(class_uid).map_or("Base Event", |(_, _, caption)| caption)
+}
+
+/// The number of a class by its schema name, such as `process_activity`.
+pub fn class_uid(name: &str) -> Option<u32> {
+    classes::CLASSES
+        .iter()
+        .find(|(_, known, _)| *known == name)
+        .map(|(uid, _, _)| *uid)
+}
+
+/// The category of a class, which is its thousands digit.
+pub fn category_uid(class_uid: u32) -> u32 {
+    class_uid % 100_000 / 1000
+}
+
+fn class(class_uid: u32) -> Option<&'static (u32, &'static str, &'static str)> {
+    let index = classes::CLASSES
+        .binary_search_by_key(&class_uid, |(uid, _, _)| *uid)
+        .ok()?;
+    classes::CLASSES.get(index)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn classes_are_found_both_ways() {
+        assert_eq!(class_uid("process_activity"), Some(1007));
+        assert_eq!(class_name(1007), "Process Activity");
+        assert_eq!(class_uid("registry_value_activity"), Some(201_002));
+        assert_eq!(category_uid(201_002), 1);
+        assert_eq!(category_uid(DETECTION_FINDING), 2);
+        assert_eq!(class_name(77), "Base Event");
+    }
+}

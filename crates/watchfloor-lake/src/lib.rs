@@ -1,0 +1,1 @@
+//! Delta tables of events: append, compaction, queries.

@@ -1,0 +1,1 @@
+//! Nouns of the SOC and their state machines.

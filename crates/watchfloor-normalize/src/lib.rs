@@ -1,0 +1,1 @@
+//! Fields to OCSF by mapping packs.

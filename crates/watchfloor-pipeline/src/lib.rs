@@ -1,0 +1,1 @@
+//! Wires ingest to lake: batches, back-pressure, ledger.

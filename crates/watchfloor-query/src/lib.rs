@@ -1,0 +1,1 @@
+//! The hunt language: parse, type, diagnose, plan.

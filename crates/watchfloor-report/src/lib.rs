@@ -1,0 +1,1 @@
+//! Report documents as HTML and PDF.

@@ -1,0 +1,1 @@
+//! Sigma and native rules: parse, lint, compile.

@@ -1,0 +1,1 @@
+//! Transactional records of the SOC.

@@ -1,0 +1,1 @@
+//! Fixtures, fake twins and helpers for tests.

@@ -1,0 +1,2 @@
+//! One program for a security operations center.
+fn main() {}
