@@ -181,6 +181,23 @@ impl EventBatch {
         &mut set.columns[index]
     }
 
+    /// The place of a column in [`EventBatch::columns`], made if it is new. Decoders keep
+    /// places and check them by name, which is cheaper than a look-up per field.
+    pub fn column_index(&mut self, namespace: Namespace, name: &str) -> usize {
+        match namespace {
+            Namespace::Source => self.source.index(name),
+            Namespace::Ocsf => self.ocsf.index(name),
+        }
+    }
+
+    /// The column at a place that [`EventBatch::column_index`] gave for this batch.
+    pub fn column_at_mut(&mut self, namespace: Namespace, index: usize) -> Option<&mut Column> {
+        match namespace {
+            Namespace::Source => self.source.columns.get_mut(index),
+            Namespace::Ocsf => self.ocsf.columns.get_mut(index),
+        }
+    }
+
     /// All columns of a namespace, in the order in which they were first seen.
     pub fn columns(&self, namespace: Namespace) -> &[Column] {
         &self.set_of(namespace).columns
