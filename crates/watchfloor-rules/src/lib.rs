@@ -1,1 +1,26 @@
-//! Sigma and native rules: parse, lint, compile.
+//! Sigma and native rules: from YAML text to checked, compiled-ready rules, with a reason for
+//! each refusal. Knows nothing of events in flight.
+//!
+//! Start at [`RuleSet::load`].
+//!
+//! # Source
+//! Sigma specification 2.1 (rules, correlations, filters, modifiers appendix).
+
+mod condition;
+mod correlation;
+mod detection;
+mod document;
+mod expr;
+mod legacy;
+mod matcher;
+mod modifiers;
+mod pattern;
+mod rule;
+mod rule_set;
+
+pub use correlation::{Bound, Correlation, CorrelationKind, GroupBy};
+pub use expr::{Expr, Leaf};
+pub use matcher::{CompareOp, FieldCompare, Matcher, TimePart};
+pub use pattern::{Part, Pattern};
+pub use rule::{Rule, RuleMeta};
+pub use rule_set::{Refusal, RuleFile, RuleSet, Warning};
