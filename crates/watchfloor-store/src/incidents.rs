@@ -1,0 +1,292 @@
+//! Incidents with their filters and pages.
+
+use jiff::Timestamp;
+use sqlx::sqlite::SqliteRow;
+use sqlx::{QueryBuilder, Row, Sqlite};
+use watchfloor_model::{AlertId, Clocks, Incident, IncidentId, IncidentStatus, Severity, Verdict};
+
+use crate::alerts::{contains_pattern, push_in};
+use crate::row::{
+    corrupt, entities_from_json, entities_to_json, from_json, id, micros, signed, time, time_opt,
+    to_json, unsigned, word,
+};
+use crate::{Change, Cursor, Page, PageRequest, Queries, StoreError, WriteTx};
+
+/// Which incidents; everything given must hold. Merged ones are never listed.
+#[derive(Clone, Debug, Default)]
+pub struct IncidentFilter {
+    /// Any of these states; all when empty.
+    pub statuses: Vec<IncidentStatus>,
+    /// Any of these; all when empty.
+    pub severities: Vec<Severity>,
+    /// Assigned to this name; `Some(None)` means to nobody.
+    pub assignee: Option<Option<String>>,
+    /// Text in title, summary or entities.
+    pub text: Option<String>,
+}
+
+fn incident_from(row: &SqliteRow, alert_ids: Vec<AlertId>) -> Result<Incident, StoreError> {
+    let severity: i64 = row.try_get("severity")?;
+    let verdict: Option<&str> = row.try_get("verdict")?;
+    let merged_into: Option<&str> = row.try_get("merged_into")?;
+    let flag = |column: &str| -> Result<bool, StoreError> {
+        Ok(row.try_get::<i64, _>(column)? != 0)
+    };
+    Ok(Incident {
+        id: id("incidents.id", row.try_get("id")?)?,
+        number: unsigned("incidents.number", row.try_get("number")?)?,
+        title: row.try_get("title")?,
+        title_by_hand: flag("title_by_hand")?,
+        summary: row.try_get("summary")?,
+        summary_by_hand: flag("summary_by_hand")?,
+        severity: Severity::from_rank(severity)
+            .ok_or_else(|| corrupt("incidents.severity", severity))?,
+        severity_by_hand: flag("severity_by_hand")?,
+        status: word(
+            "incidents.status",
+            row.try_get("status")?,
+            IncidentStatus::parse,
+        )?,
+        verdict: verdict
+            .map(|text| word("incidents.verdict", text, Verdict::parse))
+            .transpose()?,
+        assignee: row.try_get("assignee")?,
+        created_at: time("incidents.created_at", row.try_get("created_at")?)?,
+        updated_at: time("incidents.updated_at", row.try_get("updated_at")?)?,
+        first_time: time("incidents.first_time", row.try_get("first_time")?)?,
+        last_time: time("incidents.last_time", row.try_get("last_time")?)?,
+        alert_ids,
+        entities: entities_from_json("incidents.entities", row.try_get("entities")?)?,
+        tactics: from_json("incidents.tactics", row.try_get("tactics")?)?,
+        techniques: from_json("incidents.techniques", row.try_get("techniques")?)?,
+        clocks: Clocks {
+            detected_at: time("incidents.detected_at", row.try_get("detected_at")?)?,
+            acknowledged_at: time_opt(
+                "incidents.acknowledged_at",
+                row.try_get("acknowledged_at")?,
+            )?,
+            contained_at: time_opt("incidents.contained_at", row.try_get("contained_at")?)?,
+            resolved_at: time_opt("incidents.resolved_at", row.try_get("resolved_at")?)?,
+        },
+        merged_into: merged_into
+            .map(|text| id("incidents.merged_into", text))
+            .transpose()?,
+        version: unsigned("incidents.version", row.try_get("version")?)?,
+    })
+}
+
+fn push_filter(query: &mut QueryBuilder<Sqlite>, tenant: &str, filter: &IncidentFilter) {
+    query.push(" WHERE tenant = ").push_bind(tenant.to_owned());
+    query.push(" AND merged_into IS NULL");
+    if !filter.statuses.is_empty() {
+        push_in(query, "status", filter.statuses.iter().map(|s| s.as_str()));
+    }
+    if !filter.severities.is_empty() {
+        query.push(" AND severity IN (");
+        let mut list = query.separated(", ");
+        for severity in &filter.severities {
+            list.push_bind(i64::from(severity.rank()));
+        }
+        query.push(")");
+    }
+    match &filter.assignee {
+        Some(Some(name)) => {
+            query.push(" AND assignee = ").push_bind(name.clone());
+        }
+        Some(None) => {
+            query.push(" AND assignee IS NULL");
+        }
+        None => {}
+    }
+    if let Some(text) = &filter.text {
+        let pattern = contains_pattern(&text.to_lowercase());
+        for (lead, column) in [(" AND (", "title"), (" OR ", "summary"), (" OR ", "entities")] {
+            query.push(lead);
+            query.push(format_args!("LOWER({column}) LIKE "));
+            query.push_bind(pattern.clone()).push(" ESCAPE '\\'");
+        }
+        query.push(")");
+    }
+}
+
+impl Queries<'_> {
+    /// One page, latest activity first, with the exact total.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn incident_page(
+        &mut self,
+        filter: &IncidentFilter,
+        page: &PageRequest,
+    ) -> Result<Page<Incident>, StoreError> {
+        let mut count = QueryBuilder::new("SELECT COUNT(*) FROM incidents");
+        push_filter(&mut count, self.tenant, filter);
+        let total: i64 = count
+            .build_query_scalar()
+            .fetch_one(&mut *self.conn)
+            .await?;
+        let mut query = QueryBuilder::new("SELECT * FROM incidents");
+        push_filter(&mut query, self.tenant, filter);
+        if let Some(after) = &page.after {
+            query.push(" AND (last_time, id) < (");
+            query.push_bind(after.primary).push(", ");
+            query.push_bind(after.id.clone()).push(")");
+        }
+        query.push(" ORDER BY last_time DESC, id DESC LIMIT ");
+        query.push_bind(page.fetch());
+        let rows = query.build().fetch_all(&mut *self.conn).await?;
+        let mut items = Vec::with_capacity(rows.len());
+        for row in &rows {
+            let alerts = self.alert_ids_of(row.try_get("id")?).await?;
+            items.push(incident_from(row, alerts)?);
+        }
+        let total = unsigned("count", total)?;
+        Ok(Page::cut(items, page, total, |incident| Cursor {
+            primary: micros(incident.last_time),
+            secondary: 0,
+            id: incident.id.as_str().to_owned(),
+        }))
+    }
+
+    async fn alert_ids_of(&mut self, incident: &str) -> Result<Vec<AlertId>, StoreError> {
+        let ids: Vec<String> = sqlx::query_scalar(
+            "SELECT id FROM alerts WHERE tenant = $1 AND incident_id = $2 ORDER BY time, id",
+        )
+        .bind(self.tenant)
+        .bind(incident)
+        .fetch_all(&mut *self.conn)
+        .await?;
+        ids.iter().map(|text| id("alerts.id", text)).collect()
+    }
+
+    /// One incident.
+    ///
+    /// # Errors
+    /// [`StoreError::Missing`] and others.
+    pub async fn incident(&mut self, incident: &IncidentId) -> Result<Incident, StoreError> {
+        let row = sqlx::query("SELECT * FROM incidents WHERE tenant = $1 AND id = $2")
+            .bind(self.tenant)
+            .bind(incident.as_str())
+            .fetch_optional(&mut *self.conn)
+            .await?;
+        match row {
+            Some(row) => {
+                let alerts = self.alert_ids_of(incident.as_str()).await?;
+                incident_from(&row, alerts)
+            }
+            None => Err(StoreError::Missing {
+                kind: "incident",
+                id: incident.to_string(),
+            }),
+        }
+    }
+
+    /// How many incidents are open.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn open_incidents(&mut self) -> Result<u64, StoreError> {
+        let value: i64 = sqlx::query_scalar(
+            "SELECT COUNT(*) FROM incidents WHERE tenant = $1 AND merged_into IS NULL \
+             AND status IN ('new', 'in_progress', 'contained')",
+        )
+        .bind(self.tenant)
+        .fetch_one(&mut *self.conn)
+        .await?;
+        unsigned("count", value)
+    }
+
+    /// Clocks of the incidents opened since a time, at most 10,000.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn clocks_since(&mut self, since: Timestamp) -> Result<Vec<Clocks>, StoreError> {
+        let rows = sqlx::query(
+            "SELECT detected_at, acknowledged_at, contained_at, resolved_at FROM incidents \
+             WHERE tenant = $1 AND merged_into IS NULL AND created_at >= $2 \
+             ORDER BY created_at DESC LIMIT 10000",
+        )
+        .bind(self.tenant)
+        .bind(micros(since))
+        .fetch_all(&mut *self.conn)
+        .await?;
+        rows.iter()
+            .map(|row| {
+                Ok(Clocks {
+                    detected_at: time("incidents.detected_at", row.try_get("detected_at")?)?,
+                    acknowledged_at: time_opt(
+                        "incidents.acknowledged_at",
+                        row.try_get("acknowledged_at")?,
+                    )?,
+                    contained_at: time_opt(
+                        "incidents.contained_at",
+                        row.try_get("contained_at")?,
+                    )?,
+                    resolved_at: time_opt("incidents.resolved_at", row.try_get("resolved_at")?)?,
+                })
+            })
+            .collect()
+    }
+}
+
+impl WriteTx {
+    /// Writes an incident, new or changed, with its audit entry. Its alerts are written by
+    /// [`WriteTx::save_alert`].
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn save_incident(
+        &mut self,
+        incident: &Incident,
+        change: &Change,
+    ) -> Result<(), StoreError> {
+        let tenant = self.tenant();
+        sqlx::query(
+            "INSERT INTO incidents (tenant, id, number, title, title_by_hand, summary, \
+             summary_by_hand, severity, severity_by_hand, status, verdict, assignee, created_at, \
+             updated_at, first_time, last_time, entities, tactics, techniques, detected_at, \
+             acknowledged_at, contained_at, resolved_at, merged_into, version) \
+             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, \
+             $18, $19, $20, $21, $22, $23, $24, $25) \
+             ON CONFLICT (tenant, id) DO UPDATE SET title = excluded.title, \
+             title_by_hand = excluded.title_by_hand, summary = excluded.summary, \
+             summary_by_hand = excluded.summary_by_hand, severity = excluded.severity, \
+             severity_by_hand = excluded.severity_by_hand, status = excluded.status, \
+             verdict = excluded.verdict, assignee = excluded.assignee, \
+             updated_at = excluded.updated_at, first_time = excluded.first_time, \
+             last_time = excluded.last_time, entities = excluded.entities, \
+             tactics = excluded.tactics, techniques = excluded.techniques, \
+             detected_at = excluded.detected_at, acknowledged_at = excluded.acknowledged_at, \
+             contained_at = excluded.contained_at, resolved_at = excluded.resolved_at, \
+             merged_into = excluded.merged_into, version = excluded.version",
+        )
+        .bind(tenant)
+        .bind(incident.id.as_str())
+        .bind(signed(incident.number))
+        .bind(&incident.title)
+        .bind(i64::from(incident.title_by_hand))
+        .bind(&incident.summary)
+        .bind(i64::from(incident.summary_by_hand))
+        .bind(i64::from(incident.severity.rank()))
+        .bind(i64::from(incident.severity_by_hand))
+        .bind(incident.status.as_str())
+        .bind(incident.verdict.map(Verdict::as_str))
+        .bind(&incident.assignee)
+        .bind(micros(incident.created_at))
+        .bind(micros(incident.updated_at))
+        .bind(micros(incident.first_time))
+        .bind(micros(incident.last_time))
+        .bind(entities_to_json(&incident.entities))
+        .bind(to_json(&incident.tactics))
+        .bind(to_json(&incident.techniques))
+        .bind(micros(incident.clocks.detected_at))
+        .bind(incident.clocks.acknowledged_at.map(micros))
+        .bind(incident.clocks.contained_at.map(micros))
+        .bind(incident.clocks.resolved_at.map(micros))
+        .bind(incident.merged_into.as_ref().map(IncidentId::as_str))
+        .bind(signed(incident.version))
+        .execute(self.conn())
+        .await?;
+        self.record(change, incident.id.as_str()).await
+    }
+}
