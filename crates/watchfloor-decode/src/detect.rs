@@ -1,0 +1,158 @@
+//! Which form a text record has, judged by its first bytes; cheap enough for every record.
+
+use crate::time::{month_number, parse_iso_prefix};
+
+/// The form of one line.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LineForm {
+    /// A JSON object or list.
+    Json,
+    /// Syslog in one of its forms.
+    Syslog,
+    /// A Windows event as XML.
+    WindowsXml,
+    /// The Linux audit log.
+    Auditd,
+    /// A web server's access log.
+    AccessLog,
+    /// A web server's error log.
+    WebErrorLog,
+    /// An entry of the journal export format.
+    JournalExport,
+    /// `key=value` pairs.
+    KeyValue,
+    /// Nothing known.
+    Plain,
+}
+
+/// Judges the form of a record.
+pub fn line_form(text: &str) -> LineForm {
+    let text = text.trim_start_matches(['\u{feff}', ' ', '\t', '\r', '\n']);
+    let bytes = text.as_bytes();
+    match bytes.first() {
+        None => LineForm::Plain,
+        Some(b'{') => LineForm::Json,
+        Some(b'[') => bracket_form(text),
+        Some(b'<') => angle_form(bytes),
+        Some(b'_') if text.starts_with("__CURSOR=") || text.starts_with("__REALTIME") => {
+            LineForm::JournalExport
+        }
+        Some(b't') if text.starts_with("type=") && audit_stamp(text) => LineForm::Auditd,
+        Some(b'n') if text.starts_with("node=") && audit_stamp(text) => LineForm::Auditd,
+        Some(b'0'..=b'9') => number_form(text),
+        Some(b'A'..=b'Z' | b'*') if starts_with_month(text) => LineForm::Syslog,
+        _ if crate::access_log::looks_like(text) => LineForm::AccessLog,
+        _ if crate::key_value::looks_like(text) => LineForm::KeyValue,
+        _ => LineForm::Plain,
+    }
+}
+
+fn audit_stamp(text: &str) -> bool {
+    crate::sink::clip(text, 200).contains("msg=audit(")
+}
+
+fn bracket_form(text: &str) -> LineForm {
+    let next = text.trim_start_matches('[').trim_start().as_bytes().first();
+    match next {
+        Some(b'{' | b'"' | b']') => LineForm::Json,
+        _ if text.get(1..).and_then(crate::time::parse_ctime).is_some() => LineForm::WebErrorLog,
+        Some(b'0'..=b'9' | b'-') if text.ends_with(']') => LineForm::Json,
+        _ => LineForm::Plain,
+    }
+}
+
+fn angle_form(bytes: &[u8]) -> LineForm {
+    match bytes.get(1) {
+        Some(b'0'..=b'9') => LineForm::Syslog,
+        Some(b'E') if bytes.starts_with(b"<Event") => LineForm::WindowsXml,
+        Some(b'?') => {
+            let head = bytes.get(..400.min(bytes.len())).unwrap_or(bytes);
+            if memchr::memmem::find(head, b"<Event").is_some() {
+                LineForm::WindowsXml
+            } else {
+                LineForm::Plain
+            }
+        }
+        _ => LineForm::Plain,
+    }
+}
+
+fn number_form(text: &str) -> LineForm {
+    if crate::access_log::looks_like(text) {
+        return LineForm::AccessLog;
+    }
+    let Some((_, rest)) = parse_iso_prefix(text) else {
+        return if crate::key_value::looks_like(text) {
+            LineForm::KeyValue
+        } else {
+            LineForm::Plain
+        };
+    };
+    let rest = rest.trim_start();
+    if text.as_bytes().get(4) == Some(&b'/') && rest.starts_with('[') {
+        return LineForm::WebErrorLog;
+    }
+    // rsyslog's file format: ISO time, host, tag with a colon.
+    let mut words = rest.split(' ');
+    let host = words.next().unwrap_or("");
+    let tag = words.next().unwrap_or("");
+    let is_host = !host.is_empty() && !host.starts_with('[') && !host.ends_with(':');
+    if text.as_bytes().get(10) == Some(&b'T') && is_host && tag.ends_with(':') {
+        LineForm::Syslog
+    } else {
+        LineForm::Plain
+    }
+}
+
+fn starts_with_month(text: &str) -> bool {
+    let text = text.trim_start_matches('*');
+    let bytes = text.as_bytes();
+    text.get(..3)
+        .is_some_and(|name| month_number(name).is_some())
+        && bytes.get(3) == Some(&b' ')
+        && bytes
+            .get(4)
+            .is_some_and(|byte| *byte == b' ' || byte.is_ascii_digit())
+        && bytes
+            .get(5)
+            .is_some_and(|byte| *byte == b' ' || byte.is_ascii_digit())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn forms_are_told_apart() {
+        let cases = [
+            ("{\"a\":1}", LineForm::Json),
+            ("[{\"a\":1}]", LineForm::Json),
+            ("<34>Oct 11 22:14:15 mymachine su: x", LineForm::Syslog),
+            ("<Event xmlns='x'>", LineForm::WindowsXml),
+            ("type=SYSCALL msg=audit(1:2): a0=1", LineForm::Auditd),
+            ("May  1 12:00:00 web-01 sshd[1]: x", LineForm::Syslog),
+            (
+                "2024-05-01T12:00:00.1+02:00 web-01 sshd[1]: x",
+                LineForm::Syslog,
+            ),
+            (
+                "10.0.0.1 - - [10/Oct/2000:13:55:36 -0700] \"GET / HTTP/1.0\" 200 1",
+                LineForm::AccessLog,
+            ),
+            (
+                "2024/05/01 12:00:00 [error] 1#1: *5 open() failed",
+                LineForm::WebErrorLog,
+            ),
+            (
+                "[Wed Oct 11 14:32:52 2000] [error] x",
+                LineForm::WebErrorLog,
+            ),
+            ("date=2024-05-01 devname=fw action=deny", LineForm::KeyValue),
+            ("A new process has been created", LineForm::Plain),
+            ("", LineForm::Plain),
+        ];
+        for (line, expected) in cases {
+            assert_eq!(line_form(line), expected, "{line}");
+        }
+    }
+}

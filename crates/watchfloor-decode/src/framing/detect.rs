@@ -1,0 +1,134 @@
+//! What form a file has, by its content first and by its name second.
+
+use std::sync::Arc;
+
+use watchfloor_event::Format;
+
+use super::FileFormat;
+use crate::detect::{LineForm, line_form};
+
+/// Guesses the form of a file from its name and its first bytes (64 KiB are plenty).
+pub fn detect_file(name: &str, first: &[u8]) -> FileFormat {
+    if is_gzip(first) {
+        return FileFormat::Gzip;
+    }
+    if first.starts_with(b"ElfFile\0") {
+        return FileFormat::Evtx;
+    }
+    if first.starts_with(b"#separator ") || first.starts_with(b"#fields\t") {
+        return FileFormat::ZeekTsv;
+    }
+    if first.starts_with(b"__CURSOR=") || first.starts_with(b"__REALTIME_TIMESTAMP=") {
+        return FileFormat::JournalExport;
+    }
+    let text = String::from_utf8_lossy(first);
+    let text = text.trim_start_matches(['\u{feff}', ' ', '\t', '\r', '\n']);
+    let line = text.lines().next().unwrap_or("");
+    if line.starts_with('{') || line.starts_with('[') {
+        let is_json = line_form(line) == LineForm::Json || matches!(line.trim(), "{" | "[");
+        if is_json {
+            return json_format(text, line);
+        }
+    }
+    if name.to_ascii_lowercase().ends_with(".evtx") && first.is_empty() {
+        return FileFormat::Evtx;
+    }
+    FileFormat::Lines(match line_form(line) {
+        LineForm::Auditd => Format::Auditd,
+        LineForm::Syslog => Format::Syslog,
+        LineForm::AccessLog => Format::AccessLog,
+        LineForm::WindowsXml => Format::WindowsXml,
+        LineForm::Json => Format::Json,
+        LineForm::JournalExport => return FileFormat::JournalExport,
+        LineForm::WebErrorLog | LineForm::KeyValue | LineForm::Plain => Format::Auto,
+    })
+}
+
+pub(super) fn is_gzip(first: &[u8]) -> bool {
+    first.starts_with(&[0x1f, 0x8b])
+}
+
+/// NDJSON has a whole value on its first line; everything else is read value by value.
+fn json_format(text: &str, line: &str) -> FileFormat {
+    let ends_here = text.len() == line.len();
+    let closed = line.trim_end().ends_with(['}', ']']);
+    let is_object = line.starts_with('{');
+    if is_object && (closed || ends_here) && balanced(line, ends_here) {
+        FileFormat::Lines(Format::Json)
+    } else {
+        FileFormat::JsonValues
+    }
+}
+
+/// Whether one line is one value; a line that is longer than what was looked at counts as
+/// one, since only NDJSON writes lines like that.
+fn balanced(line: &str, ends_here: bool) -> bool {
+    let mut depth = 0_i64;
+    let mut in_string = false;
+    let mut is_escaped = false;
+    let mut ended = false;
+    for byte in line.bytes() {
+        if is_escaped {
+            is_escaped = false;
+        } else if in_string {
+            match byte {
+                b'\\' => is_escaped = true,
+                b'"' => in_string = false,
+                _ => {}
+            }
+        } else {
+            match byte {
+                b'"' => in_string = true,
+                b'{' | b'[' => {
+                    if ended {
+                        return false;
+                    }
+                    depth += 1;
+                }
+                b'}' | b']' => {
+                    depth -= 1;
+                    ended = depth == 0;
+                }
+                _ => {}
+            }
+        }
+    }
+    ended || ends_here
+}
+
+/// Zeek's JSON logs do not name their kind; the file's name does (`conn.log`,
+/// `dns.00:00:00-01:00:00.log`).
+pub(super) fn zeek_json_context(name: &str, format: Format) -> Option<Arc<str>> {
+    const KINDS: [&str; 24] = [
+        "conn",
+        "dns",
+        "http",
+        "ssl",
+        "ssh",
+        "files",
+        "x509",
+        "notice",
+        "weird",
+        "smb_files",
+        "smb_mapping",
+        "kerberos",
+        "ntlm",
+        "dce_rpc",
+        "rdp",
+        "ftp",
+        "smtp",
+        "dhcp",
+        "snmp",
+        "syslog",
+        "software",
+        "pe",
+        "tunnel",
+        "sip",
+    ];
+    if format != Format::Json {
+        return None;
+    }
+    let base = name.rsplit(['/', '\\']).next()?;
+    let kind = base.split('.').next()?;
+    (base.contains(".log") && KINDS.contains(&kind)).then(|| Arc::from(format!("#path\t{kind}\n")))
+}

@@ -1,0 +1,173 @@
+//! JSON objects to flat fields in one pass, without a tree.
+//!
+//! Nested names are joined by dots, lists become one value of compact JSON text, a list of
+//! objects gives also one list per name inside, numbers keep their text, and of duplicate
+//! names the last wins. A hand-written scanner, because the fields go straight into columns:
+//! a tree per event is what makes others slow.
+
+mod list;
+mod scan;
+
+use std::ops::Range;
+
+use watchfloor_event::{AnomalyCode, ValueKind};
+
+use crate::sink::Sink;
+use scan::{Scan, Token};
+
+/// Buffers that live longer than a record.
+#[derive(Debug, Default)]
+pub(crate) struct Buffers {
+    path: String,
+    unescaped: String,
+    list: String,
+}
+
+/// Why a text is no JSON.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("not JSON at byte {at}: {reason}")]
+pub(crate) struct Fault {
+    at: usize,
+    reason: &'static str,
+}
+
+/// The parts of a text that are an event each: the elements of a list, those of the only
+/// list `Records` or `records` in an object, or the whole.
+pub(crate) fn parts(text: &str) -> Vec<Range<usize>> {
+    let whole = vec![0..text.len()];
+    let mut scan = Scan::new(text);
+    scan.blanks();
+    if scan.peek() == Some(b'{') {
+        let head = crate::sink::clip(text.get(scan.at()..).unwrap_or(""), 64);
+        if !head.contains("ecords\"") {
+            return whole;
+        }
+        scan.skip_byte();
+        scan.blanks();
+        let mut unescaped = String::new();
+        let Ok(key) = scan.string(&mut unescaped) else {
+            return whole;
+        };
+        if !matches!(key, Some("Records" | "records")) {
+            return whole;
+        }
+        scan.blanks();
+        if scan.expect(b':').is_err() {
+            return whole;
+        }
+        scan.blanks();
+    }
+    if scan.peek() != Some(b'[') {
+        return whole;
+    }
+    list::element_ranges(&mut scan)
+        .filter(|found| !found.is_empty())
+        .unwrap_or(whole)
+}
+
+/// Decodes one object onto a row. Fields before a fault are kept.
+pub(crate) fn decode(sink: &mut Sink<'_>, text: &str, buffers: &mut Buffers) -> Result<(), Fault> {
+    let mut scan = Scan::new(text);
+    scan.blanks();
+    buffers.path.clear();
+    if scan.peek() != Some(b'{') {
+        // An element of a list that is no object is an event with one value.
+        buffers.path.push_str("message");
+    }
+    value(sink, &mut scan, buffers, 0)?;
+    scan.blanks();
+    if scan.peek().is_some() {
+        return Err(scan.fault("text after the end"));
+    }
+    Ok(())
+}
+
+fn value(
+    sink: &mut Sink<'_>,
+    scan: &mut Scan<'_>,
+    buffers: &mut Buffers,
+    depth: usize,
+) -> Result<(), Fault> {
+    match scan.peek() {
+        Some(b'{') if depth >= sink.limits.depth_max => too_deep(sink, scan),
+        Some(b'{') => object(sink, scan, buffers, depth),
+        Some(b'[') => list::decode(sink, scan, buffers, depth),
+        Some(b'"') => {
+            let text = scan.string(&mut buffers.unescaped)?;
+            let text = text.unwrap_or(&buffers.unescaped);
+            put(sink, &buffers.path, ValueKind::Str, text);
+            Ok(())
+        }
+        _ => {
+            let Token { kind, text } = scan.scalar()?;
+            put(sink, &buffers.path, kind, text);
+            Ok(())
+        }
+    }
+}
+
+fn object(
+    sink: &mut Sink<'_>,
+    scan: &mut Scan<'_>,
+    buffers: &mut Buffers,
+    depth: usize,
+) -> Result<(), Fault> {
+    scan.expect(b'{')?;
+    scan.blanks();
+    if scan.peek() == Some(b'}') {
+        scan.skip_byte();
+        return Ok(());
+    }
+    let parent = buffers.path.len();
+    loop {
+        scan.blanks();
+        let key = scan.string(&mut buffers.unescaped)?;
+        if parent != 0 {
+            buffers.path.push('.');
+        }
+        let Buffers {
+            path, unescaped, ..
+        } = &mut *buffers;
+        path.push_str(crate::sink::clip(key.unwrap_or(unescaped), 1024));
+        scan.blanks();
+        scan.expect(b':')?;
+        scan.blanks();
+        value(sink, scan, buffers, depth + 1)?;
+        buffers.path.truncate(parent);
+        scan.blanks();
+        match scan.peek() {
+            Some(b',') => scan.skip_byte(),
+            Some(b'}') => {
+                scan.skip_byte();
+                return Ok(());
+            }
+            _ => return Err(scan.fault("expected ',' or '}'")),
+        }
+    }
+}
+
+fn too_deep(sink: &mut Sink<'_>, scan: &mut Scan<'_>) -> Result<(), Fault> {
+    sink.note(AnomalyCode::NestedTooDeep, || {
+        "what is nested deeper is left out of the fields".to_owned()
+    });
+    scan.skip_value().map(|_| ())
+}
+
+/// Puts a field; Windows events as JSON get the bare names that rules use.
+fn put(sink: &mut Sink<'_>, path: &str, kind: ValueKind, text: &str) {
+    match path.as_bytes().first() {
+        Some(b'E') if crate::windows::is_event_path(path) => {
+            crate::windows::put_event_path(sink, path, kind, text);
+        }
+        Some(b'w') if path.starts_with("winlog.") => {
+            sink.put(path, kind, text);
+            if let Some(bare) = crate::windows::bare_winlog(path) {
+                sink.put(bare, kind, text);
+            }
+        }
+        _ => sink.put(path, kind, text),
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,131 @@
+//! `key=value` text with quoted values, as firewalls and many programs write it.
+
+use crate::sink::Sink;
+use crate::time::{parse_epoch, parse_iso};
+
+/// Iterates over the pairs of a text; words without `=` are stepped over. A value ends at a
+/// blank, or at its closing quote (`"` or `'`).
+pub fn pairs(text: &str) -> impl Iterator<Item = (&str, &str)> {
+    let mut rest = text;
+    std::iter::from_fn(move || {
+        loop {
+            rest = rest.trim_start_matches([' ', '\t', ',', ';']);
+            if rest.is_empty() {
+                return None;
+            }
+            let end = rest.find(['=', ' ', '\t']).unwrap_or(rest.len());
+            let (key, tail) = rest.split_at_checked(end)?;
+            let Some(after) = tail.strip_prefix('=') else {
+                rest = tail;
+                continue;
+            };
+            let (value, tail) = value(after);
+            rest = tail;
+            if !key.is_empty() {
+                return Some((key, value));
+            }
+        }
+    })
+}
+
+fn value(text: &str) -> (&str, &str) {
+    for quote in ['"', '\''] {
+        if let Some(inside) = text.strip_prefix(quote) {
+            let mut escaped = false;
+            for (at, character) in inside.char_indices() {
+                if escaped {
+                    escaped = false;
+                } else if character == '\\' && quote == '"' {
+                    escaped = true;
+                } else if character == quote {
+                    let value = inside.get(..at).unwrap_or("");
+                    return (value, inside.get(at + 1..).unwrap_or(""));
+                }
+            }
+            return (inside, "");
+        }
+    }
+    let end = text.find([' ', '\t', '\n']).unwrap_or(text.len());
+    let (value, rest) = text.split_at_checked(end).unwrap_or((text, ""));
+    (value.trim_end_matches([',', ';']), rest)
+}
+
+/// Whether a line is made of pairs: its first word is one, and two more follow.
+pub(crate) fn looks_like(text: &str) -> bool {
+    let head = crate::sink::clip(text, 512);
+    let Some(first) = head.split([' ', '\t']).next() else {
+        return false;
+    };
+    let Some((key, _)) = first.split_once('=') else {
+        return false;
+    };
+    let named = key
+        .bytes()
+        .all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'.' | b'-'));
+    named && !key.is_empty() && pairs(head).take(3).count() == 3
+}
+
+/// Decodes one line of pairs.
+pub(crate) fn decode(sink: &mut Sink<'_>, text: &str) -> bool {
+    let mut count = 0;
+    for (key, value) in pairs(text.trim_end()) {
+        sink.scalar(key, value);
+        count += 1;
+    }
+    if count == 0 {
+        return false;
+    }
+    let time = ["time", "timestamp", "ts", "eventtime"]
+        .iter()
+        .find_map(|name| sink.get(name))
+        .map(|value| value.text.to_owned());
+    if let Some(time) = time
+        && let Some(moment) = parse_iso(&time).or_else(|| parse_epoch(&time))
+    {
+        sink.own_time(Some(moment), &time);
+    }
+    if sink.get("message").is_none() {
+        sink.text("message", text.trim_end());
+    }
+    true
+}
+
+/// Appends a JSON string.
+pub(crate) fn push_json_string(into: &mut String, text: &str) {
+    into.push('"');
+    for character in text.chars() {
+        match character {
+            '"' => into.push_str("\\\""),
+            '\\' => into.push_str("\\\\"),
+            '\n' => into.push_str("\\n"),
+            '\r' => into.push_str("\\r"),
+            '\t' => into.push_str("\\t"),
+            control if (control as u32) < 0x20 => {
+                into.push_str(&format!("\\u{:04x}", control as u32));
+            }
+            other => into.push(other),
+        }
+    }
+    into.push('"');
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pairs_are_read_with_quotes() {
+        let found: Vec<_> = pairs(r#"a=1 word b="x y" c='p q=2' d= e="un\"esc", f=end"#).collect();
+        let expected = [
+            ("a", "1"),
+            ("b", "x y"),
+            ("c", "p q=2"),
+            ("d", ""),
+            ("e", "un\\\"esc"),
+            ("f", "end"),
+        ];
+        assert_eq!(found, expected);
+        assert_eq!(pairs("a=\"open").collect::<Vec<_>>(), [("a", "open")]);
+        assert_eq!(pairs("====").count(), 0);
+    }
+}

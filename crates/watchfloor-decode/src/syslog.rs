@@ -1,0 +1,247 @@
+//! Syslog in the forms that are met: RFC 5424 with structured data, RFC 3164 with any of its
+//! parts missing, and rsyslog's file format with ISO time stamps.
+//!
+//! Fields: `syslog.facility`, `syslog.severity`, `syslog.hostname`, `syslog.appname`,
+//! `syslog.procid`, `syslog.msgid`, `syslog.sd.<id>.<name>` and `message`.
+//!
+//! # Source
+//! RFC 5424; RFC 3164; rsyslog manual, `RSYSLOG_FileFormat`.
+
+use watchfloor_event::{AnomalyCode, ValueKind};
+
+use crate::json;
+use crate::sink::{Sink, clip};
+use crate::time::{parse_iso_prefix, parse_rfc3164_prefix};
+
+/// Longest tag that is taken as a program's name, in bytes.
+const TAG_BYTES_MAX: usize = 128;
+
+/// Decodes one line; false if nothing of it looks like syslog.
+pub(crate) fn decode(sink: &mut Sink<'_>, text: &str, buffers: &mut json::Buffers) -> bool {
+    let text = text
+        .trim_start_matches('\u{feff}')
+        .trim_end_matches(['\r', '\n', '\0']);
+    let (priority, rest) = match split_priority(text) {
+        Some((priority, rest)) => (Some(priority), rest),
+        None => (None, text),
+    };
+    if let Some(priority) = priority {
+        put_number(sink, "syslog.facility", priority / 8);
+        put_number(sink, "syslog.severity", priority % 8);
+        if let Some(rest) = rest.strip_prefix("1 ")
+            && let Some(message) = header_5424(sink, rest)
+        {
+            body(sink, message, buffers);
+            return true;
+        }
+    }
+    match header_3164(sink, rest) {
+        Some(message) => {
+            body(sink, message, buffers);
+            true
+        }
+        None if priority.is_some() => {
+            sink.note(AnomalyCode::TimeMissing, || "no time stamp".to_owned());
+            let message = tag(sink, rest.trim_start()).unwrap_or(rest);
+            body(sink, message, buffers);
+            true
+        }
+        None => false,
+    }
+}
+
+fn split_priority(text: &str) -> Option<(u32, &str)> {
+    let rest = text.strip_prefix('<')?;
+    let (digits, rest) = rest.split_once('>')?;
+    if digits.is_empty() || digits.len() > 3 || !digits.bytes().all(|byte| byte.is_ascii_digit()) {
+        return None;
+    }
+    let number: u32 = digits.parse().ok()?;
+    (number <= 191).then_some((number, rest))
+}
+
+fn put_number(sink: &mut Sink<'_>, name: &str, number: u32) {
+    let digit = |number: u32| b'0' + u8::try_from(number % 10).unwrap_or(0);
+    let digits = [digit(number / 10), digit(number)];
+    let text = std::str::from_utf8(&digits).unwrap_or("0");
+    let text = if number < 10 {
+        text.get(1..).unwrap_or("0")
+    } else {
+        text
+    };
+    sink.put(name, ValueKind::Int, text);
+}
+
+/// The header after `<PRI>1 `; gives the message.
+fn header_5424<'a>(sink: &mut Sink<'_>, rest: &'a str) -> Option<&'a str> {
+    let mut words = rest.splitn(6, ' ');
+    let time = words.next()?;
+    let host = words.next()?;
+    let app = words.next()?;
+    let process = words.next()?;
+    let id = words.next()?;
+    let rest = words.next().unwrap_or("-");
+    if time != "-" {
+        let moment = crate::time::parse_iso(time);
+        // A time that is no time means that this is no RFC 5424 after all.
+        if moment.is_none() && !time.as_bytes().first()?.is_ascii_digit() {
+            return None;
+        }
+        sink.own_time(moment, time);
+    } else {
+        sink.note(AnomalyCode::TimeMissing, || "nil time stamp".to_owned());
+    }
+    for (name, value) in [
+        ("syslog.hostname", host),
+        ("syslog.appname", app),
+        ("syslog.procid", process),
+        ("syslog.msgid", id),
+    ] {
+        if value != "-" && !value.is_empty() {
+            sink.scalar(name, value);
+        }
+    }
+    let rest = structured_data(sink, rest);
+    Some(
+        rest.strip_prefix(' ')
+            .unwrap_or(rest)
+            .trim_start_matches('\u{feff}'),
+    )
+}
+
+/// Reads `[id name="value" …]…` or `-` and gives what follows.
+fn structured_data<'a>(sink: &mut Sink<'_>, text: &'a str) -> &'a str {
+    if let Some(rest) = text.strip_prefix('-') {
+        return rest;
+    }
+    let mut rest = text;
+    let mut name = String::new();
+    let mut value = String::new();
+    while let Some(inside) = rest.strip_prefix('[') {
+        let end = inside.find([' ', ']']).unwrap_or(inside.len());
+        let (id, mut tail) = inside.split_at_checked(end).unwrap_or((inside, ""));
+        loop {
+            tail = tail.trim_start_matches(' ');
+            if let Some(after) = tail.strip_prefix(']') {
+                rest = after;
+                break;
+            }
+            let Some((key, after)) = tail.split_once("=\"") else {
+                sink.note(AnomalyCode::Malformed, || {
+                    "structured data ends early".to_owned()
+                });
+                return text;
+            };
+            value.clear();
+            let Some(after) = quoted(after, &mut value) else {
+                sink.note(AnomalyCode::Malformed, || {
+                    "structured data ends early".to_owned()
+                });
+                return text;
+            };
+            name.clear();
+            name.push_str("syslog.sd.");
+            name.push_str(clip(id, 64));
+            name.push('.');
+            name.push_str(clip(key, 64));
+            sink.text(&name, &value);
+            tail = after;
+        }
+    }
+    rest
+}
+
+/// Reads up to the closing quote; a backslash takes the next character as it is.
+fn quoted<'a>(text: &'a str, into: &mut String) -> Option<&'a str> {
+    let mut characters = text.char_indices();
+    while let Some((at, character)) = characters.next() {
+        match character {
+            '"' => return text.get(at + 1..),
+            '\\' => into.push(characters.next()?.1),
+            other => into.push(other),
+        }
+    }
+    None
+}
+
+/// The time, host and tag of RFC 3164; gives the message, or `None` without a time.
+fn header_3164<'a>(sink: &mut Sink<'_>, text: &'a str) -> Option<&'a str> {
+    let received_at = sink.batch.rows().get(sink.row)?.received_at;
+    // Cisco writes a sequence number, and sometimes the host, before the time.
+    let text = skip_sequence(text);
+    let (moment, rest) = parse_rfc3164_prefix(text, received_at).or_else(|| {
+        let (moment, rest) = parse_iso_prefix(text)?;
+        Some((moment, rest))
+    })?;
+    let shown = text.get(..text.len() - rest.len()).unwrap_or("");
+    sink.own_time(Some(moment), shown);
+    let rest = rest.strip_prefix(':').unwrap_or(rest).trim_start();
+    if let Some(message) = tag(sink, rest) {
+        return Some(message);
+    }
+    let (host, rest) = rest.split_once(' ').unwrap_or((rest, ""));
+    if !host.is_empty() && host.len() <= 255 {
+        sink.text("syslog.hostname", host.trim_end_matches(':'));
+    }
+    let rest = rest.trim_start();
+    Some(tag(sink, rest).unwrap_or(rest))
+}
+
+fn skip_sequence(text: &str) -> &str {
+    match text.split_once(": ") {
+        Some((number, rest))
+            if !number.is_empty() && number.bytes().all(|byte| byte.is_ascii_digit()) =>
+        {
+            rest
+        }
+        _ => text,
+    }
+}
+
+/// Reads `name[pid]: ` and gives what follows; `None` if there is no tag.
+fn tag<'a>(sink: &mut Sink<'_>, text: &'a str) -> Option<&'a str> {
+    let head = clip(text, TAG_BYTES_MAX);
+    // A Cisco mnemonic (`%SYS-5-CONFIG_I: …`) is part of the message.
+    if head.starts_with('%') {
+        return Some(text);
+    }
+    let colon = head.find(": ").or_else(|| {
+        let end = head.find(':')?;
+        (end + 1 == text.len()).then_some(end)
+    })?;
+    let word = head.get(..colon)?;
+    let (name, process) = match word.split_once('[') {
+        Some((name, rest)) => (name, Some(rest.strip_suffix(']')?)),
+        None => (word, None),
+    };
+    // sudo and others write `name (detail): `; a sentence with a colon has more blanks.
+    if name.is_empty() || name.contains(' ') {
+        return None;
+    }
+    sink.text("syslog.appname", name);
+    if let Some(process) = process {
+        sink.scalar("syslog.procid", process);
+    }
+    Some(text.get(colon + 1..)?.trim_start_matches(' '))
+}
+
+/// The message, and the fields of what it wraps.
+fn body(sink: &mut Sink<'_>, message: &str, buffers: &mut json::Buffers) {
+    sink.text("message", message);
+    let inner = message
+        .strip_prefix("@cee:")
+        .map_or(message, str::trim_start);
+    if inner.starts_with('{') {
+        // Fields before a fault stay; the line as a whole is understood.
+        let _ = json::decode(sink, inner, buffers);
+        crate::windows::complete(sink);
+    } else if inner.starts_with("type=") && inner.contains("msg=audit(") {
+        crate::auditd::decode(sink, inner);
+    } else if let Some(rest) = inner.strip_prefix("audit: type=") {
+        crate::auditd::decode_kernel(sink, rest);
+    } else if inner.starts_with("<Event") {
+        crate::windows::xml::decode(sink, inner);
+    } else if crate::access_log::looks_like(inner) {
+        crate::access_log::decode(sink, inner);
+    }
+}

@@ -1,0 +1,111 @@
+//! Windows events: the names that Sigma, Hayabusa and Chainsaw agree on, whatever the shape
+//! in which the event came (EVTX as JSON, XML, Winlogbeat, flat JSON).
+//!
+//! `System` fields keep their names with attributes joined by `_` (`Provider_Name`,
+//! `Execution_ProcessID`), `TimeCreated` is the time itself, `EventData` and `UserData` are
+//! flattened to bare names.
+
+pub(crate) mod xml;
+
+use watchfloor_event::ValueKind;
+
+use crate::sink::Sink;
+
+/// Whether a flattened JSON path lies inside an event as EVTX tools render it.
+pub(crate) fn is_event_path(path: &str) -> bool {
+    path.strip_prefix("Event.").is_some_and(|rest| {
+        rest.starts_with("System.")
+            || rest.starts_with("EventData")
+            || rest.starts_with("UserData")
+            || rest.starts_with("RenderingInfo")
+            || rest.starts_with("ProcessingErrorData")
+    }) || path.starts_with("Event.#attributes")
+        || path.starts_with("Event_attributes")
+}
+
+/// Puts a field of an event rendered as JSON under its bare name.
+pub(crate) fn put_event_path(sink: &mut Sink<'_>, path: &str, kind: ValueKind, text: &str) {
+    let Some(rest) = path.strip_prefix("Event.") else {
+        return;
+    };
+    if let Some(name) = rest.strip_prefix("System.") {
+        put_system(sink, name, kind, text);
+        return;
+    }
+    let inner = rest
+        .strip_prefix("EventData.")
+        .or_else(|| rest.strip_prefix("ProcessingErrorData."))
+        .or_else(|| {
+            // UserData holds one element whose name says nothing to rules.
+            let inside = rest.strip_prefix("UserData.")?;
+            Some(inside.split_once('.').map_or(inside, |(_, name)| name))
+        });
+    match inner {
+        Some(name) if name.contains("#attributes") || name.contains("_attributes") => {
+            if name.ends_with(".Name") && name.starts_with("Data.") {
+                sink.put("Data_Name", kind, text);
+            }
+        }
+        Some(name) => {
+            let name = name.strip_suffix(".#text").unwrap_or(name);
+            sink.put(name, kind, text);
+        }
+        None if rest.starts_with("RenderingInfo.Message") => sink.put("Message", kind, text),
+        None => {}
+    }
+}
+
+fn put_system(sink: &mut Sink<'_>, name: &str, kind: ValueKind, text: &str) {
+    let split = name
+        .split_once(".#attributes.")
+        .or_else(|| name.split_once("_attributes."));
+    match split {
+        Some(("TimeCreated", _)) => sink.put("TimeCreated", kind, text),
+        Some((element, attribute)) => {
+            let mut joined = String::with_capacity(element.len() + attribute.len() + 1);
+            joined.push_str(element);
+            joined.push('_');
+            joined.push_str(attribute);
+            sink.put(&joined, kind, text);
+        }
+        None => sink.put(name.strip_suffix(".#text").unwrap_or(name), kind, text),
+    }
+}
+
+/// The bare name of a Winlogbeat field.
+pub(crate) fn bare_winlog(path: &str) -> Option<&str> {
+    let rest = path.strip_prefix("winlog.")?;
+    if let Some(name) = rest
+        .strip_prefix("event_data.")
+        .or_else(|| rest.strip_prefix("user_data."))
+    {
+        return Some(name);
+    }
+    Some(match rest {
+        "channel" => "Channel",
+        "event_id" => "EventID",
+        "computer_name" => "Computer",
+        "provider_name" => "Provider_Name",
+        "provider_guid" => "Provider_Guid",
+        "record_id" => "EventRecordID",
+        "task" => "Task",
+        "opcode" => "Opcode",
+        "version" => "Version",
+        "process.pid" => "Execution_ProcessID",
+        "process.thread.id" => "Execution_ThreadID",
+        "user.identifier" => "Security_UserID",
+        _ => return None,
+    })
+}
+
+/// Fills in what a shape leaves to be concluded: the event number of a Winlogbeat record.
+pub(crate) fn complete(sink: &mut Sink<'_>) {
+    if sink.get("winlog.channel").is_none() || sink.get("EventID").is_some() {
+        return;
+    }
+    let Some(code) = sink.get("event.code") else {
+        return;
+    };
+    let (kind, text) = (code.kind, code.text.to_owned());
+    sink.put("EventID", kind, &text);
+}
