@@ -1,1 +1,22 @@
-//! Match, correlate and score events.
+//! The detection engine: all rules compiled together, evaluated on the columns of a batch.
+//!
+//! A batch holds each distinct value of a field once, so each value is scanned once for all
+//! patterns that any rule has for that field ([`scanner`]). Of the thousands of rules only
+//! those are completed for an event of which a *necessary* question was answered with yes
+//! ([`gate`]). Correlations ([`correlate`]) take the matches in event time.
+//!
+//! Start at [`Detector`].
+
+mod correlate;
+mod describe;
+mod detector;
+mod entities;
+mod evaluate;
+mod gate;
+mod literal;
+mod program;
+mod resolve;
+mod scanner;
+
+pub use detector::{DetectOutcome, Detector, RestoreError};
+pub use entities::entities_of;

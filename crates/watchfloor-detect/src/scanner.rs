@@ -1,0 +1,273 @@
+//! All questions to one field, answered for one value in one pass.
+
+use aho_corasick::{AhoCorasick, AhoCorasickKind, MatchKind};
+use foldhash::fast::FixedState;
+use hashbrown::HashMap;
+use watchfloor_event::{ValueKind, ValueRef};
+use watchfloor_rules::{Matcher, Part, Pattern};
+
+use crate::literal;
+use crate::program::Predicate;
+
+/// How a literal found in a value bears on a question.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Bearing {
+    /// Found anywhere, the answer is yes.
+    Contains,
+    /// Found at the start, the answer is yes.
+    Start,
+    /// Found at the end, the answer is yes.
+    End,
+    /// Found, the whole question has to be asked.
+    Verify,
+}
+
+/// All questions to one field.
+#[derive(Debug, Default)]
+pub(crate) struct Scanner {
+    exact: HashMap<String, Vec<u32>, FixedState>,
+    automaton: Option<AhoCorasick>,
+    /// By pattern of the automaton.
+    bearings: Vec<Vec<(u32, Bearing)>>,
+    /// Asked of every value.
+    each: Vec<u32>,
+    /// Answered with yes by any value that is there.
+    present: Vec<u32>,
+    /// Answered with yes by null.
+    null: Vec<u32>,
+}
+
+/// Buffers that are used again from value to value.
+#[derive(Debug, Default)]
+pub(crate) struct Scratch {
+    lower: String,
+    verify: Vec<u32>,
+}
+
+#[derive(Default)]
+struct Literals {
+    texts: Vec<String>,
+    bearings: Vec<Vec<(u32, Bearing)>>,
+    by_text: HashMap<String, usize, FixedState>,
+}
+
+impl Literals {
+    fn add(&mut self, text: &str, id: u32, bearing: Bearing) {
+        let index = *self.by_text.entry_ref(text).or_insert_with(|| {
+            self.texts.push(text.to_owned());
+            self.bearings.push(Vec::new());
+            self.texts.len() - 1
+        });
+        self.bearings[index].push((id, bearing));
+    }
+}
+
+impl Scanner {
+    /// Builds the scanner of these questions.
+    pub(crate) fn build(ids: &[u32], predicates: &[Predicate]) -> Self {
+        let mut scanner = Self::default();
+        let mut literals = Literals::default();
+        for &id in ids {
+            let predicate = &predicates[id as usize];
+            if !predicate.lazy {
+                scanner.add(id, &predicate.matcher, &mut literals);
+            }
+        }
+        if !literals.texts.is_empty() {
+            scanner.automaton = AhoCorasick::builder()
+                .match_kind(MatchKind::Standard)
+                .kind(Some(AhoCorasickKind::ContiguousNFA))
+                .build(&literals.texts)
+                .ok();
+            // More literals than the automaton can hold: each question is asked by itself.
+            if scanner.automaton.is_none() {
+                let all = literals.bearings.iter().flatten().map(|(id, _)| *id);
+                scanner.each.extend(all);
+            }
+            scanner.bearings = literals.bearings;
+        }
+        scanner
+    }
+
+    fn add(&mut self, id: u32, matcher: &Matcher, literals: &mut Literals) {
+        match matcher {
+            Matcher::Text { pattern, cased } => self.add_text(id, pattern, *cased, literals),
+            Matcher::Regex(regex) => {
+                for text in literal::required(regex.as_str()).unwrap_or_default() {
+                    literals.add(&text, id, Bearing::Verify);
+                }
+            }
+            Matcher::Cidr(_) | Matcher::Compare(..) => self.each.push(id),
+            Matcher::Exists(true) => self.present.push(id),
+            Matcher::Null => self.null.push(id),
+            Matcher::Exists(false) | Matcher::Never => {}
+            Matcher::Field { .. } | Matcher::Time(..) => debug_assert!(false, "lazy"),
+        }
+    }
+
+    fn add_text(&mut self, id: u32, pattern: &Pattern, cased: bool, literals: &mut Literals) {
+        let sure = |bearing| if cased { Bearing::Verify } else { bearing };
+        match pattern.parts() {
+            [] => self.exact.entry(String::new()).or_default().push(id),
+            [Part::Literal(text)] => self.exact.entry(text.to_lowercase()).or_default().push(id),
+            [Part::Any] => self.each.push(id),
+            [Part::Any, Part::Literal(text), Part::Any] => {
+                literals.add(&text.to_lowercase(), id, sure(Bearing::Contains));
+            }
+            [Part::Literal(text), Part::Any] => {
+                literals.add(&text.to_lowercase(), id, sure(Bearing::Start));
+            }
+            [Part::Any, Part::Literal(text)] => {
+                literals.add(&text.to_lowercase(), id, sure(Bearing::End));
+            }
+            parts => {
+                let literal = |part: &Part| match part {
+                    Part::Literal(text) => Some(text.to_lowercase()),
+                    Part::Any | Part::One => None,
+                };
+                match parts.iter().filter_map(literal).max_by_key(String::len) {
+                    Some(text) => literals.add(&text, id, Bearing::Verify),
+                    None => self.each.push(id),
+                }
+            }
+        }
+    }
+
+    /// The questions that a value answers with yes, sorted. A list answers with yes what any
+    /// of its elements does.
+    pub(crate) fn scan(
+        &self,
+        value: ValueRef<'_>,
+        predicates: &[Predicate],
+        scratch: &mut Scratch,
+        found: &mut Vec<u32>,
+    ) {
+        if value.kind == ValueKind::List {
+            for (kind, text) in value.elements() {
+                let element = ValueRef { kind, text: &text };
+                self.scan_scalar(element, predicates, scratch, found);
+            }
+        } else {
+            self.scan_scalar(value, predicates, scratch, found);
+        }
+        found.sort_unstable();
+        found.dedup();
+    }
+
+    fn scan_scalar(
+        &self,
+        value: ValueRef<'_>,
+        predicates: &[Predicate],
+        scratch: &mut Scratch,
+        found: &mut Vec<u32>,
+    ) {
+        found.extend(&self.present);
+        if value.kind == ValueKind::Null {
+            found.extend(&self.null);
+            return;
+        }
+        let Scratch { lower, verify } = scratch;
+        verify.clear();
+        lower_into(value.text, lower);
+        if let Some(ids) = self.exact.get(lower.as_str()) {
+            verify.extend(ids.iter().filter(|id| is_cased(predicates, **id)));
+            found.extend(ids.iter().filter(|id| !is_cased(predicates, **id)));
+        }
+        if let Some(automaton) = &self.automaton {
+            for hit in automaton.find_overlapping_iter(lower.as_str()) {
+                for (id, bearing) in &self.bearings[hit.pattern().as_usize()] {
+                    let yes = match bearing {
+                        Bearing::Contains => true,
+                        Bearing::Start => hit.start() == 0,
+                        Bearing::End => hit.end() == lower.len(),
+                        Bearing::Verify => {
+                            verify.push(*id);
+                            false
+                        }
+                    };
+                    if yes {
+                        found.push(*id);
+                    }
+                }
+            }
+        }
+        verify.extend(&self.each);
+        verify.sort_unstable();
+        verify.dedup();
+        let holds = |id: &&u32| answer(&predicates[**id as usize].matcher, value, lower);
+        found.extend(verify.iter().filter(holds));
+    }
+}
+
+fn is_cased(predicates: &[Predicate], id: u32) -> bool {
+    matches!(predicates[id as usize].matcher, Matcher::Text { cased: true, .. })
+}
+
+/// Answers one question for one scalar that is not null; `lower` is the value in lower case.
+pub(crate) fn answer(matcher: &Matcher, value: ValueRef<'_>, lower: &str) -> bool {
+    match matcher {
+        Matcher::Text { pattern, cased } => {
+            pattern.is_match(if *cased { value.text } else { lower })
+        }
+        Matcher::Regex(regex) => regex.is_match(value.text),
+        Matcher::Cidr(network) => {
+            let address: Result<std::net::IpAddr, _> = value.text.parse();
+            address.is_ok_and(|address| network.contains(&address))
+        }
+        Matcher::Compare(op, number) => {
+            let left: Result<f64, _> = value.text.trim().parse();
+            left.is_ok_and(|left| op.holds(left, *number))
+        }
+        Matcher::Exists(there) => *there,
+        Matcher::Time(part, number) => crate::evaluate::time_part(value.text, *part) == Some(*number),
+        Matcher::Null | Matcher::Never | Matcher::Field { .. } => false,
+    }
+}
+
+/// Writes the lower-case form of `text` into `lower`, replacing what is there.
+pub(crate) fn lower_into(text: &str, lower: &mut String) {
+    lower.clear();
+    if text.is_ascii() {
+        lower.push_str(text);
+        lower.make_ascii_lowercase();
+    } else {
+        lower.extend(text.chars().flat_map(char::to_lowercase));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check(patterns: &[&str], value: &str, expected: &[u32]) {
+        let predicates: Vec<Predicate> = patterns
+            .iter()
+            .map(|text| Predicate {
+                field: 0,
+                matcher: match text.strip_prefix("re:") {
+                    Some(regex) => Matcher::Regex(regex::Regex::new(regex).unwrap()),
+                    None => Matcher::Text {
+                        pattern: Pattern::parse(text),
+                        cased: text.contains("CASED"),
+                    },
+                },
+                lazy: false,
+            })
+            .collect();
+        let ids: Vec<u32> = (0..predicates.len() as u32).collect();
+        let scanner = Scanner::build(&ids, &predicates);
+        let mut found = Vec::new();
+        scanner.scan(ValueRef::str(value), &predicates, &mut Scratch::default(), &mut found);
+        assert_eq!(found, expected, "{patterns:?} on {value}");
+    }
+
+    #[test]
+    fn one_pass_answers_all_questions() {
+        let patterns = ["*a\\b*", "c:*", "*.exe", "c:\\x\\a\\b.exe", "*x*b*", "*", "re:b\\.EXE", "re:b\\.exe$"];
+        check(&patterns, "C:\\x\\a\\b.exe", &[0, 1, 2, 3, 4, 5, 7]);
+        check(&patterns, "", &[5]);
+        check(&["*CASED*", "CASED", ""], "cased", &[]);
+        check(&["*CASED*", "CASED"], "CASED", &[0, 1]);
+        check(&["", "*"], "", &[0, 1]);
+    }
+}
