@@ -1,0 +1,69 @@
+import { useState } from 'react'
+import { Dialog, openDialog } from '../ui/Dialog'
+import { FormError } from '../ui/FormError'
+import { useSubmit } from './useForm'
+
+interface TextDialogOptions {
+  title: string
+  label: string
+  submitLabel: string
+  initial?: string
+  multiline?: boolean
+  save: (text: string) => Promise<void>
+}
+
+/** One field of text, for notes, titles and tasks. */
+export function textDialog(options: TextDialogOptions): void {
+  openDialog((close) => <TextDialog {...options} close={close} />)
+}
+
+function TextDialog({
+  title,
+  label,
+  submitLabel,
+  initial = '',
+  multiline,
+  save,
+  close,
+}: TextDialogOptions & { close: () => void }) {
+  const [text, setText] = useState(initial)
+  const { submit, isBusy, error } = useSubmit(async () => {
+    if (!text.trim()) throw new Error('Write something first.')
+    await save(text.trim())
+    close()
+  })
+  return (
+    <Dialog title={title} onClose={close}>
+      <form className="stack" onSubmit={submit}>
+        <label className="field">
+          {label}
+          {multiline ? (
+            <textarea
+              rows={5}
+              // biome-ignore lint/a11y/noAutofocus: the field is what the dialog was opened for.
+              autoFocus
+              value={text}
+              onChange={(e) => setText(e.target.value)}
+              onKeyDown={(e) => {
+                if (e.key === 'Enter' && (e.ctrlKey || e.metaKey)) void submit()
+              }}
+            />
+          ) : (
+            // biome-ignore lint/a11y/noAutofocus: the field is what the dialog was opened for.
+            <input className="input" autoFocus value={text} onChange={(e) => setText(e.target.value)} />
+          )}
+        </label>
+        <FormError error={error} />
+        <footer className="dialog-foot">
+          {multiline && <span className="muted small">Ctrl Enter saves</span>}
+          <button type="button" className="button" onClick={close}>
+            Cancel
+          </button>
+          <button type="submit" className="button button-primary" disabled={isBusy}>
+            {submitLabel}
+          </button>
+        </footer>
+      </form>
+    </Dialog>
+  )
+}

@@ -1,0 +1,141 @@
+/** Query keys and fetchers: one name per question, so that live updates know what to refresh. */
+import { infiniteQueryOptions, keepPreviousData, queryOptions } from '@tanstack/react-query'
+import { ApiError, api, type Query } from './client'
+import type {
+  Alert,
+  AlertContext,
+  AlertDetail,
+  AuditEntry,
+  FieldInfo,
+  Incident,
+  IncidentDetail,
+  LedgerRow,
+  ListOf,
+  Overview,
+  RefusedRule,
+  RuleRow,
+  SearchResult,
+  ServerStatus,
+  Session,
+  SessionRow,
+  SocEvent,
+  SourceRow,
+  Suppression,
+  TokenRow,
+  UserRow,
+} from './types'
+
+export interface SignInState {
+  session: Session | null
+  setupRequired: boolean
+}
+
+export const sessionQuery = queryOptions({
+  queryKey: ['session'],
+  staleTime: 60_000,
+  queryFn: async (): Promise<SignInState> => {
+    try {
+      return { session: await api.get<Session>('/session'), setupRequired: false }
+    } catch (error) {
+      if (error instanceof ApiError && error.status === 401) {
+        return { session: null, setupRequired: error.problem.setup_required === true }
+      }
+      throw error
+    }
+  },
+})
+
+/** The first rows must be fast; those after them few calls. */
+const FIRST_ROWS = 200
+const NEXT_ROWS = 1000
+
+export const alertsQuery = (filters: Query) =>
+  infiniteQueryOptions({
+    queryKey: ['alerts', filters],
+    queryFn: ({ pageParam, signal }) =>
+      api.get<ListOf<Alert>>("/alerts", { limit: pageParam ? NEXT_ROWS : FIRST_ROWS, ...filters, cursor: pageParam }, signal),
+    initialPageParam: null as string | null,
+    getNextPageParam: (last) => last.next,
+    placeholderData: keepPreviousData,
+  })
+
+export const alertQuery = (id: string) =>
+  queryOptions({ queryKey: ['alert', id], queryFn: () => api.get<AlertDetail>(`/alerts/${id}`) })
+
+export const alertContextQuery = (id: string) =>
+  queryOptions({
+    queryKey: ['alert', id, 'context'],
+    queryFn: () => api.get<AlertContext>(`/alerts/${id}/context`, { minutes: 15 }),
+    staleTime: 60_000,
+  })
+
+export const incidentsQuery = (filters: Query) =>
+  infiniteQueryOptions({
+    queryKey: ['incidents', filters],
+    queryFn: ({ pageParam, signal }) =>
+      api.get<ListOf<Incident>>('/incidents', { ...filters, cursor: pageParam, limit: 100 }, signal),
+    initialPageParam: null as string | null,
+    getNextPageParam: (last) => last.next,
+    placeholderData: keepPreviousData,
+  })
+
+export const incidentQuery = (id: string) =>
+  queryOptions({ queryKey: ['incident', id], queryFn: () => api.get<IncidentDetail>(`/incidents/${id}`) })
+
+export interface SearchBody {
+  query: string
+  from?: string
+  to?: string
+  limit: number
+  order: 'asc' | 'desc'
+}
+
+export const searchQuery = (body: SearchBody, key: readonly unknown[]) =>
+  queryOptions({
+    queryKey: ['search', ...key],
+    queryFn: ({ signal }) => api.post<SearchResult>('/search', body, signal),
+    placeholderData: keepPreviousData,
+    retry: false,
+    staleTime: 30_000,
+  })
+
+export const eventQuery = (id: string) =>
+  queryOptions({
+    queryKey: ['event', id],
+    queryFn: () => api.get<SocEvent>(`/events/${encodeURIComponent(id)}`),
+    staleTime: Number.POSITIVE_INFINITY,
+  })
+
+const list = <T>(key: string, path: string, query?: Query) =>
+  queryOptions({ queryKey: [key, query ?? {}], queryFn: () => api.get<ListOf<T>>(path, query) })
+
+export const fieldsQuery = { ...list<FieldInfo>('fields', '/fields'), staleTime: 300_000 }
+export const ledgerQuery = (query: Query) => list<LedgerRow>('ledger', '/ledger', query)
+export const sourcesQuery = { ...list<SourceRow>('sources', '/sources'), refetchInterval: 10_000 }
+export const rulesQuery = (q: string) => ({
+  ...list<RuleRow>('rules', '/rules', { q, limit: 1000 }),
+  placeholderData: keepPreviousData,
+})
+export const refusedRulesQuery = list<RefusedRule>('rules-refused', '/rules/refused')
+export const usersQuery = list<UserRow>('users', '/users')
+export const tokensQuery = list<TokenRow>('tokens', '/tokens')
+export const sessionsQuery = list<SessionRow>('sessions', '/sessions')
+export const suppressionsQuery = list<Suppression>('suppressions', '/suppressions')
+
+export const auditQuery = infiniteQueryOptions({
+  queryKey: ['audit'],
+  queryFn: ({ pageParam }) => api.get<ListOf<AuditEntry>>('/audit', { cursor: pageParam, limit: 100 }),
+  initialPageParam: null as string | null,
+  getNextPageParam: (last) => last.next,
+})
+
+export const overviewQuery = queryOptions({
+  queryKey: ['overview'],
+  queryFn: () => api.get<Overview>('/overview'),
+  refetchInterval: 10_000,
+})
+
+export const statusQuery = queryOptions({
+  queryKey: ['status'],
+  queryFn: () => api.get<ServerStatus>('/status'),
+})

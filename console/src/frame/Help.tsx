@@ -1,0 +1,47 @@
+/** All keys that work here and now, read from the bindings themselves. */
+import { activeScopes, keysVersion } from '../lib/keys'
+import { Dialog } from '../ui/Dialog'
+import { Kbd } from '../ui/Kbd'
+import { helpStore } from './stores'
+
+export function HelpHost() {
+  return helpStore.use() ? <Help /> : null
+}
+
+export function KeyList() {
+  keysVersion.use()
+  const groups = new Map<string, Map<string, string>>()
+  for (const scope of activeScopes()) {
+    const group = groups.get(scope.group) ?? new Map<string, string>()
+    for (const binding of scope.bindings) if (!binding.quiet) group.set(binding.keys, binding.label)
+    if (group.size > 0) groups.set(scope.group, group)
+  }
+  return (
+    <div className="key-groups">
+      {[...groups].reverse().map(([name, bindings]) => (
+        <section key={name}>
+          <h3>{name}</h3>
+          <dl>
+            {[...bindings].map(([keys, label]) => (
+              <div key={keys}>
+                <dt>
+                  <Kbd keys={keys} />
+                </dt>
+                <dd>{label}</dd>
+              </div>
+            ))}
+          </dl>
+        </section>
+      ))}
+    </div>
+  )
+}
+
+function Help() {
+  return (
+    <Dialog title="Keys" onClose={() => helpStore.set(false)} width={760} className="help">
+      <KeyList />
+      <p className="muted small">On any value: click hunts it, Alt click excludes it, ↓ or right click opens its card.</p>
+    </Dialog>
+  )
+}

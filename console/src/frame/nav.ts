@@ -1,0 +1,21 @@
+/** The places of the console: one list for rail, palette and `g` keys. */
+import { Activity, Crosshair, Gauge, Inbox, type LucideIcon, ScrollText, Settings, ShieldAlert } from 'lucide-react'
+
+export interface Place {
+  to: '/' | '/queue' | '/incidents' | '/hunt' | '/sources' | '/rules' | '/settings'
+  label: string
+  key: string
+  icon: LucideIcon
+  /** The second group: what feeds and tunes the floor. */
+  isUpkeep?: boolean
+}
+
+export const PLACES: readonly Place[] = [
+  { to: '/', label: 'Overview', key: 'g o', icon: Gauge },
+  { to: '/queue', label: 'Queue', key: 'g q', icon: Inbox },
+  { to: '/incidents', label: 'Incidents', key: 'g i', icon: ShieldAlert },
+  { to: '/hunt', label: 'Hunt', key: 'g h', icon: Crosshair },
+  { to: '/sources', label: 'Sources', key: 'g s', icon: Activity, isUpkeep: true },
+  { to: '/rules', label: 'Rules', key: 'g r', icon: ScrollText, isUpkeep: true },
+  { to: '/settings', label: 'Settings', key: 'g t', icon: Settings, isUpkeep: true },
+]

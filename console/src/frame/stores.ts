@@ -1,0 +1,4 @@
+import { createStore } from '../lib/store'
+
+export const helpStore = createStore(false)
+export const paletteStore = createStore(false)

@@ -1,0 +1,31 @@
+/** The 14 enterprise tactics of MITRE ATT&CK in kill-chain order. Source: attack.mitre.org, v17. */
+
+export const TACTICS: readonly [string, string][] = [
+  ['reconnaissance', 'Reconnaissance'],
+  ['resource-development', 'Resource development'],
+  ['initial-access', 'Initial access'],
+  ['execution', 'Execution'],
+  ['persistence', 'Persistence'],
+  ['privilege-escalation', 'Privilege escalation'],
+  ['defense-evasion', 'Defense evasion'],
+  ['credential-access', 'Credential access'],
+  ['discovery', 'Discovery'],
+  ['lateral-movement', 'Lateral movement'],
+  ['collection', 'Collection'],
+  ['command-and-control', 'Command and control'],
+  ['exfiltration', 'Exfiltration'],
+  ['impact', 'Impact'],
+]
+
+const WORD = new Map(TACTICS)
+
+/** Rules write `credential_access`, `Credential Access` or `attack.credential-access`; one form is used here. */
+export const tacticKey = (tactic: string): string =>
+  tactic
+    .toLowerCase()
+    .replace(/^attack\./, '')
+    .replace(/[ _]/g, '-')
+
+export const tacticWord = (tactic: string): string => WORD.get(tacticKey(tactic)) ?? tactic
+export const tacticOrder = (tactic: string): number =>
+  TACTICS.findIndex(([key]) => key === tacticKey(tactic))

@@ -1,0 +1,131 @@
+import { X } from 'lucide-react'
+import { useEffect, useState } from 'react'
+import { useSession } from '../../frame/session'
+import { ALERT_STATUS_WORD, SEVERITIES } from '../../lib/format'
+import { queueColumnsStore } from '../../lib/settings'
+import { visible } from '../../lib/text'
+import { useUrlState } from '../../lib/url'
+import { Menu } from '../../ui/Menu'
+import { Severity } from '../../ui/Severity'
+import { Status } from '../../ui/Status'
+import { COLUMNS } from './columns'
+import { listOf, OPEN, statusesOf } from './filters'
+import type { AlertStatus } from '../../api/types'
+
+const STATUSES = Object.keys(ALERT_STATUS_WORD) as AlertStatus[]
+const TYPING_MS = 200
+
+function toggled(list: readonly string[], item: string): string[] {
+  return list.includes(item) ? list.filter((x) => x !== item) : [...list, item]
+}
+
+export function QueueFilters() {
+  const [search, set] = useUrlState()
+  const me = useSession().user.name
+  const hidden = queueColumnsStore.use()
+  const statuses = statusesOf(search)
+  const severities = listOf(search.severity)
+  const isOpenOnly = statuses.join() === OPEN.join()
+
+  const setStatuses = (next: string[]) => {
+    const ordered = STATUSES.filter((s) => next.includes(s))
+    const isAll = ordered.length === 0 || ordered.length === STATUSES.length
+    set({ status: isAll ? 'all' : ordered.join() === OPEN.join() ? null : ordered.join(',') }, { push: true })
+  }
+  const assigneeText =
+    search.assignee === me ? 'Mine' : search.assignee === 'none' ? 'Unassigned' : (search.assignee ?? 'Anyone')
+  return (
+    <div className="filters" role="group" aria-label="Filters">
+      <TextFilter />
+      <Menu
+        label="Filter by status"
+        className={`button filter ${isOpenOnly ? '' : 'filter-on'}`}
+        keepOpen
+        button={
+          <>
+            Status: {statuses.length === 0 ? 'any' : isOpenOnly ? 'open' : statuses.map((s) => ALERT_STATUS_WORD[s as AlertStatus] ?? s).join(', ')}
+          </>
+        }
+        items={STATUSES.map((status) => ({
+          label: <Status status={status} />,
+          checked: statuses.length === 0 || statuses.includes(status),
+          run: () => setStatuses(toggled(statuses.length === 0 ? STATUSES : statuses, status)),
+        }))}
+      />
+      <Menu
+        label="Filter by severity"
+        className={`button filter ${severities.length > 0 ? 'filter-on' : ''}`}
+        keepOpen
+        button={<>Severity: {severities.length === 0 ? 'any' : severities.join(', ')}</>}
+        items={SEVERITIES.map((level) => ({
+          label: <Severity level={level} />,
+          checked: severities.includes(level),
+          run: () => set({ severity: toggled(severities, level).join(',') }, { push: true }),
+        }))}
+      />
+      <Menu
+        label="Filter by assignee"
+        className={`button filter ${search.assignee ? 'filter-on' : ''}`}
+        button={<>Assignee: {assigneeText.toLowerCase()}</>}
+        items={[
+          { label: 'Anyone', checked: !search.assignee, run: () => set({ assignee: null }, { push: true }) },
+          { label: 'Mine', checked: search.assignee === me, run: () => set({ assignee: me }, { push: true }) },
+          {
+            label: 'Unassigned',
+            checked: search.assignee === 'none',
+            run: () => set({ assignee: 'none' }, { push: true }),
+          },
+        ]}
+      />
+      {(['entity', 'rule_id', 'incident_id'] as const).map((key) =>
+        search[key] ? (
+          <button
+            key={key}
+            type="button"
+            className="button filter filter-on"
+            title="Remove this filter"
+            onClick={() => set({ [key]: null }, { push: true })}
+          >
+            {key.replace('_id', '')}: <span className="mono">{visible(search[key] ?? '').slice(0, 40)}</span>
+            <X size={12} aria-label="remove" />
+          </button>
+        ) : null,
+      )}
+      <span className="spacer" />
+      <Menu
+        label="Choose columns"
+        align="end"
+        keepOpen
+        className="button filter"
+        button="Columns"
+        items={COLUMNS.filter((c) => c.id !== 'title').map((column) => ({
+          label: column.label,
+          checked: !hidden.includes(column.id),
+          run: () => queueColumnsStore.set(toggled(hidden, column.id)),
+        }))}
+      />
+    </div>
+  )
+}
+
+function TextFilter() {
+  const [search, set] = useUrlState()
+  const asked = search.text ?? ''
+  const [text, setText] = useState(asked)
+  useEffect(() => setText(asked), [asked])
+  useEffect(() => {
+    if (text === asked) return
+    const timer = setTimeout(() => set({ text }), TYPING_MS)
+    return () => clearTimeout(timer)
+  }, [text, asked, set])
+  return (
+    <input
+      className="input filter-text"
+      type="search"
+      aria-label="Filter alerts by text"
+      placeholder="Filter by text"
+      value={text}
+      onChange={(e) => setText(e.target.value)}
+    />
+  )
+}

@@ -1,0 +1,103 @@
+import { Link } from '@tanstack/react-router'
+import type { ReactNode } from 'react'
+import type { Alert } from '../../api/types'
+import { count } from '../../lib/format'
+import { visible } from '../../lib/text'
+import { Severity } from '../../ui/Severity'
+import { Status } from '../../ui/Status'
+import { Time, ZONE } from '../../ui/Time'
+import { Entities } from '../../ui/Value'
+
+export interface Column {
+  id: string
+  label: string
+  width: string
+  sort?: string
+  /** Dropped when the list is narrow, because the panel beside it says the same. */
+  narrow?: boolean
+  numeric?: boolean
+  cell: (alert: Alert) => ReactNode
+}
+
+export const COLUMNS: readonly Column[] = [
+  {
+    id: 'severity',
+    label: 'Severity',
+    width: '88px',
+    sort: 'severity',
+    narrow: true,
+    cell: (a) => <Severity level={a.severity} />,
+  },
+  {
+    id: 'time',
+    label: `Time (${ZONE})`,
+    width: '112px',
+    sort: 'time',
+    narrow: true,
+    cell: (a) => <Time iso={a.time} show="short" />,
+  },
+  {
+    id: 'title',
+    label: 'Alert',
+    width: 'minmax(220px, 2.400fr)',
+    narrow: true,
+    cell: (a) => (
+      <span className="cell-title" title={visible(a.summary)}>
+        {visible(a.title)}
+      </span>
+    ),
+  },
+  {
+    id: 'entities',
+    label: 'Entities',
+    width: 'minmax(180px, 2fr)',
+    cell: (a) => <Entities items={a.entities} max={3} passive />,
+  },
+  {
+    id: 'source',
+    label: 'Source',
+    width: '104px',
+    cell: (a) => <span className="muted">{visible(a.source)}</span>,
+  },
+  {
+    id: 'status',
+    label: 'Status',
+    width: '122px',
+    sort: 'status',
+    narrow: true,
+    cell: (a) => <Status status={a.status} verdict={a.verdict} />,
+  },
+  {
+    id: 'assignee',
+    label: 'Assignee',
+    width: '84px',
+    cell: (a) => (a.assignee ? visible(a.assignee) : <span className="faint">—</span>),
+  },
+  {
+    id: 'count',
+    label: 'Count',
+    width: '62px',
+    sort: 'count',
+    numeric: true,
+    cell: (a) => count(a.count),
+  },
+  {
+    id: 'incident',
+    label: 'Incident',
+    width: '74px',
+    cell: (a) =>
+      a.incident_id ? (
+        <Link
+          to="/incidents/$id"
+          params={{ id: a.incident_id }}
+          tabIndex={-1}
+          className="small"
+          onClick={(event) => event.stopPropagation()}
+        >
+          Open
+        </Link>
+      ) : (
+        <span className="faint">—</span>
+      ),
+  },
+]

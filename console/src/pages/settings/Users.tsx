@@ -1,0 +1,129 @@
+import { useQuery, useQueryClient } from '@tanstack/react-query'
+import { useState } from 'react'
+import { useSubmit } from '../../actions/useForm'
+import { api } from '../../api/client'
+import { usersQuery } from '../../api/queries'
+import type { Role, UserRow } from '../../api/types'
+import { useSession } from '../../frame/session'
+import { visible } from '../../lib/text'
+import { Dialog, openDialog } from '../../ui/Dialog'
+import { FormError } from '../../ui/FormError'
+import { toast, toastError } from '../../ui/toast'
+import { Ago } from '../../ui/Time'
+import { ListSection } from './parts'
+
+const ROLES: readonly [Role, string][] = [
+  ['viewer', 'Viewer: reads'],
+  ['analyst', 'Analyst: judges alerts, works incidents'],
+  ['lead', 'Lead: also makes suppressions and merges'],
+  ['admin', 'Admin: also users, tokens, settings'],
+]
+
+export function Users() {
+  const query = useQuery(usersQuery)
+  const client = useQueryClient()
+  const me = useSession().user
+  const refresh = () => void client.invalidateQueries({ queryKey: usersQuery.queryKey })
+  const change = (user: UserRow, body: { role?: Role; disabled?: boolean }) =>
+    api.patch(`/users/${user.id}`, body).then(refresh).catch(toastError(`${user.name} was not changed`))
+  return (
+    <ListSection
+      title="Users"
+      query={query}
+      empty="No user."
+      heads={['Name', 'Role', 'Last seen', '']}
+      tools={
+        <button
+          type="button"
+          className="button"
+          onClick={() => openDialog((close) => <NewUser close={close} onDone={refresh} />)}
+        >
+          New user
+        </button>
+      }
+      row={(user) => (
+        <tr key={user.id}>
+          <td className="strong">
+            {visible(user.name)} {user.id === me.id && <span className="muted small">you</span>}
+          </td>
+          <td>
+            <select
+              className="input"
+              aria-label={`Role of ${user.name}`}
+              value={user.role}
+              disabled={user.id === me.id}
+              onChange={(e) => void change(user, { role: e.target.value as Role })}
+            >
+              {ROLES.map(([role]) => (
+                <option key={role}>{role}</option>
+              ))}
+            </select>
+          </td>
+          <td className="muted">
+            <Ago iso={user.last_seen_at} />
+          </td>
+          <td className="number">
+            {user.id !== me.id && (
+              <button type="button" className="link-button" onClick={() => void change(user, { disabled: !user.disabled })}>
+                {user.disabled ? 'Enable' : 'Disable'}
+              </button>
+            )}
+          </td>
+        </tr>
+      )}
+    />
+  )
+}
+
+function NewUser({ close, onDone }: { close: () => void; onDone: () => void }) {
+  const [name, setName] = useState('')
+  const [password, setPassword] = useState('')
+  const [role, setRole] = useState<Role>('analyst')
+  const { submit, isBusy, error } = useSubmit(async () => {
+    await api.post('/users', { name: name.trim(), password, role })
+    toast({ tone: 'plain', text: `User ${name.trim()} made` })
+    onDone()
+    close()
+  })
+  return (
+    <Dialog title="New user" onClose={close} width={420}>
+      <form className="stack" onSubmit={submit}>
+        <label className="field">
+          Name
+          {/* biome-ignore lint/a11y/noAutofocus: the name is what the dialog was opened for. */}
+          <input className="input" autoFocus required value={name} onChange={(e) => setName(e.target.value)} />
+        </label>
+        <label className="field">
+          First password
+          <input
+            className="input"
+            type="password"
+            autoComplete="new-password"
+            required
+            value={password}
+            onChange={(e) => setPassword(e.target.value)}
+          />
+        </label>
+        <label className="field">
+          Role
+          <select className="input" value={role} onChange={(e) => setRole(e.target.value as Role)}>
+            {ROLES.map(([key, label]) => (
+              <option key={key} value={key}>
+                {label}
+              </option>
+            ))}
+          </select>
+        </label>
+        <FormError error={error} />
+        <footer className="dialog-foot">
+          <button type="button" className="button" onClick={close}>
+            Cancel
+          </button>
+          <button type="submit" className="button button-primary" disabled={isBusy}>
+            Make user
+          </button>
+        </footer>
+      </form>
+    </Dialog>
+  )
+}

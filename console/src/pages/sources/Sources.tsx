@@ -1,0 +1,142 @@
+/** What arrives, how much of it is understood, and where every record went. */
+import { useQuery } from '@tanstack/react-query'
+import { sourcesQuery } from '../../api/queries'
+import type { SourceRow } from '../../api/types'
+import { count, percent, plural, sum } from '../../lib/format'
+import { visible } from '../../lib/text'
+import { useUrlState } from '../../lib/url'
+import { Spark } from '../../ui/Bars'
+import { PageHead, Section } from '../../ui/Page'
+import { Ago } from '../../ui/Time'
+import { Problem, SkeletonRows } from '../../ui/Trouble'
+import { FirstData } from '../overview/Overview'
+import { Ledger } from './Ledger'
+
+export default function Sources() {
+  const { data, error, refetch } = useQuery(sourcesQuery)
+  const [search, set] = useUrlState()
+  return (
+    <div className="page">
+      <PageHead title="Sources" meta={data && <span className="muted">{plural(data.items.length, 'source')}</span>} />
+      {error && !data ? (
+        <Problem what="Sources did not load" error={error} retry={() => void refetch()} />
+      ) : !data ? (
+        <SkeletonRows rows={10} height={40} />
+      ) : data.items.length === 0 ? (
+        <FirstData />
+      ) : (
+        <>
+          <div className="table-scroll">
+            <table className="table table-rows">
+              <thead>
+                <tr>
+                  <th scope="col">Source</th>
+                  <th scope="col">Kind</th>
+                  <th scope="col">Products</th>
+                  <th scope="col">Last 60 minutes</th>
+                  <th scope="col" className="number">
+                    Last hour
+                  </th>
+                  <th scope="col" className="number">
+                    Total
+                  </th>
+                  <th scope="col" className="number">
+                    Understood
+                  </th>
+                  <th scope="col" className="number">
+                    Dropped
+                  </th>
+                  <th scope="col">Last seen</th>
+                </tr>
+              </thead>
+              <tbody>
+                {data.items.map((source) => (
+                  <Row
+                    key={source.name}
+                    source={source}
+                    isPicked={search.source === source.name}
+                    onPick={() => set({ source: search.source === source.name ? null : source.name })}
+                  />
+                ))}
+              </tbody>
+            </table>
+          </div>
+          <Ledger source={search.source} onAll={() => set({ source: null })} />
+          <Anomalies sources={data.items.filter((s) => !search.source || s.name === search.source)} />
+        </>
+      )}
+    </div>
+  )
+}
+
+function Row({ source, isPicked, onPick }: { source: SourceRow; isPicked: boolean; onPick: () => void }) {
+  const dropped = sum(source.dropped)
+  return (
+    <tr data-active={isPicked}>
+      <td>
+        <button type="button" className="link-button strong" aria-pressed={isPicked} onClick={onPick}>
+          {visible(source.name)}
+        </button>
+      </td>
+      <td className="muted">{visible(source.kind)}</td>
+      <td className="muted small">{visible(source.products.join(', '))}</td>
+      <td>
+        <Spark values={source.rate} label={`${count(source.rate.reduce((a, b) => a + b, 0))} events in sixty minutes`} />
+      </td>
+      <td className="number">{count(source.events_last_hour)}</td>
+      <td className="number">{count(source.events_total)}</td>
+      <td className="number">
+        <span className={source.understood_share < 0.95 ? 'warn' : ''}>{percent(source.understood_share)}</span>
+      </td>
+      <td className="number">
+        <span
+          className={dropped > 0 ? 'warn' : 'muted'}
+          title={Object.entries(source.dropped)
+            .map(([reason, n]) => `${reason}: ${count(n)}`)
+            .join('\n')}
+        >
+          {count(dropped)}
+        </span>
+      </td>
+      <td className="muted">
+        <Ago iso={source.last_seen} />
+      </td>
+    </tr>
+  )
+}
+
+function Anomalies({ sources }: { sources: SourceRow[] }) {
+  const rows = sources
+    .flatMap((s) => s.anomalies.map((anomaly) => ({ source: s.name, ...anomaly })))
+    .sort((a, b) => b.count - a.count)
+  return (
+    <Section title="Anomalies" note="records that were stored although something in them was odd">
+      {rows.length === 0 ? (
+        <p className="muted quiet">None. Every record was as its format says.</p>
+      ) : (
+        <table className="table">
+          <thead>
+            <tr>
+              <th scope="col">Source</th>
+              <th scope="col">Anomaly</th>
+              <th scope="col" className="number">
+                Records
+              </th>
+              <th scope="col">Example</th>
+            </tr>
+          </thead>
+          <tbody>
+            {rows.map((row) => (
+              <tr key={`${row.source}${row.code}`}>
+                <td>{visible(row.source)}</td>
+                <td className="mono">{row.code}</td>
+                <td className="number">{count(row.count)}</td>
+                <td className="mono small wrap muted">{visible(row.example ?? '').slice(0, 300)}</td>
+              </tr>
+            ))}
+          </tbody>
+        </table>
+      )}
+    </Section>
+  )
+}
