@@ -1,1 +1,14 @@
-//! The hunt language: parse, type, diagnose, plan.
+//! The hunt language: words, phrases and `field:value`, parsed and checked. Knows no storage.
+//!
+//! Start at [`parse`].
+
+mod ast;
+mod diagnostic;
+mod field;
+mod lexer;
+mod parser;
+
+pub use ast::{Query, Test, TextPattern};
+pub use diagnostic::Diagnostic;
+pub use field::{CoreField, FieldTarget, field_targets};
+pub use parser::parse;
