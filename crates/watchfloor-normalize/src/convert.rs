@@ -1,0 +1,206 @@
+//! Converters: from a source value's text to an attribute's, once per distinct value.
+
+use std::borrow::Cow;
+
+use crate::Table;
+use watchfloor_event::{ValueKind, ValueRef};
+
+/// What becomes of a value on its way.
+#[derive(Clone, Debug)]
+pub(crate) enum Convert {
+    /// Nothing.
+    Copy,
+    /// Lower case.
+    Lower,
+    /// Upper case.
+    Upper,
+    /// A whole number from decimal or `0x` hex.
+    Int,
+    /// What follows the last `/` or `\`.
+    Basename,
+    /// `name` of `DOMAIN\name` or `name@domain`.
+    UserName,
+    /// `DOMAIN` of `DOMAIN\name` or `domain` of `name@domain`.
+    UserDomain,
+    /// Seconds with a fraction to whole milliseconds.
+    SecondsToMs,
+    /// An address without the prefix of IPv4 in IPv6, zone or port.
+    Ip,
+    /// The host of a URL.
+    UrlHost,
+    /// The path of a URL.
+    UrlPath,
+    /// The query of a URL.
+    UrlQuery,
+    /// What follows the last dot, as of `aws.ec2` or a class name.
+    LastLabel,
+    /// What stands before the first dot: the host of a full name.
+    FirstLabel,
+    /// The first element of a list.
+    First,
+    /// By a table; values that are not in it become the default, or nothing.
+    Map {
+        map: Table<String, String>,
+        default: Option<String>,
+    },
+}
+
+impl Convert {
+    /// The names that packs use.
+    pub(crate) const NAMES: &'static str = "lower, upper, int, basename, user_name, user_domain, \
+        seconds_to_ms, ip, url_host, url_path, url_query, last_label, first_label, first";
+
+    /// The converter of a name.
+    pub(crate) fn parse(name: &str) -> Option<Self> {
+        Some(match name {
+            "lower" => Self::Lower,
+            "upper" => Self::Upper,
+            "int" => Self::Int,
+            "basename" => Self::Basename,
+            "user_name" => Self::UserName,
+            "user_domain" => Self::UserDomain,
+            "seconds_to_ms" => Self::SecondsToMs,
+            "ip" => Self::Ip,
+            "url_host" => Self::UrlHost,
+            "url_path" => Self::UrlPath,
+            "url_query" => Self::UrlQuery,
+            "last_label" => Self::LastLabel,
+            "first_label" => Self::FirstLabel,
+            "first" => Self::First,
+            _ => return None,
+        })
+    }
+
+    /// The converted text; `None` if the value gives nothing.
+    pub(crate) fn apply<'a>(&self, value: ValueRef<'a>) -> Option<Cow<'a, str>> {
+        let text = value.text;
+        let found = match self {
+            Self::Copy => Cow::Borrowed(text),
+            Self::Lower => Cow::Owned(text.to_ascii_lowercase()),
+            Self::Upper => Cow::Owned(text.to_ascii_uppercase()),
+            Self::Int => whole_number(text)?,
+            Self::Basename => Cow::Borrowed(text.rsplit(['/', '\\']).next()?),
+            Self::UserName => Cow::Borrowed(match text.split_once('\\') {
+                Some((_, name)) => name,
+                None => text.split_once('@').map_or(text, |(name, _)| name),
+            }),
+            Self::UserDomain => Cow::Borrowed(match text.split_once('\\') {
+                Some((domain, _)) => domain,
+                None => text.split_once('@')?.1,
+            }),
+            Self::SecondsToMs => milliseconds(text)?,
+            Self::Ip => Cow::Borrowed(address(text)?),
+            Self::UrlHost => Cow::Borrowed(url(text).0?),
+            Self::UrlPath => Cow::Borrowed(url(text).1?),
+            Self::UrlQuery => Cow::Borrowed(url(text).2?),
+            Self::LastLabel => Cow::Borrowed(text.rsplit('.').next()?),
+            Self::FirstLabel => Cow::Borrowed(text.split('.').next()?),
+            Self::First if value.kind == ValueKind::List => {
+                Cow::Owned(value.elements().into_iter().next()?.1)
+            }
+            Self::First => Cow::Borrowed(text),
+            Self::Map { map, default } => {
+                let folded = text.to_ascii_lowercase();
+                Cow::Owned(map.get(&folded).or(default.as_ref())?.clone())
+            }
+        };
+        (!found.is_empty()).then_some(found)
+    }
+}
+
+/// A whole number in decimal from decimal or hex text.
+pub(crate) fn whole_number(text: &str) -> Option<Cow<'_, str>> {
+    let text = text.trim();
+    if let Some(hex) = text.strip_prefix("0x").or_else(|| text.strip_prefix("0X")) {
+        let number = i64::from_str_radix(hex, 16).ok()?;
+        return Some(Cow::Owned(number.to_string()));
+    }
+    if text.parse::<i64>().is_ok() {
+        return Some(Cow::Borrowed(text));
+    }
+    // JSON writers that know only floating point give `443.0`.
+    let (whole, fraction) = text.split_once('.')?;
+    let is_whole = fraction.bytes().all(|byte| byte == b'0') && whole.parse::<i64>().is_ok();
+    is_whole.then_some(Cow::Borrowed(whole))
+}
+
+fn milliseconds(text: &str) -> Option<Cow<'_, str>> {
+    let seconds: f64 = text.parse().ok()?;
+    let ms = seconds * 1000.0;
+    if !ms.is_finite() || ms.abs() > 9.0e15 {
+        return None;
+    }
+    Some(Cow::Owned(format!("{ms:.0}")))
+}
+
+fn address(text: &str) -> Option<&str> {
+    let text = text.trim();
+    let text = text.strip_prefix("::ffff:").unwrap_or(text);
+    if text.parse::<std::net::IpAddr>().is_ok() {
+        return Some(text);
+    }
+    if let Some(inside) = text.strip_prefix('[') {
+        let (inside, _) = inside.split_once(']')?;
+        return inside.parse::<std::net::IpAddr>().is_ok().then_some(inside);
+    }
+    let bare = text.split(['%', ':']).next()?;
+    let bare = if text.contains('%') {
+        text.split('%').next()?
+    } else {
+        bare
+    };
+    bare.parse::<std::net::IpAddr>().is_ok().then_some(bare)
+}
+
+/// Host, path and query of a URL.
+fn url(text: &str) -> (Option<&str>, Option<&str>, Option<&str>) {
+    let (before, query) = match text.split_once('?') {
+        Some((before, query)) => (before, Some(query.split('#').next().unwrap_or(query))),
+        None => (text, None),
+    };
+    let Some((_, rest)) = before.split_once("://") else {
+        return (None, Some(before), query);
+    };
+    let (authority, path) = match rest.find('/') {
+        Some(at) => (rest.get(..at).unwrap_or(rest), rest.get(at..)),
+        None => (rest, None),
+    };
+    let authority = authority.rsplit('@').next().unwrap_or(authority);
+    let host = if let Some(inside) = authority.strip_prefix('[') {
+        inside.split(']').next()
+    } else {
+        authority.split(':').next()
+    };
+    (host, path, query)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check(name: &str, input: &str, expected: Option<&str>) {
+        let convert = Convert::parse(name).expect("a known name");
+        let found = convert.apply(ValueRef::str(input));
+        assert_eq!(found.as_deref(), expected, "{name} of {input}");
+    }
+
+    #[test]
+    fn values_are_converted() {
+        check("int", "0x1f0", Some("496"));
+        check("int", "443.0", Some("443"));
+        check("int", "x", None);
+        check("basename", "C:\\Windows\\a.exe", Some("a.exe"));
+        check("basename", "/usr/bin/", None);
+        check("user_name", "CORP\\j.doe", Some("j.doe"));
+        check("user_domain", "j.doe@corp.example", Some("corp.example"));
+        check("user_domain", "root", None);
+        check("seconds_to_ms", "1.2345", Some("1234"));
+        check("ip", "::ffff:10.0.0.1", Some("10.0.0.1"));
+        check("ip", "10.0.0.1:443", Some("10.0.0.1"));
+        check("ip", "fe80::1%eth0", Some("fe80::1"));
+        check("ip", "LOCAL", None);
+        check("url_host", "https://u:p@[::1]:8443/a?b#c", Some("::1"));
+        check("url_path", "https://h/a/b?c", Some("/a/b"));
+        check("url_query", "/a?b=c", Some("b=c"));
+    }
+}

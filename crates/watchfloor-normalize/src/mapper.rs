@@ -1,0 +1,214 @@
+//! Applies packs to a batch: rows by kind, then each map column by column.
+
+use std::sync::Arc;
+
+use watchfloor_event::{Anomaly, AnomalyCode, Column, EventBatch, Namespace, ValueKind, ValueRef};
+
+use crate::convert::{Convert, whole_number};
+use crate::pack::{FieldMap, Join, Kind, PackSet};
+use crate::{event_time, extract};
+
+/// Longest text that a join makes, in bytes.
+const JOINED_BYTES_MAX: usize = 64 * 1024;
+
+pub(crate) fn normalize(set: &PackSet, batch: &mut EventBatch) {
+    let (routed, lists) = set.router.route(batch);
+    let mut by_kind: Vec<Vec<u32>> = vec![Vec::new(); set.kinds.len()];
+    let mut unknown: Vec<u32> = Vec::new();
+    let mut text = String::new();
+    for (row, list) in routed.iter().enumerate() {
+        let candidates = lists.get(*list as usize).map_or(&[][..], Vec::as_slice);
+        let chosen = candidates.iter().find(|kind| {
+            let matching = set.kinds.get(**kind as usize).map(|kind| &kind.matching);
+            match matching {
+                Some(Some(matching)) => matching.apply(batch, row, &mut text),
+                Some(None) => true,
+                None => false,
+            }
+        });
+        let row = u32::try_from(row).unwrap_or(u32::MAX);
+        match chosen.and_then(|kind| by_kind.get_mut(*kind as usize)) {
+            Some(rows) => rows.push(row),
+            None => unknown.push(row),
+        }
+    }
+    let mut remap = Vec::new();
+    for (kind, rows) in set.kinds.iter().zip(&by_kind) {
+        if !rows.is_empty() {
+            apply(kind, batch, rows, &mut remap);
+        }
+    }
+    finish_unknown(batch, &unknown);
+}
+
+fn apply(kind: &Kind, batch: &mut EventBatch, rows: &[u32], remap: &mut Vec<u32>) {
+    let index = batch.intern_kind(&kind.event);
+    for row in rows {
+        batch.row_mut(*row as usize).kind = index;
+    }
+    if let Some(field) = &kind.key_values {
+        extract::key_values(batch, rows, field);
+    }
+    for map in &kind.maps {
+        map_field(batch, rows, map, remap);
+    }
+    for join in &kind.joins {
+        apply_join(batch, rows, join);
+    }
+    for (target, value) in &kind.constants {
+        let column = batch.column_mut(Namespace::Ocsf, target);
+        let code = column.dictionary_mut().intern(ValueRef::str(value));
+        for row in rows {
+            if column.code(*row as usize) == 0 {
+                column.set_code(*row as usize, code);
+            }
+        }
+    }
+    kind.activity.apply(batch, rows, |batch, row, number| {
+        batch.row_mut(row).activity_id = number;
+    });
+    kind.severity.apply(batch, rows, |batch, row, number| {
+        batch.row_mut(row).severity_id = number;
+    });
+    kind.status.apply(batch, rows, |batch, row, number| {
+        batch.row_mut(row).status_id = number;
+    });
+    event_time::apply(batch, rows, &kind.times, true);
+}
+
+/// What became of a source value, packed: the attribute's code above two bits of outcome.
+const UNSEEN: u32 = 0;
+const NOTHING: u32 = 1;
+const MISMATCH: u32 = 2;
+const CHANGED: u32 = 3;
+const SAME: u32 = 4;
+const OUTCOMES: u32 = 5;
+
+/// Maps one field of many rows; the converter runs once per distinct value.
+fn map_field(batch: &mut EventBatch, rows: &[u32], map: &FieldMap, remap: &mut Vec<u32>) {
+    if batch.column(Namespace::Source, &map.source).is_none() {
+        return;
+    }
+    let (from, to) = batch.mapping_columns(&map.source, &map.target);
+    remap.clear();
+    remap.resize(from.dictionary().len() + 1, UNSEEN);
+    let mut mismatched: Vec<(usize, String)> = Vec::new();
+    for row in rows {
+        let row = *row as usize;
+        let code = from.code(row);
+        if code == 0 || to.code(row) != 0 {
+            continue;
+        }
+        let Some(slot) = remap.get_mut(code as usize) else {
+            continue;
+        };
+        if *slot == UNSEEN {
+            *slot = outcome(from, code, to, map);
+        }
+        match *slot % OUTCOMES {
+            NOTHING | UNSEEN => {}
+            MISMATCH => {
+                let shown: String = from
+                    .get(row)
+                    .map(|value| value.text.chars().take(80).collect())
+                    .unwrap_or_default();
+                mismatched.push((row, shown));
+            }
+            same_or_changed => {
+                to.set_code(row, *slot / OUTCOMES);
+                if same_or_changed == SAME && map.is_alias {
+                    from.mark_moved(row);
+                }
+            }
+        }
+    }
+    for (row, shown) in mismatched {
+        let detail = format!("'{shown}' in {} is no {}", map.source, map.target);
+        batch.add_anomaly(row, Anomaly::new(AnomalyCode::ValueMismatch, detail));
+    }
+}
+
+fn outcome(from: &Column, code: u32, to: &mut Column, map: &FieldMap) -> u32 {
+    let Some(value) = from.dictionary().get(code) else {
+        return NOTHING;
+    };
+    // A dash is how Windows, Zeek and web servers write "none".
+    if value.kind == ValueKind::Null || matches!(value.text, "" | "-" | "[]") {
+        return NOTHING;
+    }
+    let Some(mut converted) = map.convert.apply(value) else {
+        return NOTHING;
+    };
+    let kind = if map.is_integer {
+        let number = whole_number(&converted).map(std::borrow::Cow::into_owned);
+        match number {
+            Some(number) if number == *converted => {}
+            Some(number) => converted = number.into(),
+            None => return MISMATCH,
+        }
+        ValueKind::Int
+    } else if value.kind == ValueKind::List && matches!(map.convert, Convert::Copy) {
+        ValueKind::List
+    } else {
+        ValueKind::Str
+    };
+    let is_same = *converted == *value.text;
+    let code = to.dictionary_mut().intern(ValueRef {
+        kind,
+        text: &converted,
+    });
+    code * OUTCOMES + if is_same { SAME } else { CHANGED }
+}
+
+fn apply_join(batch: &mut EventBatch, rows: &[u32], join: &Join) {
+    let mut joined = String::new();
+    for row in rows {
+        let row = *row as usize;
+        joined.clear();
+        for source in &join.sources {
+            let Some(value) = batch.get(Namespace::Source, source, row) else {
+                continue;
+            };
+            if joined.len() + value.text.len() > JOINED_BYTES_MAX {
+                break;
+            }
+            if !joined.is_empty() {
+                joined.push_str(&join.with);
+            }
+            joined.push_str(value.text);
+        }
+        if !joined.is_empty() && batch.get(Namespace::Ocsf, &join.target, row).is_none() {
+            batch.set(Namespace::Ocsf, &join.target, row, ValueRef::str(&joined));
+        }
+    }
+}
+
+/// Events of no known product: their time by the usual names, their text as message.
+fn finish_unknown(batch: &mut EventBatch, rows: &[u32]) {
+    if rows.is_empty() {
+        return;
+    }
+    event_time::apply(batch, rows, &[], false);
+    let message = FieldMap {
+        source: Arc::from("message"),
+        target: Arc::from("message"),
+        is_integer: false,
+        is_alias: true,
+        convert: Convert::Copy,
+    };
+    map_field(batch, rows, &message, &mut Vec::new());
+    let mut undecoded = vec![false; batch.len()];
+    for (row, anomaly) in batch.anomalies() {
+        if anomaly.code == AnomalyCode::Undecoded
+            && let Some(slot) = undecoded.get_mut(*row)
+        {
+            *slot = true;
+        }
+    }
+    for row in rows {
+        if !undecoded.get(*row as usize).copied().unwrap_or(true) {
+            let anomaly = Anomaly::new(AnomalyCode::Unmapped, "no mapping pack knows the product");
+            batch.add_anomaly(*row as usize, anomaly);
+        }
+    }
+}

@@ -1,0 +1,415 @@
+//! From the written form of a pack to the form that runs; every name is checked here.
+
+use std::sync::Arc;
+
+use regex::{Regex, RegexBuilder};
+use watchfloor_event::ocsf::{self, AttributeType};
+use watchfloor_event::{EventKind, Logsource};
+
+use super::text::{
+    ChoiceText, KindText, NamedTest, Ordered, PackText, Scalar, TargetOrPath, TargetText,
+    TargetsText, TestText,
+};
+use super::{FieldMap, Join, Kind, PackError, PackInfo};
+use crate::choice::Choice;
+use crate::convert::Convert;
+use crate::extract::Matching;
+use crate::route::{Clause, Condition, Test};
+
+/// Most memory that one compiled regular expression may take, in bytes.
+const REGEX_BYTES_MAX: usize = 1 << 20;
+/// Most kinds of one pack.
+const KINDS_MAX: usize = 4096;
+
+pub(super) struct Compiled {
+    pub(super) info: PackInfo,
+    pub(super) kinds: Vec<(Kind, Condition)>,
+    pub(super) warnings: Vec<PackError>,
+}
+
+/// The pack under work, for messages that say where.
+struct Place<'a> {
+    path: &'a str,
+    text: &'a str,
+    warnings: Vec<PackError>,
+}
+
+impl Place<'_> {
+    /// An error at the first line that holds a word.
+    fn error(&self, near: &str, reason: String) -> PackError {
+        let line = self.text.lines().position(|line| line.contains(near));
+        PackError {
+            path: self.path.to_owned(),
+            line: line.map_or(0, |index| index as u64 + 1),
+            reason,
+        }
+    }
+
+    fn regex(&self, pattern: &str) -> Result<Regex, PackError> {
+        RegexBuilder::new(pattern)
+            .size_limit(REGEX_BYTES_MAX)
+            .dfa_size_limit(REGEX_BYTES_MAX)
+            .build()
+            .map_err(|fault| {
+                let shown = fault.to_string();
+                let last = shown.lines().last().unwrap_or("not valid");
+                self.error(pattern, format!("regular expression: {last}"))
+            })
+    }
+
+    fn target(&mut self, path: &str) -> (Arc<str>, bool) {
+        let attribute = ocsf::promoted(path);
+        if attribute.is_none() {
+            let warning = self.error(path, format!("'{path}' is no promoted attribute"));
+            if !self.warnings.contains(&warning) {
+                self.warnings.push(warning);
+            }
+        }
+        let is_integer = attribute.is_some_and(|known| known.kind == AttributeType::Integer);
+        (Arc::from(path), is_integer)
+    }
+}
+
+pub(super) fn compile(
+    path: &str,
+    text: &str,
+    pack: &PackText,
+    first: usize,
+) -> Result<Compiled, PackError> {
+    let mut place = Place {
+        path,
+        text,
+        warnings: Vec::new(),
+    };
+    if pack.kinds.len() > KINDS_MAX {
+        return Err(place.error("kinds", format!("more than {KINDS_MAX} kinds")));
+    }
+    let recognize = pack
+        .recognize
+        .iter()
+        .map(|tests| clauses(&place, tests))
+        .collect::<Result<Vec<_>, _>>()?;
+    let mut kinds: Vec<(Kind, Condition)> = Vec::new();
+    for (index, kind) in pack.kinds.iter().enumerate() {
+        let condition = condition(&place, &recognize, kind)?;
+        let mut compiled = self::kind(&mut place, pack, kind)?;
+        if kinds
+            .iter()
+            .any(|(known, _)| known.event.name == compiled.event.name)
+        {
+            return Err(place.error(&kind.name, format!("two kinds are called '{}'", kind.name)));
+        }
+        compiled.order = (pack.order, first + index);
+        kinds.push((compiled, condition));
+    }
+    Ok(Compiled {
+        info: PackInfo {
+            product: pack.product.clone(),
+            title: pack.title.clone(),
+            versions: pack.versions.clone(),
+            documentation: pack.documentation.clone(),
+            kinds: kinds
+                .iter()
+                .map(|(kind, _)| Arc::clone(&kind.event))
+                .collect(),
+        },
+        kinds,
+        warnings: place.warnings,
+    })
+}
+
+/// Recognition of the pack and condition of the kind, as one list of alternatives.
+fn condition(
+    place: &Place<'_>,
+    recognize: &[Vec<Clause>],
+    kind: &KindText,
+) -> Result<Condition, PackError> {
+    let when = kind
+        .when
+        .as_slice()
+        .iter()
+        .map(|tests| clauses(place, tests))
+        .collect::<Result<Vec<_>, _>>()?;
+    if recognize.is_empty() && when.iter().all(Vec::is_empty) {
+        let reason = "a kind without 'when' in a pack without 'recognize' would take every event";
+        return Err(place.error(&kind.name, reason.to_owned()));
+    }
+    let nothing = [Vec::new()];
+    let left = if recognize.is_empty() {
+        &nothing
+    } else {
+        recognize
+    };
+    let right = if when.is_empty() { &nothing[..] } else { &when };
+    let both = left.iter().flat_map(|left| {
+        right.iter().map(move |right| {
+            let mut all = right.clone();
+            all.extend(left.iter().cloned());
+            all
+        })
+    });
+    Ok(Condition {
+        any: both.collect(),
+        is_final: kind.matching.is_none(),
+    })
+}
+
+fn clauses(place: &Place<'_>, tests: &Ordered<TestText>) -> Result<Vec<Clause>, PackError> {
+    let mut found = Vec::new();
+    for (field, test) in &tests.0 {
+        let mut add = |test, negated| {
+            found.push(Clause {
+                field: Arc::from(field.as_str()),
+                test,
+                negated,
+            });
+        };
+        match test {
+            TestText::One(value) => add(Test::In(vec![folded(value)]), false),
+            TestText::Many(values) => add(Test::In(values.iter().map(folded).collect()), false),
+            TestText::Named(named) => named_test(place, field, named, &mut add)?,
+        }
+    }
+    Ok(found)
+}
+
+fn named_test(
+    place: &Place<'_>,
+    field: &str,
+    named: &NamedTest,
+    add: &mut dyn FnMut(Test, bool),
+) -> Result<(), PackError> {
+    let all = |values: &super::text::OneOrMany<Scalar>| -> Vec<String> {
+        values.as_slice().iter().map(folded).collect()
+    };
+    let mut count = 0;
+    if let Some(exists) = named.exists {
+        add(Test::Exists, !exists);
+        count += 1;
+    }
+    if let Some(values) = &named.prefix {
+        add(Test::Prefix(all(values)), false);
+        count += 1;
+    }
+    if let Some(values) = &named.suffix {
+        add(Test::Suffix(all(values)), false);
+        count += 1;
+    }
+    if let Some(values) = &named.contains {
+        add(Test::Contains(all(values)), false);
+        count += 1;
+    }
+    if let Some(pattern) = &named.regex {
+        add(Test::Regex(place.regex(pattern)?), false);
+        count += 1;
+    }
+    if let Some(values) = &named.not {
+        add(Test::In(all(values)), true);
+        count += 1;
+    }
+    if count == 0 {
+        return Err(place.error(field, format!("the condition on '{field}' is empty")));
+    }
+    Ok(())
+}
+
+fn folded(value: &Scalar) -> String {
+    value.0.to_ascii_lowercase()
+}
+
+fn kind(place: &mut Place<'_>, pack: &PackText, kind: &KindText) -> Result<Kind, PackError> {
+    let class_uid = ocsf::class_uid(&kind.class)
+        .ok_or_else(|| place.error(&kind.class, format!("no OCSF class '{}'", kind.class)))?;
+    let logsources = kind
+        .logsources
+        .iter()
+        .map(|text| logsource(place, text))
+        .collect::<Result<Vec<_>, _>>()?;
+    let mut maps = Vec::new();
+    add_maps(place, &kind.fields, &mut maps)?;
+    for name in &kind.include {
+        if name == "ecs" {
+            add_ecs(&mut maps);
+            continue;
+        }
+        let set = pack.sets.0.iter().find(|(known, _)| known == name);
+        let Some((_, set)) = set else {
+            return Err(place.error(name, format!("no set '{name}' in this pack")));
+        };
+        add_maps(place, set, &mut maps)?;
+    }
+    let matching = match &kind.matching {
+        Some(text) => Some(Matching::new(&text.field, place.regex(&text.regex)?)),
+        None => None,
+    };
+    let joins = kind
+        .join
+        .iter()
+        .map(|join| Join {
+            sources: join
+                .from
+                .iter()
+                .map(|name| Arc::from(name.as_str()))
+                .collect(),
+            with: join.with.clone(),
+            target: place.target(&join.to).0,
+        })
+        .collect();
+    let constants = kind
+        .set
+        .0
+        .iter()
+        .map(|(path, value)| (place.target(path).0, value.0.clone()))
+        .collect();
+    Ok(Kind {
+        event: Arc::new(EventKind {
+            name: Arc::from(format!("{}/{}", pack.product, kind.name)),
+            product: Arc::from(kind.product.as_deref().unwrap_or(&pack.title)),
+            class_uid,
+            logsources,
+        }),
+        matching,
+        key_values: kind.key_values.as_deref().map(Arc::from),
+        maps,
+        joins,
+        constants,
+        activity: choice(&kind.activity),
+        severity: choice(&kind.severity),
+        status: choice(&kind.status),
+        times: kind
+            .time
+            .iter()
+            .map(|name| Arc::from(name.as_str()))
+            .collect(),
+        order: (0, 0),
+    })
+}
+
+/// Reads `product/category/service`, in which `-` or nothing stands for a part not offered.
+fn logsource(place: &Place<'_>, text: &str) -> Result<Logsource, PackError> {
+    let mut parts = text.split('/').map(|part| {
+        let part = part.trim();
+        (!part.is_empty() && part != "-").then(|| part.to_owned())
+    });
+    let found = Logsource {
+        product: parts.next().flatten(),
+        category: parts.next().flatten(),
+        service: parts.next().flatten(),
+    };
+    if parts.next().is_some() || found == Logsource::default() {
+        let reason = format!("log source '{text}' is not 'product/category/service'");
+        return Err(place.error(text, reason));
+    }
+    Ok(found)
+}
+
+fn choice(text: &ChoiceText) -> Choice {
+    match text {
+        ChoiceText::Fixed(number) => Choice::Fixed(*number),
+        ChoiceText::Mapped {
+            field,
+            map,
+            default,
+        } => Choice::Mapped {
+            field: Arc::from(field.as_str()),
+            map: map
+                .0
+                .iter()
+                .map(|(value, number)| (value.to_ascii_lowercase(), *number))
+                .collect(),
+            default: *default,
+        },
+    }
+}
+
+fn add_maps(
+    place: &mut Place<'_>,
+    fields: &Ordered<TargetsText>,
+    maps: &mut Vec<FieldMap>,
+) -> Result<(), PackError> {
+    for (source, targets) in &fields.0 {
+        match targets {
+            TargetsText::Path(path) => add_map(place, source, path, Convert::Copy, maps),
+            TargetsText::One(target) => add_target(place, source, target, maps)?,
+            TargetsText::Many(targets) => {
+                for target in targets {
+                    match target {
+                        TargetOrPath::Path(path) => {
+                            add_map(place, source, path, Convert::Copy, maps);
+                        }
+                        TargetOrPath::One(target) => add_target(place, source, target, maps)?,
+                    }
+                }
+            }
+        }
+    }
+    Ok(())
+}
+
+fn add_target(
+    place: &mut Place<'_>,
+    source: &str,
+    target: &TargetText,
+    maps: &mut Vec<FieldMap>,
+) -> Result<(), PackError> {
+    let convert = match (&target.convert, &target.map) {
+        (None, None) => Convert::Copy,
+        (Some(name), None) => Convert::parse(name).ok_or_else(|| {
+            place.error(
+                name,
+                format!("no converter '{name}'; known: {}", Convert::NAMES),
+            )
+        })?,
+        (None, Some(map)) => Convert::Map {
+            map: map
+                .0
+                .iter()
+                .map(|(from, Scalar(to))| (from.to_ascii_lowercase(), to.clone()))
+                .collect(),
+            default: target.default.as_ref().map(|value| value.0.clone()),
+        },
+        (Some(_), Some(_)) => {
+            return Err(place.error(&target.to, "either 'as' or 'map', not both".to_owned()));
+        }
+    };
+    add_map(place, source, &target.to, convert, maps);
+    Ok(())
+}
+
+fn add_map(
+    place: &mut Place<'_>,
+    source: &str,
+    path: &str,
+    convert: Convert,
+    maps: &mut Vec<FieldMap>,
+) {
+    let (target, is_integer) = place.target(path);
+    maps.push(FieldMap {
+        source: Arc::from(source),
+        is_alias: is_alias(source, path),
+        target,
+        is_integer,
+        convert,
+    });
+}
+
+/// Every name that the Elastic Common Schema has for a promoted attribute.
+fn add_ecs(maps: &mut Vec<FieldMap>) {
+    for attribute in ocsf::PROMOTED {
+        for name in attribute.ecs {
+            maps.push(FieldMap {
+                source: Arc::from(*name),
+                target: Arc::from(attribute.path),
+                is_integer: attribute.kind == AttributeType::Integer,
+                is_alias: true,
+                convert: Convert::Copy,
+            });
+        }
+    }
+}
+
+fn is_alias(source: &str, path: &str) -> bool {
+    source == path
+        || ocsf::promoted(path)
+            .is_some_and(|known| known.sigma.contains(&source) || known.ecs.contains(&source))
+}
