@@ -1,1 +1,46 @@
-//! Triage, incidents, permissions and clocks.
+//! Triage, incidents, permissions and clocks: the control plane's decisions.
+//!
+//! Everything is a method of [`Casework`] that checks an actor's permission once, changes the
+//! records through a state machine, and leaves an audit entry in the same transaction.
+
+mod access;
+mod alerts;
+mod clock;
+mod detail;
+mod error;
+mod findings;
+mod incidents;
+mod limiter;
+mod live;
+mod merge;
+mod overview;
+mod password;
+mod report;
+mod secret;
+mod service;
+mod suppressions;
+mod timeline;
+mod tokens;
+mod triage;
+mod users;
+
+pub use access::{Credential, Peer, SignInError, SignedIn};
+pub use alerts::{BulkAction, BulkOutcome};
+pub use clock::{Clock, FixedClock, SystemClock};
+pub use detail::{AlertDetail, AlertWithReasons, IncidentDetail};
+pub use error::CaseworkError;
+pub use findings::{FINDINGS_CURSOR, Taken, take_error_is_transient};
+pub use incidents::IncidentPatch;
+pub use live::LiveChange;
+pub use overview::{CaseOverview, MeanTimes};
+pub use report::ReportFormat;
+pub use service::{Casework, CaseworkSettings};
+pub use suppressions::{NewSuppression, SuppressionPreview};
+pub use timeline::{TimelineEntry, TimelineKind};
+pub use tokens::NewApiToken;
+
+/// The store's types that appear in this crate's methods.
+pub use watchfloor_store::{
+    AlertFilter, AlertSort, AlertSortKey, AuditFault, Cursor, IncidentFilter, IncidentPart,
+    InvalidCursor, OpenError, Page, PageRequest, Store, StoreError,
+};

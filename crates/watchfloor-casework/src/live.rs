@@ -1,0 +1,27 @@
+//! What changed, for those who watch.
+
+use std::sync::Arc;
+
+use watchfloor_model::{Alert, Incident, TenantId};
+
+/// A committed change. Watchers that fall behind lose changes and must read again.
+#[derive(Clone, Debug)]
+pub enum LiveChange {
+    /// An alert entered the queue.
+    AlertNew(TenantId, Arc<Alert>),
+    /// An alert changed.
+    AlertChanged(TenantId, Arc<Alert>),
+    /// An incident was opened or changed.
+    Incident(TenantId, Arc<Incident>),
+}
+
+impl LiveChange {
+    /// Whose change it is.
+    pub const fn tenant(&self) -> &TenantId {
+        match self {
+            Self::AlertNew(tenant, _)
+            | Self::AlertChanged(tenant, _)
+            | Self::Incident(tenant, _) => tenant,
+        }
+    }
+}

@@ -1,0 +1,6 @@
+//! Decisions of triage, as pure functions: what is held back, what repeats, what binds, and
+//! what an incident then says of itself.
+
+pub(crate) mod bind;
+pub(crate) mod intake;
+pub(crate) mod portrait;
