@@ -97,7 +97,10 @@ pub(super) fn compile(
             .iter()
             .any(|(known, _)| known.event.name == compiled.event.name)
         {
-            return Err(place.error(&kind.name, format!("two kinds are called '{}'", kind.name)));
+            return Err(place.error(
+                &format!("name: {}", kind.name),
+                format!("two kinds are called '{}'", kind.name),
+            ));
         }
         compiled.order = (pack.order, first + index);
         kinds.push((compiled, condition));
@@ -132,7 +135,7 @@ fn condition(
         .collect::<Result<Vec<_>, _>>()?;
     if recognize.is_empty() && when.iter().all(Vec::is_empty) {
         let reason = "a kind without 'when' in a pack without 'recognize' would take every event";
-        return Err(place.error(&kind.name, reason.to_owned()));
+        return Err(place.error(&format!("name: {}", kind.name), reason.to_owned()));
     }
     let nothing = [Vec::new()];
     let left = if recognize.is_empty() {
