@@ -15,7 +15,13 @@ const { values } = parseArgs({
   options: { port: { type: 'string', default: '8787' }, alerts: { type: 'string', default: '400' } },
 })
 const dist = new URL('../dist', import.meta.url).pathname
-const TYPES = { '.html': 'text/html; charset=utf-8', '.js': 'text/javascript', '.css': 'text/css', '.svg': 'image/svg+xml', '.woff2': 'font/woff2' }
+const TYPES = {
+  '.html': 'text/html; charset=utf-8',
+  '.js': 'text/javascript',
+  '.css': 'text/css',
+  '.svg': 'image/svg+xml',
+  '.woff2': 'font/woff2',
+}
 const POLICY =
   "default-src 'self'; script-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; connect-src 'self'"
 
@@ -26,16 +32,23 @@ let requests = 0
 function answer(response, status, body, headers = {}) {
   const isProblem = status >= 400
   const text = body === undefined ? '' : JSON.stringify(body)
-  response.writeHead(status, { 'content-type': isProblem ? 'application/problem+json' : 'application/json', ...headers })
+  response.writeHead(status, {
+    'content-type': isProblem ? 'application/problem+json' : 'application/json',
+    ...headers,
+  })
   response.end(text)
 }
 
 function serveFile(response, path) {
   const wanted = join(dist, normalize(path))
   const isFile = existsSync(wanted) && statSync(wanted).isFile()
-  if (!isFile && extname(path)) return answer(response, 404, { title: 'not found', status: 404, code: 'not_found' })
+  if (!isFile && extname(path))
+    return answer(response, 404, { title: 'not found', status: 404, code: 'not_found' })
   const file = isFile ? wanted : join(dist, 'index.html')
-  response.writeHead(200, { 'content-type': TYPES[extname(file)] ?? 'application/octet-stream', 'content-security-policy': POLICY })
+  response.writeHead(200, {
+    'content-type': TYPES[extname(file)] ?? 'application/octet-stream',
+    'content-security-policy': POLICY,
+  })
   createReadStream(file).pipe(response)
 }
 
@@ -48,9 +61,18 @@ async function readBody(request) {
 const server = createServer(async (request, response) => {
   const url = new URL(request.url, 'http://mock')
   if (!/^\/(api|ingest)\//.test(url.pathname)) return serveFile(response, url.pathname)
-  const requestId = `req-${(requests += 1)}`
+  requests += 1
+  const requestId = `req-${requests}`
   const problem = (status, code, detail, more = {}) =>
-    answer(response, status, { type: 'about:blank', title: code.replace(/_/g, ' '), status, detail, code, request_id: requestId, ...more })
+    answer(response, status, {
+      type: 'about:blank',
+      title: code.replace(/_/g, ' '),
+      status,
+      detail,
+      code,
+      request_id: requestId,
+      ...more,
+    })
   for (const [method, pattern, handle, isOpen] of table) {
     const match = method === request.method && pattern.exec(url.pathname)
     if (!match) continue
@@ -65,7 +87,16 @@ const server = createServer(async (request, response) => {
     const text = await readBody(request)
     try {
       const body = text && url.pathname.startsWith('/api') ? JSON.parse(text) : text
-      return handle({ params: match.slice(1).map(decodeURIComponent), query: url.searchParams, body, user, request, response, problem, send: (b, status = 200, headers) => answer(response, status, b, headers) })
+      return handle({
+        params: match.slice(1).map(decodeURIComponent),
+        query: url.searchParams,
+        body,
+        user,
+        request,
+        response,
+        problem,
+        send: (b, status = 200, headers) => answer(response, status, b, headers),
+      })
     } catch (error) {
       console.error(error)
       return problem(500, 'internal', String(error))

@@ -16,7 +16,8 @@ const client = new QueryClient({
     queries: {
       staleTime: 5_000,
       // What the server refused it will refuse again; only a lost connection is worth another try.
-      retry: (failures, error) => failures < 2 && (!(error instanceof ApiError) || error.status === 0 || error.status >= 502),
+      retry: (failures, error) =>
+        failures < 2 && (!(error instanceof ApiError) || error.status === 0 || error.status >= 502),
       refetchOnWindowFocus: false,
     },
   },

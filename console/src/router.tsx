@@ -1,4 +1,10 @@
-import { createRootRoute, createRoute, createRouter, lazyRouteComponent, Outlet } from '@tanstack/react-router'
+import {
+  createRootRoute,
+  createRoute,
+  createRouter,
+  lazyRouteComponent,
+  Outlet,
+} from '@tanstack/react-router'
 import { Shell } from './frame/Shell'
 import { parseSearch, type Search, stringifySearch } from './lib/url'
 import { Empty, Problem, SkeletonRows } from './ui/Trouble'

@@ -18,18 +18,53 @@ export const START = Date.now()
 export const RULES = [
   ['r-ssh-guess', 'SSH password guessing', 'medium', ['credential-access'], ['T1110.001'], 'linux / sshd'],
   ['r-ssh-success', 'SSH log-on after many failures', 'high', ['initial-access'], ['T1078'], 'linux / sshd'],
-  ['r-enc-ps', 'Encoded PowerShell command line', 'high', ['execution', 'defense-evasion'], ['T1059.001', 'T1027'], 'windows / process_creation'],
-  ['r-lsass', 'LSASS memory dump by comsvcs.dll', 'critical', ['credential-access'], ['T1003.001'], 'windows / process_creation'],
-  ['r-psexec', 'Service installed from ADMIN$ share', 'high', ['lateral-movement', 'execution'], ['T1021.002', 'T1569.002'], 'windows / system'],
+  [
+    'r-enc-ps',
+    'Encoded PowerShell command line',
+    'high',
+    ['execution', 'defense-evasion'],
+    ['T1059.001', 'T1027'],
+    'windows / process_creation',
+  ],
+  [
+    'r-lsass',
+    'LSASS memory dump by comsvcs.dll',
+    'critical',
+    ['credential-access'],
+    ['T1003.001'],
+    'windows / process_creation',
+  ],
+  [
+    'r-psexec',
+    'Service installed from ADMIN$ share',
+    'high',
+    ['lateral-movement', 'execution'],
+    ['T1021.002', 'T1569.002'],
+    'windows / system',
+  ],
   ['r-exfil', 'Large upload by rclone', 'critical', ['exfiltration'], ['T1567.002'], 'proxy'],
-  ['r-office-child', 'Office program starts a shell', 'high', ['execution'], ['T1204.002'], 'windows / process_creation'],
+  [
+    'r-office-child',
+    'Office program starts a shell',
+    'high',
+    ['execution'],
+    ['T1204.002'],
+    'windows / process_creation',
+  ],
   ['r-new-admin', 'Member added to Domain Admins', 'high', ['persistence'], ['T1098'], 'windows / security'],
   ['r-dns-tunnel', 'Long random DNS labels', 'medium', ['command-and-control'], ['T1071.004'], 'zeek / dns'],
   ['r-sudo', 'Sudo to root by unusual user', 'low', ['privilege-escalation'], ['T1548.003'], 'linux / auth'],
   ['r-scan', 'Port scan from inside', 'low', ['discovery'], ['T1046'], 'suricata'],
   ['r-usb', 'USB storage attached', 'informational', ['collection'], ['T1052'], 'windows / system'],
   ['r-path', 'Web path traversal attempt', 'medium', ['reconnaissance'], ['T1595'], 'nginx'],
-].map(([id, title, level, tactics, techniques, logsource]) => ({ id, title, level, tactics, techniques, logsource }))
+].map(([id, title, level, tactics, techniques, logsource]) => ({
+  id,
+  title,
+  level,
+  tactics,
+  techniques,
+  logsource,
+}))
 
 const HOSTS = ['WS-042', 'WS-017', 'SRV-DC01', 'SRV-FILE02', 'web-03', 'bastion-1', 'WS-133', 'db-02']
 const USERS = ['j.doe', 'm.rossi', 'svc-backup', 'root', 'a.kim', 'administrator']
@@ -67,7 +102,8 @@ export function makeAlert(ruleId, time, over = {}) {
       { kind: 'host', value: host, role: 'target' },
       { kind: 'user', value: user, role: 'actor' },
       { kind: 'address', value: address, role: 'source' },
-      ...(over.entities ?? (rule.logsource.startsWith('windows') ? [{ kind: 'process', value: process, role: 'actor' }] : [])),
+      ...(over.entities ??
+        (rule.logsource.startsWith('windows') ? [{ kind: 'process', value: process, role: 'actor' }] : [])),
     ],
     tactics: rule.tactics,
     techniques: rule.techniques,
@@ -84,12 +120,52 @@ export function story() {
   const m = 60_000
   const at = { host: 'WS-042', user: 'j.doe', address: '203.0.113.9' }
   return [
-    makeAlert('r-ssh-guess', t, { ...at, host: 'bastion-1', user: 'root', source: 'linux-auth', summary: '203.0.113.9 failed 412 times to log on to bastion-1 by SSH, as 14 users, within 6 minutes.' }),
-    makeAlert('r-ssh-success', t + 2 * m, { ...at, host: 'bastion-1', source: 'linux-auth', summary: 'j.doe logged on to bastion-1 from 203.0.113.9 after 412 failures from the same address.' }),
-    makeAlert('r-enc-ps', t + 6 * m, { ...at, source: 'windows', title: 'Encoded PowerShell command line on WS-042', summary: 'powershell.exe on WS-042, started by winword.exe as j.doe, ran an encoded command that fetched from 203.0.113.9.' }),
-    makeAlert('r-lsass', t + 9 * m, { ...at, source: 'windows', process: 'rundll32.exe', summary: 'rundll32.exe on WS-042, as j.doe, wrote the memory of lsass.exe to C:\\Windows\\Temp\\d.bin.' }),
-    makeAlert('r-psexec', t + 13 * m, { ...at, host: 'SRV-FILE02', user: 'svc-backup', source: 'windows', process: 'services.exe', summary: 'WS-042 installed the service PSEXESVC on SRV-FILE02 as svc-backup.' }),
-    makeAlert('r-exfil', t + 17 * m, { ...at, host: 'SRV-FILE02', user: 'svc-backup', source: 'zeek', process: 'rclone.exe', entities: [{ kind: 'process', value: 'rclone.exe', role: 'actor' }, { kind: 'domain', value: 'drop.example.net', role: 'target' }], summary: 'rclone.exe on SRV-FILE02 sent 4.2 GB to drop.example.net within 3 minutes.' }),
+    makeAlert('r-ssh-guess', t, {
+      ...at,
+      host: 'bastion-1',
+      user: 'root',
+      source: 'linux-auth',
+      summary: '203.0.113.9 failed 412 times to log on to bastion-1 by SSH, as 14 users, within 6 minutes.',
+    }),
+    makeAlert('r-ssh-success', t + 2 * m, {
+      ...at,
+      host: 'bastion-1',
+      source: 'linux-auth',
+      summary: 'j.doe logged on to bastion-1 from 203.0.113.9 after 412 failures from the same address.',
+    }),
+    makeAlert('r-enc-ps', t + 6 * m, {
+      ...at,
+      source: 'windows',
+      title: 'Encoded PowerShell command line on WS-042',
+      summary:
+        'powershell.exe on WS-042, started by winword.exe as j.doe, ran an encoded command that fetched from 203.0.113.9.',
+    }),
+    makeAlert('r-lsass', t + 9 * m, {
+      ...at,
+      source: 'windows',
+      process: 'rundll32.exe',
+      summary: 'rundll32.exe on WS-042, as j.doe, wrote the memory of lsass.exe to C:\\Windows\\Temp\\d.bin.',
+    }),
+    makeAlert('r-psexec', t + 13 * m, {
+      ...at,
+      host: 'SRV-FILE02',
+      user: 'svc-backup',
+      source: 'windows',
+      process: 'services.exe',
+      summary: 'WS-042 installed the service PSEXESVC on SRV-FILE02 as svc-backup.',
+    }),
+    makeAlert('r-exfil', t + 17 * m, {
+      ...at,
+      host: 'SRV-FILE02',
+      user: 'svc-backup',
+      source: 'zeek',
+      process: 'rclone.exe',
+      entities: [
+        { kind: 'process', value: 'rclone.exe', role: 'actor' },
+        { kind: 'domain', value: 'drop.example.net', role: 'target' },
+      ],
+      summary: 'rclone.exe on SRV-FILE02 sent 4.2 GB to drop.example.net within 3 minutes.',
+    }),
   ]
 }
 
@@ -120,11 +196,18 @@ export function makeEvent(time, over = {}) {
   const user = over.user ?? pick(USERS)
   const address = over.address ?? `203.0.113.${1 + Math.floor(rnd() * 200)}`
   const kind = over.kind ?? pick(['process', 'auth', 'network'])
-  const fields = { 'device.hostname': host, 'actor.user.name': user, 'src_endpoint.ip': address, 'metadata.product.name': 'demo' }
+  const fields = {
+    'device.hostname': host,
+    'actor.user.name': user,
+    'src_endpoint.ip': address,
+    'metadata.product.name': 'demo',
+  }
   let message
   let names
   if (kind === 'process') {
-    const command = over.command ?? pick(['svchost.exe -k netsvcs', 'chrome.exe --type=renderer', 'cmd.exe /c whoami', 'teams.exe'])
+    const command =
+      over.command ??
+      pick(['svchost.exe -k netsvcs', 'chrome.exe --type=renderer', 'cmd.exe /c whoami', 'teams.exe'])
     names = [1007, 'Process Activity', 'windows']
     Object.assign(fields, {
       'process.cmd_line': command,
@@ -136,11 +219,19 @@ export function makeEvent(time, over = {}) {
     message = `Process started: ${command}`
   } else if (kind === 'auth') {
     names = [3002, 'Authentication', 'linux-auth']
-    Object.assign(fields, { 'auth_protocol': 'SSH', 'status': over.status ?? 'Failure', 'unmapped.port': String(30000 + Math.floor(rnd() * 9000)) })
+    Object.assign(fields, {
+      auth_protocol: 'SSH',
+      status: over.status ?? 'Failure',
+      'unmapped.port': String(30000 + Math.floor(rnd() * 9000)),
+    })
     message = `${fields.status === 'Failure' ? 'Failed' : 'Accepted'} password for ${user} from ${address} port ${fields['unmapped.port']} ssh2`
   } else {
     names = [4001, 'Network Activity', 'zeek']
-    Object.assign(fields, { 'dst_endpoint.ip': '10.20.0.5', 'dst_endpoint.port': '443', 'traffic.bytes_out': String(Math.floor(rnd() * 1e6)) })
+    Object.assign(fields, {
+      'dst_endpoint.ip': '10.20.0.5',
+      'dst_endpoint.port': '443',
+      'traffic.bytes_out': String(Math.floor(rnd() * 1e6)),
+    })
     message = `${address} → 10.20.0.5:443 tcp`
   }
   return {
@@ -171,7 +262,14 @@ export function events(n) {
   )
   const t = START - 16 * 60_000
   for (let i = 0; i < 24; i += 1) {
-    list.push(makeEvent(t - 400_000 + i * 30_000, { host: 'WS-042', user: 'j.doe', address: '203.0.113.9', kind: i % 3 === 0 ? 'network' : 'process' }))
+    list.push(
+      makeEvent(t - 400_000 + i * 30_000, {
+        host: 'WS-042',
+        user: 'j.doe',
+        address: '203.0.113.9',
+        kind: i % 3 === 0 ? 'network' : 'process',
+      }),
+    )
   }
   return list
 }

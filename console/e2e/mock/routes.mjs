@@ -51,7 +51,8 @@ export function routes(world) {
     const sort = q.get('sort') ?? '-time'
     if (sort === '-time') return found
     const key = sort.replace('-', '')
-    const value = (a) => (key === 'severity' ? RANK[a.severity] : key === 'status' ? STATUS_RANK[a.status] : a[key])
+    const value = (a) =>
+      key === 'severity' ? RANK[a.severity] : key === 'status' ? STATUS_RANK[a.status] : a[key]
     const sign = sort.startsWith('-') ? -1 : 1
     return found.sort((a, b) => (value(a) < value(b) ? -sign : value(a) > value(b) ? sign : 0))
   }
@@ -73,7 +74,14 @@ export function routes(world) {
   const verbs = {
     acknowledge: (a, b, u) => touch(a, { status: 'acknowledged' }, u, 'acknowledged'),
     assign: (a, b, u) => touch(a, { assignee: b.assignee }, u, 'assigned', b.assignee ?? 'nobody'),
-    close: (a, b, u) => touch(a, { status: 'closed', verdict: b.verdict }, u, 'closed', [b.verdict, b.reason].filter(Boolean).join(': ')),
+    close: (a, b, u) =>
+      touch(
+        a,
+        { status: 'closed', verdict: b.verdict },
+        u,
+        'closed',
+        [b.verdict, b.reason].filter(Boolean).join(': '),
+      ),
     reopen: (a, b, u) => touch(a, { status: 'new', verdict: null }, u, 'reopened'),
     notes: (a, b, u) => touch(a, {}, u, 'note', b.text),
     attach: (a, b, u) => attach(a, b.incident_id, u),
@@ -82,7 +90,14 @@ export function routes(world) {
   const incidentOf = (id) => incidents.find((i) => i.id === id)
   const change = (incident, user, action, detail = '', kind = 'action') => {
     incident.version += 1
-    incident.log.push({ at: world.now(), kind, title: action.replace(/_/g, ' '), detail, actor: user.name, ref_id: null })
+    incident.log.push({
+      at: world.now(),
+      kind,
+      title: action.replace(/_/g, ' '),
+      detail,
+      actor: user.name,
+      ref_id: null,
+    })
     world.record(incident.id, user.name, action, detail)
     world.emit('incident', incident)
   }
@@ -93,244 +108,641 @@ export function routes(world) {
 
   return [
     ['GET', api('/session'), (c) => c.send(session(c.user))],
-    ['POST', api('/session/setup'), (c) => {
-      if (c.body.token !== 'mock-setup' || world.users.length > 0) return c.problem(403, 'setup_token_invalid', 'this link was used or is not valid')
-      const user = { id: world.newId('user'), name: c.body.name, role: 'admin', password: c.body.password, created_at: world.now(), last_seen_at: world.now() }
-      world.users.push(user)
-      signIn(user, c.send)
-    }, true],
-    ['POST', api('/session'), (c) => {
-      const user = world.users.find((u) => u.name === c.body.name && u.password === c.body.password)
-      return user ? signIn(user, c.send) : c.problem(401, 'bad_credentials', 'name or password is wrong')
-    }, true],
-    ['DELETE', api('/session'), (c) => {
-      world.sessions.clear()
-      c.send(undefined, 204)
-    }],
+    [
+      'POST',
+      api('/session/setup'),
+      (c) => {
+        if (c.body.token !== 'mock-setup' || world.users.length > 0)
+          return c.problem(403, 'setup_token_invalid', 'this link was used or is not valid')
+        const user = {
+          id: world.newId('user'),
+          name: c.body.name,
+          role: 'admin',
+          password: c.body.password,
+          created_at: world.now(),
+          last_seen_at: world.now(),
+        }
+        world.users.push(user)
+        signIn(user, c.send)
+      },
+      true,
+    ],
+    [
+      'POST',
+      api('/session'),
+      (c) => {
+        const user = world.users.find((u) => u.name === c.body.name && u.password === c.body.password)
+        return user ? signIn(user, c.send) : c.problem(401, 'bad_credentials', 'name or password is wrong')
+      },
+      true,
+    ],
+    [
+      'DELETE',
+      api('/session'),
+      (c) => {
+        world.sessions.clear()
+        c.send(undefined, 204)
+      },
+    ],
     ['POST', api('/session/password'), (c) => c.send(undefined, 204)],
-    ['GET', api('/sessions'), (c) => c.send({ items: [{ id: 's1', created_at: world.now(), last_seen_at: world.now(), address: '127.0.0.1', user_agent: c.request.headers['user-agent'], current: true }], next: null })],
+    [
+      'GET',
+      api('/sessions'),
+      (c) =>
+        c.send({
+          items: [
+            {
+              id: 's1',
+              created_at: world.now(),
+              last_seen_at: world.now(),
+              address: '127.0.0.1',
+              user_agent: c.request.headers['user-agent'],
+              current: true,
+            },
+          ],
+          next: null,
+        }),
+    ],
     ['GET', api('/users'), (c) => c.send({ items: world.users, next: null })],
-    ['POST', api('/users'), (c) => {
-      const user = { id: world.newId('user'), ...c.body, created_at: world.now(), last_seen_at: null }
-      world.users.push(user)
-      c.send(user, 201)
-    }],
-    ['PATCH', api('/users/:id'), (c) => c.send(Object.assign(world.users.find((u) => u.id === c.params[0]), c.body))],
+    [
+      'POST',
+      api('/users'),
+      (c) => {
+        const user = { id: world.newId('user'), ...c.body, created_at: world.now(), last_seen_at: null }
+        world.users.push(user)
+        c.send(user, 201)
+      },
+    ],
+    [
+      'PATCH',
+      api('/users/:id'),
+      (c) =>
+        c.send(
+          Object.assign(
+            world.users.find((u) => u.id === c.params[0]),
+            c.body,
+          ),
+        ),
+    ],
     ['GET', api('/tokens'), (c) => c.send({ items: tokens.map(({ token, ...rest }) => rest), next: null })],
-    ['POST', api('/tokens'), (c) => {
-      const token = { id: world.newId('token'), name: c.body.name, scope: c.body.scope, created_at: world.now(), expires_at: new Date(Date.now() + c.body.expires_in_days * 86_400_000).toISOString(), last_used_at: null, token: `wf_${Math.random().toString(36).slice(2)}` }
-      tokens.push(token)
-      c.send({ id: token.id, token: token.token }, 201)
-    }],
-    ['DELETE', api('/tokens/:id'), (c) => {
-      tokens.splice(tokens.findIndex((t) => t.id === c.params[0]), 1)
-      c.send(undefined, 204)
-    }],
+    [
+      'POST',
+      api('/tokens'),
+      (c) => {
+        const token = {
+          id: world.newId('token'),
+          name: c.body.name,
+          scope: c.body.scope,
+          created_at: world.now(),
+          expires_at: new Date(Date.now() + c.body.expires_in_days * 86_400_000).toISOString(),
+          last_used_at: null,
+          token: `wf_${Math.random().toString(36).slice(2)}`,
+        }
+        tokens.push(token)
+        c.send({ id: token.id, token: token.token }, 201)
+      },
+    ],
+    [
+      'DELETE',
+      api('/tokens/:id'),
+      (c) => {
+        tokens.splice(
+          tokens.findIndex((t) => t.id === c.params[0]),
+          1,
+        )
+        c.send(undefined, 204)
+      },
+    ],
     ['GET', api('/audit'), (c) => c.send(page(world.audit, c.query))],
 
-    ['GET', api('/alerts'), (c) => {
-      const found = filterAlerts(c.query)
-      c.send(page(found, c.query, { total: found.length }))
-    }],
-    ['POST', api('/alerts/bulk'), (c) => {
-      let incidentId = c.body.incident_id
-      for (const id of c.body.ids) {
-        const result = verbs[c.body.action](byId.get(id), { ...c.body, incident_id: incidentId }, c.user.name)
-        if (c.body.action === 'attach') incidentId = result
-      }
-      c.send({ done: c.body.ids, failed: [], incident_id: incidentId ?? null })
-    }],
-    ['GET', api('/alerts/:id'), (c) => {
-      const alert = byId.get(c.params[0])
-      if (!alert) return c.problem(404, 'not_found', 'no such alert')
-      const event = world.eventOf(alert)
-      const rule = world.RULES.find((r) => r.id === alert.rule_id)
-      c.send({
-        ...alert,
-        reasons: [
-          { field: 'process.cmd_line', value: world.ENCODED, pattern: '* -EncodedCommand *', selection: 'selection_cli' },
-          { field: 'actor.process.name', value: 'winword.exe', pattern: 'winword.exe', selection: 'selection_parent' },
-        ],
-        event,
-        rule: { ...rule, description: 'Finds command lines that carry their script in base64, which hides it from a quick reading. Administrators rarely do this.', version: '3', yaml: `title: ${rule.title}\nid: ${rule.id}\nlevel: ${rule.level}\ndetection:\n  selection_cli:\n    CommandLine|contains: ' -EncodedCommand '\n  condition: selection_cli\n`, references: ['https://attack.mitre.org/techniques/T1059/001/'], falsepositives: ['Software deployment tools'] },
-        attachment: alert.incident_id ? { incident_id: alert.incident_id, reasons: ['same address 203.0.113.9 within 30 min', 'same user j.doe'] } : null,
-        history: world.history.get(alert.id) ?? [],
-        judgements: alerts.filter((a) => a.rule_id === alert.rule_id && a.verdict && a.id !== alert.id).slice(0, 5).map((a) => ({ alert_id: a.id, verdict: a.verdict, reason: 'known deployment tool', actor: 'mara', at: a.updated_at })),
-        judgement_counts: { true_positive: 3, false_positive: 11 },
-        event_ids: [event.id],
-      })
-    }],
-    ['GET', api('/alerts/:id/context'), (c) => {
-      const alert = byId.get(c.params[0])
-      const event = world.eventOf(alert)
-      const at = Date.parse(alert.time)
-      const near = world.events.filter((e) => Math.abs(Date.parse(e.time) - at) < 900_000 && (e.fields['device.hostname'] === alert.entities[0].value || e.id === event.id))
-      c.send({
-        events: near,
-        total: near.length,
-        capped: false,
-        process_tree: [
-          { id: 'p1', parent_id: null, name: 'explorer.exe', cmd_line: 'C:\\Windows\\explorer.exe', user: 'j.doe', time: alert.time },
-          { id: 'p2', parent_id: 'p1', name: 'winword.exe', cmd_line: 'WINWORD.EXE /n "C:\\Users\\j.doe\\Downloads\\invoice.docm"', user: 'j.doe', time: alert.time },
-          { id: 'p3', parent_id: 'p2', name: 'powershell.exe', cmd_line: world.ENCODED, user: 'j.doe', time: alert.time, is_alerted: true, event_id: event.id },
-          { id: 'p4', parent_id: 'p3', name: 'rundll32.exe', cmd_line: 'rundll32.exe comsvcs.dll, MiniDump 612 C:\\Windows\\Temp\\d.bin full', user: 'j.doe', time: alert.time },
-        ],
-        same_rule: alerts.filter((a) => a.rule_id === alert.rule_id && a.id !== alert.id).slice(0, 8),
-      })
-    }],
-    ['POST', /^\/api\/v1\/alerts\/([^/]+)\/(acknowledge|assign|close|reopen|notes|attach|detach)$/, (c) => {
-      const alert = byId.get(c.params[0])
-      if (c.params[1] === 'close' && c.body.verdict === 'false_positive' && !c.body.reason) {
-        return c.problem(422, 'invalid', 'a false positive needs a reason', { fields: [{ field: 'reason', reason: 'missing' }] })
-      }
-      verbs[c.params[1]](alert, c.body, c.user.name)
-      c.send(alert)
-    }],
-    ['GET', api('/suppressions'), (c) => c.send({ items: suppressions, next: null })],
-    ['POST', api('/suppressions/preview'), (c) => c.send({ alerts_matched: alerts.filter((a) => a.rule_id === c.body.rule_id && c.body.conditions.every((w) => a.entities.some((e) => `entity.${e.kind}` === w.field && e.value === w.value))).length, days: 30 })],
-    ['POST', api('/suppressions'), (c) => {
-      const made = { id: world.newId('su'), ...c.body, rule_title: world.RULES.find((r) => r.id === c.body.rule_id)?.title, created_by: c.user.name, created_at: world.now() }
-      suppressions.push(made)
-      c.send(made, 201)
-    }],
-    ['DELETE', api('/suppressions/:id'), (c) => {
-      suppressions.splice(suppressions.findIndex((s) => s.id === c.params[0]), 1)
-      c.send(undefined, 204)
-    }],
-
-    ['GET', api('/incidents'), (c) => {
-      const [status, severity] = [list(c.query.get('status')), list(c.query.get('severity'))]
-      const text = c.query.get('q')?.toLowerCase()
-      const found = incidents.filter((i) => (!status || status.includes(i.status)) && (!severity || severity.includes(i.severity)) && (!text || `#${i.number} ${i.title}`.toLowerCase().includes(text)))
-      c.send(page(found, c.query, { total: found.length }))
-    }],
-    ['POST', api('/incidents'), (c) => c.send(world.makeIncident(c.body.title, c.body.severity, c.body.alert_ids.map((id) => byId.get(id)), c.user.name), 201)],
-    ['GET', api('/incidents/:id'), onIncident((i, c) => c.send(world.detail(i)))],
-    ['PATCH', api('/incidents/:id'), onIncident((incident, c) => {
-      const expected = c.request.headers['if-match']
-      if (expected && expected !== `"${incident.version}"`) return c.problem(412, 'version_conflict', 'changed meanwhile', { current: incident })
-      if (c.body.status === 'resolved' && !(c.body.verdict ?? incident.verdict)) return c.problem(422, 'invalid', 'a verdict is needed to resolve')
-      Object.assign(incident, c.body)
-      if (c.body.status === 'contained') incident.clocks.contained_at ??= world.now()
-      if (c.body.status === 'resolved') incident.clocks.resolved_at ??= world.now()
-      if (c.body.assignee) incident.clocks.acknowledged_at ??= world.now()
-      const what = c.body.status ? `status ${c.body.status}` : `changed ${Object.keys(c.body).join(', ')}`
-      change(incident, c.user, what, '', c.body.status ? 'status' : 'action')
-      c.send(world.detail(incident))
-    })],
-    ['POST', api('/incidents/:id/notes'), onIncident((i, c) => {
-      i.notes.push({ id: world.newId('no'), text: c.body.text, actor: c.user.name, at: world.now() })
-      change(i, c.user, 'note', c.body.text, 'note')
-      c.send(i.notes.at(-1), 201)
-    })],
-    ['POST', api('/incidents/:id/tasks'), onIncident((i, c) => {
-      i.tasks.push({ id: world.newId('ta'), title: c.body.title, status: 'open', assignee: null })
-      change(i, c.user, 'task_added', c.body.title, 'task')
-      c.send(i.tasks.at(-1), 201)
-    })],
-    ['PATCH', api('/incidents/:id/tasks/:id'), onIncident((i, c) => {
-      Object.assign(i.tasks.find((t) => t.id === c.params[1]), c.body)
-      change(i, c.user, `task ${c.body.status}`, '', 'task')
-      c.send(i.tasks.find((t) => t.id === c.params[1]))
-    })],
-    ['POST', api('/incidents/:id/observables'), onIncident((i, c) => {
-      i.observables.push({ id: world.newId('ob'), ...c.body })
-      change(i, c.user, 'observable_added', c.body.value)
-      c.send(i.observables.at(-1), 201)
-    })],
-    ['POST', api('/incidents/:id/merge'), onIncident((i, c) => {
-      for (const a of alerts) if (c.body.from.includes(a.incident_id)) a.incident_id = i.id
-      for (const other of incidents) if (c.body.from.includes(other.id)) other.status = 'closed'
-      world.describe(i)
-      change(i, c.user, 'merged', c.body.from.join(', '))
-      c.send(world.detail(i))
-    })],
-    ['POST', api('/incidents/:id/split'), onIncident((i, c) => {
-      const made = world.makeIncident(`Split from #${i.number}`, i.severity, c.body.alert_ids.map((id) => byId.get(id)), c.user.name)
-      world.describe(i)
-      change(i, c.user, 'split')
-      c.send(made, 201)
-    })],
-    ['GET', api('/incidents/:id/report'), onIncident((i, c) => {
-      const isPdf = c.query.get('format') === 'pdf'
-      c.response.writeHead(200, { 'content-type': isPdf ? 'application/pdf' : 'text/html', 'content-disposition': `attachment; filename="incident-${i.number}.${isPdf ? 'pdf' : 'html'}"` })
-      c.response.end(isPdf ? `%PDF-1.7\n% ${i.title}\n%%EOF` : `<!doctype html><title>Incident #${i.number}</title><h1>${i.title.replace(/</g, '&lt;')}</h1>`)
-    })],
-
-    ['POST', api('/search'), (c) => {
-      try {
-        c.send(search(world.events, c.body))
-      } catch (error) {
-        if (!(error instanceof QueryError)) throw error
-        c.problem(400, 'query_invalid', error.message, { position: { start: error.start, end: error.end }, hint: error.hint })
-      }
-    }],
-    ['GET', api('/events/:id'), (c) => {
-      const event = world.events.find((e) => e.id === c.params[0])
-      return event ? c.send(event) : c.problem(404, 'not_found', 'no such event')
-    }],
-    ['GET', api('/fields'), (c) => c.send({ items: [...new Set(world.events.slice(0, 300).flatMap((e) => Object.keys(e.fields)))].map((name) => ({ name, type: 'string', description: '', aliases: [] })), next: null })],
-
-    ['GET', api('/ledger'), (c) => {
-      const items = []
-      for (let h = 0; h < 24; h += 1) {
-        for (const [i, source] of ['windows', 'linux-auth', 'suricata', 'zeek', 'nginx'].entries()) {
-          if (c.query.get('source') && c.query.get('source') !== source) continue
-          const received = 9000 + ((h * 7919 + i * 104729) % 4000)
-          const dropped = i === 4 && h % 7 === 0 ? { too_large: 3 } : {}
-          const undecoded = i === 1 ? 12 : 0
-          items.push({ source, hour: new Date(Math.floor(Date.now() / 3600_000) * 3600_000 - h * 3600_000).toISOString(), received, decoded: received - undecoded - sum(dropped), undecoded, stored: received - sum(dropped), evaluated: received - sum(dropped), dropped })
+    [
+      'GET',
+      api('/alerts'),
+      (c) => {
+        const found = filterAlerts(c.query)
+        c.send(page(found, c.query, { total: found.length }))
+      },
+    ],
+    [
+      'POST',
+      api('/alerts/bulk'),
+      (c) => {
+        let incidentId = c.body.incident_id
+        for (const id of c.body.ids) {
+          const result = verbs[c.body.action](
+            byId.get(id),
+            { ...c.body, incident_id: incidentId },
+            c.user.name,
+          )
+          if (c.body.action === 'attach') incidentId = result
         }
-      }
-      c.send({ items, next: null })
-    }],
-    ['GET', api('/sources'), (c) => c.send({ items: ['windows', 'linux-auth', 'suricata', 'zeek', 'nginx'].map((name, i) => ({ name, kind: ['http', 'syslog', 'file', 'file', 'syslog'][i], first_seen: world.now(), last_seen: world.now(), events_last_hour: 9000 + i * 731, events_total: 220_000 + i * 17_000, understood_share: [1, 0.987, 1, 0.9999, 0.91][i], anomalies: i === 1 ? [{ code: 'time_missing', count: 12, example: 'sshd[411]: Connection reset by 203.0.113.77 port 40022 [preauth]' }] : [], dropped: i === 4 ? { too_large: 12 } : {}, rate: Array.from({ length: 60 }, (_, m) => 120 + ((m * 37 + i * 53) % 90)), products: [['Sysmon', 'Security'], ['OpenSSH'], ['Suricata'], ['Zeek'], ['nginx']][i] })), next: null })],
-    ['GET', api('/rules'), (c) => {
-      const q = c.query.get('q')?.toLowerCase() ?? ''
-      const items = world.RULES.filter((r) => `${r.title} ${r.id} ${r.techniques}`.toLowerCase().includes(q)).map((r) => ({ id: r.id, title: r.title, level: r.level, status: 'stable', logsource: r.logsource, tags: [...r.tactics, ...r.techniques].map((t) => `attack.${t.toLowerCase()}`), path: `rules/${r.id}.yml`, version: '3', enabled: true, findings_last_7d: alerts.filter((a) => a.rule_id === r.id).length, last_fired: world.now() }))
-      c.send({ items, next: null })
-    }],
-    ['GET', api('/rules/refused'), (c) => c.send({ items: [{ path: 'rules/broken/near.yml', line: 14, reason: 'the aggregation “near” was removed from Sigma; write a correlation instead' }], next: null })],
-    ['GET', api('/overview'), (c) => {
-      const open = alerts.filter((a) => a.status !== 'closed')
-      const count = (key) => open.reduce((m, a) => ({ ...m, [a[key]]: (m[a[key]] ?? 0) + 1 }), {})
-      const tactics = {}
-      for (const a of open) for (const t of a.tactics) tactics[t] = (tactics[t] ?? 0) + 1
-      const rules = Object.entries(count('rule_id')).sort((a, b) => b[1] - a[1])
-      c.send({
-        alerts_open: open.length,
-        alerts_by_severity: count('severity'),
-        incidents_open: incidents.filter((i) => !['resolved', 'closed'].includes(i.status)).length,
-        events_last_24h: 1_284_339,
-        events_rate: Array.from({ length: 96 }, (_, i) => ({ start: new Date(Date.now() - (96 - i) * 900_000).toISOString(), count: Math.round(9000 + 5000 * Math.sin(i / 9) + ((i * 7919) % 2500)) })),
-        top_rules: rules.slice(0, 8).map(([id, n]) => ({ rule_id: id, title: world.RULES.find((r) => r.id === id).title, count: n })),
-        ingest: { lag_ms: 340, journal_pending: 0 },
-        tactics: Object.entries(tactics).map(([tactic, n]) => ({ tactic, alerts: n })),
-        mean_times: { acknowledge_s: 214, contain_s: 3120, resolve_s: null },
-      })
-    }],
-    ['GET', api('/status'), (c) => c.send({ version: '0.1.0-mock', uptime_s: Math.round(process.uptime()), listeners: [{ kind: 'http', address: '127.0.0.1:8787' }, { kind: 'syslog/udp', address: '127.0.0.1:5514' }], lake: { events: 1_284_339, files: 48, bytes: 94_371_840 }, rules: { loaded: world.RULES.length, refused: 1 } })],
-    ['GET', api('/live'), (c) => {
-      c.response.writeHead(200, { 'content-type': 'text/event-stream', 'cache-control': 'no-cache' })
-      const send = (event, value) => c.response.write(`event: ${event}\ndata: ${JSON.stringify(value)}\n\n`)
-      send('ping', {})
-      world.listeners.add(send)
-      const timer = setInterval(() => send('ledger', { received: 14, stored: 14, lag_ms: 210 }), 2000)
-      c.request.on('close', () => {
-        clearInterval(timer)
-        world.listeners.delete(send)
-      })
-    }],
-    ['POST', /^\/ingest\/ndjson$/, (c) => {
-      const lines = c.body.split('\n').filter(Boolean)
-      const event = world.makeEvent(Date.now(), { host: 'WS-LIVE', kind: 'process', command: world.ENCODED })
-      world.events.push(event)
-      const alert = world.makeAlert('r-enc-ps', Date.now(), { host: 'WS-LIVE', user: 'a.kim' })
-      alerts.unshift(alert)
-      byId.set(alert.id, alert)
-      world.emit('alert', alert)
-      c.send({ accepted: lines.length, rejected: [] })
-    }, true],
+        c.send({ done: c.body.ids, failed: [], incident_id: incidentId ?? null })
+      },
+    ],
+    [
+      'GET',
+      api('/alerts/:id'),
+      (c) => {
+        const alert = byId.get(c.params[0])
+        if (!alert) return c.problem(404, 'not_found', 'no such alert')
+        const event = world.eventOf(alert)
+        const rule = world.RULES.find((r) => r.id === alert.rule_id)
+        c.send({
+          ...alert,
+          reasons: [
+            {
+              field: 'process.cmd_line',
+              value: world.ENCODED,
+              pattern: '* -EncodedCommand *',
+              selection: 'selection_cli',
+            },
+            {
+              field: 'actor.process.name',
+              value: 'winword.exe',
+              pattern: 'winword.exe',
+              selection: 'selection_parent',
+            },
+          ],
+          event,
+          rule: {
+            ...rule,
+            description:
+              'Finds command lines that carry their script in base64, which hides it from a quick reading. Administrators rarely do this.',
+            version: '3',
+            yaml: `title: ${rule.title}\nid: ${rule.id}\nlevel: ${rule.level}\ndetection:\n  selection_cli:\n    CommandLine|contains: ' -EncodedCommand '\n  condition: selection_cli\n`,
+            references: ['https://attack.mitre.org/techniques/T1059/001/'],
+            falsepositives: ['Software deployment tools'],
+          },
+          attachment: alert.incident_id
+            ? {
+                incident_id: alert.incident_id,
+                reasons: ['same address 203.0.113.9 within 30 min', 'same user j.doe'],
+              }
+            : null,
+          history: world.history.get(alert.id) ?? [],
+          judgements: alerts
+            .filter((a) => a.rule_id === alert.rule_id && a.verdict && a.id !== alert.id)
+            .slice(0, 5)
+            .map((a) => ({
+              alert_id: a.id,
+              verdict: a.verdict,
+              reason: 'known deployment tool',
+              actor: 'mara',
+              at: a.updated_at,
+            })),
+          judgement_counts: { true_positive: 3, false_positive: 11 },
+          event_ids: [event.id],
+        })
+      },
+    ],
+    [
+      'GET',
+      api('/alerts/:id/context'),
+      (c) => {
+        const alert = byId.get(c.params[0])
+        const event = world.eventOf(alert)
+        const at = Date.parse(alert.time)
+        const near = world.events.filter(
+          (e) =>
+            Math.abs(Date.parse(e.time) - at) < 900_000 &&
+            (e.fields['device.hostname'] === alert.entities[0].value || e.id === event.id),
+        )
+        c.send({
+          events: near,
+          total: near.length,
+          capped: false,
+          process_tree: [
+            {
+              id: 'p1',
+              parent_id: null,
+              name: 'explorer.exe',
+              cmd_line: 'C:\\Windows\\explorer.exe',
+              user: 'j.doe',
+              time: alert.time,
+            },
+            {
+              id: 'p2',
+              parent_id: 'p1',
+              name: 'winword.exe',
+              cmd_line: 'WINWORD.EXE /n "C:\\Users\\j.doe\\Downloads\\invoice.docm"',
+              user: 'j.doe',
+              time: alert.time,
+            },
+            {
+              id: 'p3',
+              parent_id: 'p2',
+              name: 'powershell.exe',
+              cmd_line: world.ENCODED,
+              user: 'j.doe',
+              time: alert.time,
+              is_alerted: true,
+              event_id: event.id,
+            },
+            {
+              id: 'p4',
+              parent_id: 'p3',
+              name: 'rundll32.exe',
+              cmd_line: 'rundll32.exe comsvcs.dll, MiniDump 612 C:\\Windows\\Temp\\d.bin full',
+              user: 'j.doe',
+              time: alert.time,
+            },
+          ],
+          same_rule: alerts.filter((a) => a.rule_id === alert.rule_id && a.id !== alert.id).slice(0, 8),
+        })
+      },
+    ],
+    [
+      'POST',
+      /^\/api\/v1\/alerts\/([^/]+)\/(acknowledge|assign|close|reopen|notes|attach|detach)$/,
+      (c) => {
+        const alert = byId.get(c.params[0])
+        if (c.params[1] === 'close' && c.body.verdict === 'false_positive' && !c.body.reason) {
+          return c.problem(422, 'invalid', 'a false positive needs a reason', {
+            fields: [{ field: 'reason', reason: 'missing' }],
+          })
+        }
+        verbs[c.params[1]](alert, c.body, c.user.name)
+        c.send(alert)
+      },
+    ],
+    ['GET', api('/suppressions'), (c) => c.send({ items: suppressions, next: null })],
+    [
+      'POST',
+      api('/suppressions/preview'),
+      (c) =>
+        c.send({
+          alerts_matched: alerts.filter(
+            (a) =>
+              a.rule_id === c.body.rule_id &&
+              c.body.conditions.every((w) =>
+                a.entities.some((e) => `entity.${e.kind}` === w.field && e.value === w.value),
+              ),
+          ).length,
+          days: 30,
+        }),
+    ],
+    [
+      'POST',
+      api('/suppressions'),
+      (c) => {
+        const made = {
+          id: world.newId('su'),
+          ...c.body,
+          rule_title: world.RULES.find((r) => r.id === c.body.rule_id)?.title,
+          created_by: c.user.name,
+          created_at: world.now(),
+        }
+        suppressions.push(made)
+        c.send(made, 201)
+      },
+    ],
+    [
+      'DELETE',
+      api('/suppressions/:id'),
+      (c) => {
+        suppressions.splice(
+          suppressions.findIndex((s) => s.id === c.params[0]),
+          1,
+        )
+        c.send(undefined, 204)
+      },
+    ],
+
+    [
+      'GET',
+      api('/incidents'),
+      (c) => {
+        const [status, severity] = [list(c.query.get('status')), list(c.query.get('severity'))]
+        const text = c.query.get('q')?.toLowerCase()
+        const found = incidents.filter(
+          (i) =>
+            (!status || status.includes(i.status)) &&
+            (!severity || severity.includes(i.severity)) &&
+            (!text || `#${i.number} ${i.title}`.toLowerCase().includes(text)),
+        )
+        c.send(page(found, c.query, { total: found.length }))
+      },
+    ],
+    [
+      'POST',
+      api('/incidents'),
+      (c) =>
+        c.send(
+          world.makeIncident(
+            c.body.title,
+            c.body.severity,
+            c.body.alert_ids.map((id) => byId.get(id)),
+            c.user.name,
+          ),
+          201,
+        ),
+    ],
+    ['GET', api('/incidents/:id'), onIncident((i, c) => c.send(world.detail(i)))],
+    [
+      'PATCH',
+      api('/incidents/:id'),
+      onIncident((incident, c) => {
+        const expected = c.request.headers['if-match']
+        if (expected && expected !== `"${incident.version}"`)
+          return c.problem(412, 'version_conflict', 'changed meanwhile', { current: incident })
+        if (c.body.status === 'resolved' && !(c.body.verdict ?? incident.verdict))
+          return c.problem(422, 'invalid', 'a verdict is needed to resolve')
+        Object.assign(incident, c.body)
+        if (c.body.status === 'contained') incident.clocks.contained_at ??= world.now()
+        if (c.body.status === 'resolved') incident.clocks.resolved_at ??= world.now()
+        if (c.body.assignee) incident.clocks.acknowledged_at ??= world.now()
+        const what = c.body.status ? `status ${c.body.status}` : `changed ${Object.keys(c.body).join(', ')}`
+        change(incident, c.user, what, '', c.body.status ? 'status' : 'action')
+        c.send(world.detail(incident))
+      }),
+    ],
+    [
+      'POST',
+      api('/incidents/:id/notes'),
+      onIncident((i, c) => {
+        i.notes.push({ id: world.newId('no'), text: c.body.text, actor: c.user.name, at: world.now() })
+        change(i, c.user, 'note', c.body.text, 'note')
+        c.send(i.notes.at(-1), 201)
+      }),
+    ],
+    [
+      'POST',
+      api('/incidents/:id/tasks'),
+      onIncident((i, c) => {
+        i.tasks.push({ id: world.newId('ta'), title: c.body.title, status: 'open', assignee: null })
+        change(i, c.user, 'task_added', c.body.title, 'task')
+        c.send(i.tasks.at(-1), 201)
+      }),
+    ],
+    [
+      'PATCH',
+      api('/incidents/:id/tasks/:id'),
+      onIncident((i, c) => {
+        Object.assign(
+          i.tasks.find((t) => t.id === c.params[1]),
+          c.body,
+        )
+        change(i, c.user, `task ${c.body.status}`, '', 'task')
+        c.send(i.tasks.find((t) => t.id === c.params[1]))
+      }),
+    ],
+    [
+      'POST',
+      api('/incidents/:id/observables'),
+      onIncident((i, c) => {
+        i.observables.push({ id: world.newId('ob'), ...c.body })
+        change(i, c.user, 'observable_added', c.body.value)
+        c.send(i.observables.at(-1), 201)
+      }),
+    ],
+    [
+      'POST',
+      api('/incidents/:id/merge'),
+      onIncident((i, c) => {
+        for (const a of alerts) if (c.body.from.includes(a.incident_id)) a.incident_id = i.id
+        for (const other of incidents) if (c.body.from.includes(other.id)) other.status = 'closed'
+        world.describe(i)
+        change(i, c.user, 'merged', c.body.from.join(', '))
+        c.send(world.detail(i))
+      }),
+    ],
+    [
+      'POST',
+      api('/incidents/:id/split'),
+      onIncident((i, c) => {
+        const made = world.makeIncident(
+          `Split from #${i.number}`,
+          i.severity,
+          c.body.alert_ids.map((id) => byId.get(id)),
+          c.user.name,
+        )
+        world.describe(i)
+        change(i, c.user, 'split')
+        c.send(made, 201)
+      }),
+    ],
+    [
+      'GET',
+      api('/incidents/:id/report'),
+      onIncident((i, c) => {
+        const isPdf = c.query.get('format') === 'pdf'
+        c.response.writeHead(200, {
+          'content-type': isPdf ? 'application/pdf' : 'text/html',
+          'content-disposition': `attachment; filename="incident-${i.number}.${isPdf ? 'pdf' : 'html'}"`,
+        })
+        c.response.end(
+          isPdf
+            ? `%PDF-1.7\n% ${i.title}\n%%EOF`
+            : `<!doctype html><title>Incident #${i.number}</title><h1>${i.title.replace(/</g, '&lt;')}</h1>`,
+        )
+      }),
+    ],
+
+    [
+      'POST',
+      api('/search'),
+      (c) => {
+        try {
+          c.send(search(world.events, c.body))
+        } catch (error) {
+          if (!(error instanceof QueryError)) throw error
+          c.problem(400, 'query_invalid', error.message, {
+            position: { start: error.start, end: error.end },
+            hint: error.hint,
+          })
+        }
+      },
+    ],
+    [
+      'GET',
+      api('/events/:id'),
+      (c) => {
+        const event = world.events.find((e) => e.id === c.params[0])
+        return event ? c.send(event) : c.problem(404, 'not_found', 'no such event')
+      },
+    ],
+    [
+      'GET',
+      api('/fields'),
+      (c) =>
+        c.send({
+          items: [...new Set(world.events.slice(0, 300).flatMap((e) => Object.keys(e.fields)))].map(
+            (name) => ({ name, type: 'string', description: '', aliases: [] }),
+          ),
+          next: null,
+        }),
+    ],
+
+    [
+      'GET',
+      api('/ledger'),
+      (c) => {
+        const items = []
+        for (let h = 0; h < 24; h += 1) {
+          for (const [i, source] of ['windows', 'linux-auth', 'suricata', 'zeek', 'nginx'].entries()) {
+            if (c.query.get('source') && c.query.get('source') !== source) continue
+            const received = 9000 + ((h * 7919 + i * 104729) % 4000)
+            const dropped = i === 4 && h % 7 === 0 ? { too_large: 3 } : {}
+            const undecoded = i === 1 ? 12 : 0
+            items.push({
+              source,
+              hour: new Date(Math.floor(Date.now() / 3600_000) * 3600_000 - h * 3600_000).toISOString(),
+              received,
+              decoded: received - undecoded - sum(dropped),
+              undecoded,
+              stored: received - sum(dropped),
+              evaluated: received - sum(dropped),
+              dropped,
+            })
+          }
+        }
+        c.send({ items, next: null })
+      },
+    ],
+    [
+      'GET',
+      api('/sources'),
+      (c) =>
+        c.send({
+          items: ['windows', 'linux-auth', 'suricata', 'zeek', 'nginx'].map((name, i) => ({
+            name,
+            kind: ['http', 'syslog', 'file', 'file', 'syslog'][i],
+            first_seen: world.now(),
+            last_seen: world.now(),
+            events_last_hour: 9000 + i * 731,
+            events_total: 220_000 + i * 17_000,
+            understood_share: [1, 0.987, 1, 0.9999, 0.91][i],
+            anomalies:
+              i === 1
+                ? [
+                    {
+                      code: 'time_missing',
+                      count: 12,
+                      example: 'sshd[411]: Connection reset by 203.0.113.77 port 40022 [preauth]',
+                    },
+                  ]
+                : [],
+            dropped: i === 4 ? { too_large: 12 } : {},
+            rate: Array.from({ length: 60 }, (_, m) => 120 + ((m * 37 + i * 53) % 90)),
+            products: [['Sysmon', 'Security'], ['OpenSSH'], ['Suricata'], ['Zeek'], ['nginx']][i],
+          })),
+          next: null,
+        }),
+    ],
+    [
+      'GET',
+      api('/rules'),
+      (c) => {
+        const q = c.query.get('q')?.toLowerCase() ?? ''
+        const items = world.RULES.filter((r) =>
+          `${r.title} ${r.id} ${r.techniques}`.toLowerCase().includes(q),
+        ).map((r) => ({
+          id: r.id,
+          title: r.title,
+          level: r.level,
+          status: 'stable',
+          logsource: r.logsource,
+          tags: [...r.tactics, ...r.techniques].map((t) => `attack.${t.toLowerCase()}`),
+          path: `rules/${r.id}.yml`,
+          version: '3',
+          enabled: true,
+          findings_last_7d: alerts.filter((a) => a.rule_id === r.id).length,
+          last_fired: world.now(),
+        }))
+        c.send({ items, next: null })
+      },
+    ],
+    [
+      'GET',
+      api('/rules/refused'),
+      (c) =>
+        c.send({
+          items: [
+            {
+              path: 'rules/broken/near.yml',
+              line: 14,
+              reason: 'the aggregation “near” was removed from Sigma; write a correlation instead',
+            },
+          ],
+          next: null,
+        }),
+    ],
+    [
+      'GET',
+      api('/overview'),
+      (c) => {
+        const open = alerts.filter((a) => a.status !== 'closed')
+        const count = (key) => open.reduce((m, a) => ({ ...m, [a[key]]: (m[a[key]] ?? 0) + 1 }), {})
+        const tactics = {}
+        for (const a of open) for (const t of a.tactics) tactics[t] = (tactics[t] ?? 0) + 1
+        const rules = Object.entries(count('rule_id')).sort((a, b) => b[1] - a[1])
+        c.send({
+          alerts_open: open.length,
+          alerts_by_severity: count('severity'),
+          incidents_open: incidents.filter((i) => !['resolved', 'closed'].includes(i.status)).length,
+          events_last_24h: 1_284_339,
+          events_rate: Array.from({ length: 96 }, (_, i) => ({
+            start: new Date(Date.now() - (96 - i) * 900_000).toISOString(),
+            count: Math.round(9000 + 5000 * Math.sin(i / 9) + ((i * 7919) % 2500)),
+          })),
+          top_rules: rules
+            .slice(0, 8)
+            .map(([id, n]) => ({ rule_id: id, title: world.RULES.find((r) => r.id === id).title, count: n })),
+          ingest: { lag_ms: 340, journal_pending: 0 },
+          tactics: Object.entries(tactics).map(([tactic, n]) => ({ tactic, alerts: n })),
+          mean_times: { acknowledge_s: 214, contain_s: 3120, resolve_s: null },
+        })
+      },
+    ],
+    [
+      'GET',
+      api('/status'),
+      (c) =>
+        c.send({
+          version: '0.1.0-mock',
+          uptime_s: Math.round(process.uptime()),
+          listeners: [
+            { kind: 'http', address: '127.0.0.1:8787' },
+            { kind: 'syslog/udp', address: '127.0.0.1:5514' },
+          ],
+          lake: { events: 1_284_339, files: 48, bytes: 94_371_840 },
+          rules: { loaded: world.RULES.length, refused: 1 },
+        }),
+    ],
+    [
+      'GET',
+      api('/live'),
+      (c) => {
+        c.response.writeHead(200, { 'content-type': 'text/event-stream', 'cache-control': 'no-cache' })
+        const send = (event, value) => c.response.write(`event: ${event}\ndata: ${JSON.stringify(value)}\n\n`)
+        send('ping', {})
+        world.listeners.add(send)
+        const timer = setInterval(() => send('ledger', { received: 14, stored: 14, lag_ms: 210 }), 2000)
+        c.request.on('close', () => {
+          clearInterval(timer)
+          world.listeners.delete(send)
+        })
+      },
+    ],
+    [
+      'POST',
+      /^\/ingest\/ndjson$/,
+      (c) => {
+        const lines = c.body.split('\n').filter(Boolean)
+        for (const line of lines) {
+          const { message, CommandLine: command, Computer: host } = JSON.parse(line)
+          world.events.push(
+            world.makeEvent(Date.now(), { host, kind: 'process', command, message, raw: line }),
+          )
+          if (!command) continue
+          const alert = world.makeAlert('r-enc-ps', Date.now(), { host, user: 'e2e' })
+          alerts.unshift(alert)
+          byId.set(alert.id, alert)
+          world.emit('alert', alert)
+        }
+        c.send({ accepted: lines.length, rejected: [] })
+      },
+      true,
+    ],
   ].map(([method, pattern, handle, isOpen = false]) => [method, pattern, handle, isOpen])
 }
-

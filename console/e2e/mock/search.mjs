@@ -13,7 +13,12 @@ function tokens(text) {
   for (const match of text.matchAll(pattern)) {
     if (!match[0].trim()) continue
     if (match[0] === '"') {
-      throw new QueryError('A quotation mark is not closed.', match.index, text.length, 'Add a closing " after the value.')
+      throw new QueryError(
+        'A quotation mark is not closed.',
+        match.index,
+        text.length,
+        'Add a closing " after the value.',
+      )
     }
     list.push({ text: match[0], start: match.index, field: match[1]?.slice(0, -1), value: match[2] })
   }
@@ -31,7 +36,12 @@ export function compile(text) {
     else if (token.text === 'OR') continue
     else {
       if (/^[\w.@-]+:$/.test(token.text)) {
-        throw new QueryError('A value is missing after the colon.', token.start, token.start + token.text.length, 'Write field:value, for example device.hostname:WS-042.')
+        throw new QueryError(
+          'A value is missing after the colon.',
+          token.start,
+          token.start + token.text.length,
+          'Write field:value, for example device.hostname:WS-042.',
+        )
       }
       const needle = unquote(token.value).toLowerCase()
       const parts = needle.split('*')
@@ -48,7 +58,11 @@ export function compile(text) {
     clauses.every(({ field, parts, isNot: not }) => {
       const yes = field
         ? matches(field === 'source' ? event.source : event.fields[field], parts)
-        : parts.every((p) => `${event.raw} ${event.message} ${Object.values(event.fields).join(' ')}`.toLowerCase().includes(p))
+        : parts.every((p) =>
+            `${event.raw} ${event.message} ${Object.values(event.fields).join(' ')}`
+              .toLowerCase()
+              .includes(p),
+          )
       return yes !== not
     })
 }
@@ -83,7 +97,10 @@ export function search(events, { query, from, to, limit, order }) {
     fields: [...fields].map(([name, values]) => ({
       name,
       distinct: values.size,
-      top: [...values].sort((a, b) => b[1] - a[1]).slice(0, 10).map(([value, count]) => ({ value, count })),
+      top: [...values]
+        .sort((a, b) => b[1] - a[1])
+        .slice(0, 10)
+        .map(([value, count]) => ({ value, count })),
     })),
   }
 }

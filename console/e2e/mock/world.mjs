@@ -14,11 +14,15 @@ export function makeWorld(alertCount) {
   const listeners = new Set()
   const audit = []
   let ids = 0
-  const newId = (prefix) => `${prefix}-${(ids += 1)}`
+  const newId = (prefix) => {
+    ids += 1
+    return `${prefix}-${ids}`
+  }
   const emit = (event, value) => {
     for (const send of listeners) send(event, value)
   }
-  const log = (actor, action, target, detail = '') => audit.unshift({ id: newId('au'), at: now(), actor, action, target, detail })
+  const log = (actor, action, target, detail = '') =>
+    audit.unshift({ id: newId('au'), at: now(), actor, action, target, detail })
   const record = (id, actor, action, detail = '') => {
     history.set(id, [...(history.get(id) ?? []), { at: now(), actor, action, detail }])
     log(actor, action, id, detail)
@@ -35,8 +39,12 @@ export function makeWorld(alertCount) {
   }
 
   function describe(incident) {
-    const rows = alerts.filter((a) => a.incident_id === incident.id).sort((a, b) => a.time.localeCompare(b.time))
-    const entities = [...new Map(rows.flatMap((a) => a.entities).map((e) => [`${e.kind}${e.value}`, e])).values()]
+    const rows = alerts
+      .filter((a) => a.incident_id === incident.id)
+      .sort((a, b) => a.time.localeCompare(b.time))
+    const entities = [
+      ...new Map(rows.flatMap((a) => a.entities).map((e) => [`${e.kind}${e.value}`, e])).values(),
+    ]
     Object.assign(incident, {
       alert_count: rows.length,
       alerts: rows.map((a) => a.id),
@@ -68,7 +76,12 @@ export function makeWorld(alertCount) {
       notes: [],
       observables: [],
       log: [],
-      clocks: { detected_at: members[0]?.time ?? now(), acknowledged_at: null, contained_at: null, resolved_at: null },
+      clocks: {
+        detected_at: members[0]?.time ?? now(),
+        acknowledged_at: null,
+        contained_at: null,
+        resolved_at: null,
+      },
     }
     incidents.unshift(incident)
     for (const alert of members) alert.incident_id = incident.id
@@ -77,11 +90,22 @@ export function makeWorld(alertCount) {
     return incident
   }
 
-  const main = makeIncident('Intrusion from 203.0.113.9 by SSH, to WS-042 and SRV-FILE02', 'critical', story, 'correlation')
-  main.summary = 'Password guessing on SSH led to a log-on, an encoded PowerShell, a dumped credential, lateral movement and data leaving.'
+  const main = makeIncident(
+    'Intrusion from 203.0.113.9 by SSH, to WS-042 and SRV-FILE02',
+    'critical',
+    story,
+    'correlation',
+  )
+  main.summary =
+    'Password guessing on SSH led to a log-on, an encoded PowerShell, a dumped credential, lateral movement and data leaving.'
   for (let i = 0; i < 6 && alerts.length > 60; i += 1) {
     const members = alerts.slice(10 + i * 5, 10 + i * 5 + 1 + (i % 4))
-    makeIncident(`${members[0].rule_title} by ${members[0].entities[1].value}`, members[0].severity, members, 'correlation')
+    makeIncident(
+      `${members[0].rule_title} by ${members[0].entities[1].value}`,
+      members[0].severity,
+      members,
+      'correlation',
+    )
   }
   alerts.sort((a, b) => b.time.localeCompare(a.time))
 
@@ -92,15 +116,48 @@ export function makeWorld(alertCount) {
       ...incident,
       alert_rows: rows.map((a, i) => ({
         ...a,
-        attachment_reasons: i === 0 ? ['it opened the incident'] : [`same address ${a.entities[2].value} within 30 min`, 'same user j.doe'],
+        attachment_reasons:
+          i === 0
+            ? ['it opened the incident']
+            : [`same address ${a.entities[2].value} within 30 min`, 'same user j.doe'],
       })),
       timeline: [
-        ...rows.map((a) => ({ at: a.time, kind: 'alert', title: a.title, detail: '', severity: a.severity, ref_id: a.id, actor: null })),
+        ...rows.map((a) => ({
+          at: a.time,
+          kind: 'alert',
+          title: a.title,
+          detail: '',
+          severity: a.severity,
+          ref_id: a.id,
+          actor: null,
+        })),
         ...incident.log,
       ],
       history: history.get(incident.id) ?? [],
     }
   }
 
-  return { alerts, byId, events, incidents, listeners, audit, history, main, newId, emit, log, record, eventOf, describe, detail, makeIncident, makeAlert: data.makeAlert, makeEvent: data.makeEvent, RULES: data.RULES, ENCODED: data.ENCODED, now }
+  return {
+    alerts,
+    byId,
+    events,
+    incidents,
+    listeners,
+    audit,
+    history,
+    main,
+    newId,
+    emit,
+    log,
+    record,
+    eventOf,
+    describe,
+    detail,
+    makeIncident,
+    makeAlert: data.makeAlert,
+    makeEvent: data.makeEvent,
+    RULES: data.RULES,
+    ENCODED: data.ENCODED,
+    now,
+  }
 }

@@ -44,7 +44,10 @@ export function useAlertActions() {
       const { action, ...rest } = body
       const [only] = ids
       if (ids.length !== 1 || !only) return api.post<BulkResult>('/alerts/bulk', { ids, ...body })
-      const answer = await api.post<{ incident_id?: string | null } | undefined>(`/alerts/${only}/${action}`, rest)
+      const answer = await api.post<{ incident_id?: string | null } | undefined>(
+        `/alerts/${only}/${action}`,
+        rest,
+      )
       return { done: [only], failed: [], incident_id: answer?.incident_id ?? null }
     }
 
@@ -105,7 +108,11 @@ export function useAlertActions() {
           body: { action: 'assign', assignee },
           patch: { assignee },
           label: named(assignee === me ? 'Assigned to you' : `Assigned to ${assignee ?? 'nobody'}`, alerts),
-          revert: (a) => ({ path: 'assign', body: { assignee: a.assignee }, patch: { assignee: a.assignee } }),
+          revert: (a) => ({
+            path: 'assign',
+            body: { assignee: a.assignee },
+            patch: { assignee: a.assignee },
+          }),
         }),
       close: (alerts: readonly Alert[], verdict: Verdict, reason: string) =>
         apply({
@@ -113,7 +120,10 @@ export function useAlertActions() {
           body: { action: 'close', verdict, reason },
           patch: { status: 'closed', verdict },
           label: named(`Closed as ${VERDICT_WORD[verdict].toLowerCase()}`, alerts),
-          revert: (a) => ({ path: 'reopen', patch: { status: a.status === 'closed' ? 'new' : a.status, verdict: null } }),
+          revert: (a) => ({
+            path: 'reopen',
+            patch: { status: a.status === 'closed' ? 'new' : a.status, verdict: null },
+          }),
         }),
       attach: (alerts: readonly Alert[], incidentId: string | null) =>
         apply({
@@ -123,7 +133,11 @@ export function useAlertActions() {
           label: named(incidentId ? 'Attached to incident' : 'Attached to a new incident', alerts),
           revert: (a) =>
             a.incident_id
-              ? { path: 'attach', body: { incident_id: a.incident_id }, patch: { incident_id: a.incident_id } }
+              ? {
+                  path: 'attach',
+                  body: { incident_id: a.incident_id },
+                  patch: { incident_id: a.incident_id },
+                }
               : { path: 'detach', patch: { incident_id: null } },
         }),
       detach: async (alert: Alert) => {

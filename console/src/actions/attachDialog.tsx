@@ -67,8 +67,7 @@ export function IncidentPicker({ title, close, choose, newLabel, exclude }: Pick
         aria-activedescendant={`incident-option-${active}`}
         aria-label="Search incidents"
         placeholder="Search incidents by title or number"
-        // biome-ignore lint/a11y/noAutofocus: typing to search is the dialog's first use.
-        autoFocus
+        data-autofocus
         value={text}
         onChange={(e) => {
           setText(e.target.value)

@@ -17,7 +17,9 @@ export function falsePositiveDialog(
   onDone?: () => void,
 ): void {
   if (alerts.length === 0) return
-  openDialog((close) => <FalsePositiveDialog alerts={alerts} actions={actions} close={close} onDone={onDone} />)
+  openDialog((close) => (
+    <FalsePositiveDialog alerts={alerts} actions={actions} close={close} onDone={onDone} />
+  ))
 }
 
 const DAYS: readonly number[] = [1, 7, 30, 90]
@@ -74,8 +76,7 @@ function FalsePositiveDialog({ alerts, actions, close, onDone }: Props) {
           <textarea
             rows={3}
             required
-            // biome-ignore lint/a11y/noAutofocus: the reason is what the dialog was opened for.
-            autoFocus
+            data-autofocus
             value={reason}
             onChange={(e) => setReason(e.target.value)}
             onKeyDown={(e) => {
@@ -86,12 +87,18 @@ function FalsePositiveDialog({ alerts, actions, close, onDone }: Props) {
         {isOneRule && candidates.length > 0 && (
           <fieldset className="offer">
             <label className="check">
-              <input type="checkbox" checked={withException} onChange={(e) => setWithException(e.target.checked)} />
+              <input
+                type="checkbox"
+                checked={withException}
+                onChange={(e) => setWithException(e.target.checked)}
+              />
               Also make an exception for this rule
             </label>
             {withException && (
               <>
-                <p className="muted small">Alerts of “{visible(first?.rule_title ?? '')}” are suppressed when all of:</p>
+                <p className="muted small">
+                  Alerts of “{visible(first?.rule_title ?? '')}” are suppressed when all of:
+                </p>
                 {candidates.map((condition, i) => (
                   <label key={`${condition.field}${condition.value}`} className="check">
                     <input

@@ -20,6 +20,13 @@ interface Patch {
   verdict?: Verdict | null
 }
 
+/** The record as it stands on the server, when it refused a change made on an older version. */
+function conflictOf(error: unknown): (Incident & Patch) | null {
+  return error instanceof ApiError && error.status === 412
+    ? ((error.problem.current as Incident & Patch) ?? null)
+    : null
+}
+
 export function useIncidentActions(incident: IncidentDetail) {
   const client = useQueryClient()
   const me = useSession().user.name
@@ -32,13 +39,24 @@ export function useIncidentActions(incident: IncidentDetail) {
       void client.invalidateQueries({ queryKey: ['overview'] })
     }
     const patch = async (change: Patch, label: string) => {
-      const before: Patch = {}
-      for (const name of Object.keys(change) as (keyof Patch)[]) {
-        Object.assign(before, { [name]: incident[name] })
+      // The page may be a moment behind; what is held now is what the change is made on.
+      const now = client.getQueryData<IncidentDetail>(key) ?? incident
+      const names = Object.keys(change) as (keyof Patch)[]
+      const before = Object.fromEntries(names.map((name) => [name, now[name]])) as Patch
+      const send = async (version: number) => {
+        const answer = await api.patch<Partial<Incident> | undefined>(path, change, version)
+        client.setQueryData<IncidentDetail>(key, (data) =>
+          data ? { ...data, ...change, version: answer?.version ?? data.version } : data,
+        )
       }
       client.setQueryData<IncidentDetail>(key, (data) => (data ? { ...data, ...change } : data))
       try {
-        await api.patch(path, change, incident.version)
+        await send(now.version).catch((error) => {
+          const current = conflictOf(error)
+          // Somebody changed something else (a note, a task): there is nothing to decide.
+          if (current && names.every((name) => current[name] === before[name])) return send(current.version)
+          throw error
+        })
         pushUndo({
           label,
           revert: async () => {
@@ -48,11 +66,11 @@ export function useIncidentActions(incident: IncidentDetail) {
         })
         toast({ tone: 'plain', text: label, undo: true })
       } catch (error) {
-        const isConflict = error instanceof ApiError && error.status === 412
+        const current = conflictOf(error)
         toast({
           tone: 'error',
-          text: isConflict
-            ? 'Somebody changed this incident at the same time. It now shows their version; do it again if it still holds.'
+          text: current
+            ? `Somebody else set ${names.map((name) => `${name} to “${current[name] ?? 'nothing'}”`).join(', ')}; you wanted “${names.map((name) => change[name] ?? 'nothing').join(', ')}”. Theirs is shown; do it again if yours still holds.`
             : `Not done: ${label.toLowerCase()}`,
           error,
         })
@@ -70,7 +88,9 @@ export function useIncidentActions(incident: IncidentDetail) {
       setStatus: (status: IncidentStatus, verdict?: Verdict) =>
         patch(
           verdict ? { status, verdict } : { status },
-          verdict ? `Resolved as ${VERDICT_WORD[verdict].toLowerCase()}` : `Marked ${INCIDENT_STATUS_WORD[status].toLowerCase()}`,
+          verdict
+            ? `Resolved as ${VERDICT_WORD[verdict].toLowerCase()}`
+            : `Marked ${INCIDENT_STATUS_WORD[status].toLowerCase()}`,
         ),
       assign: (assignee: string | null = me) =>
         patch({ assignee }, assignee === me ? 'Assigned to you' : `Assigned to ${assignee ?? 'nobody'}`),
@@ -78,7 +98,8 @@ export function useIncidentActions(incident: IncidentDetail) {
       task: (title: string) => post('tasks', { title }, 'Task added'),
       observable: (kind: string, value: string, note: string) =>
         post('observables', { kind, value, note: note || undefined }, 'Observable added'),
-      merge: (from: Incident) => post('merge', { from: [from.id] }, `Incident #${from.number} merged into this one`),
+      merge: (from: Incident) =>
+        post('merge', { from: [from.id] }, `Incident #${from.number} merged into this one`),
       setTask: async (taskId: string, status: 'open' | 'done') => {
         client.setQueryData<IncidentDetail>(key, (data) =>
           data ? { ...data, tasks: data.tasks.map((t) => (t.id === taskId ? { ...t, status } : t)) } : data,
@@ -132,8 +153,7 @@ export function resolveDialog(actions: IncidentActions): void {
               key={verdict}
               type="button"
               className="choice"
-              // biome-ignore lint/a11y/noAutofocus: a dialog opened by key must take the next key.
-              autoFocus={i === 0}
+              data-autofocus={i === 0 || undefined}
               onClick={() => choose(verdict)}
             >
               <Kbd keys={String(i + 1)} />

@@ -40,8 +40,7 @@ function TextDialog({
           {multiline ? (
             <textarea
               rows={5}
-              // biome-ignore lint/a11y/noAutofocus: the field is what the dialog was opened for.
-              autoFocus
+              data-autofocus
               value={text}
               onChange={(e) => setText(e.target.value)}
               onKeyDown={(e) => {
@@ -49,8 +48,7 @@ function TextDialog({
               }}
             />
           ) : (
-            // biome-ignore lint/a11y/noAutofocus: the field is what the dialog was opened for.
-            <input className="input" autoFocus value={text} onChange={(e) => setText(e.target.value)} />
+            <input className="input" data-autofocus value={text} onChange={(e) => setText(e.target.value)} />
           )}
         </label>
         <FormError error={error} />

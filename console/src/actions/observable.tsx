@@ -47,8 +47,7 @@ function AddObservable({ kind, value, close }: { kind: string; value: string; cl
         <button
           type="button"
           className="button button-primary"
-          // biome-ignore lint/a11y/noAutofocus: Enter confirms what was asked for.
-          autoFocus
+          data-autofocus
           onClick={() => {
             close()
             add(here)

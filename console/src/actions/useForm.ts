@@ -1,5 +1,5 @@
-import { useState } from 'react'
 import type { FormEvent } from 'react'
+import { useState } from 'react'
 
 /** Runs a submit once at a time and keeps its error beside the form. */
 export function useSubmit(run: () => Promise<void>) {

@@ -47,15 +47,18 @@ function VerdictDialog({ alerts, actions, close, onDone }: Props) {
     }
   }
   return (
-    <Dialog title={`Close ${alerts.length === 1 ? 'alert' : plural(alerts.length, 'alert')}`} onClose={close} width={420}>
+    <Dialog
+      title={`Close ${alerts.length === 1 ? 'alert' : plural(alerts.length, 'alert')}`}
+      onClose={close}
+      width={420}
+    >
       <div className="stack" onKeyDown={onKeyDown} role="group" aria-label="Verdict">
         {VERDICTS.map((verdict, i) => (
           <button
             key={verdict}
             type="button"
             className="choice"
-            // biome-ignore lint/a11y/noAutofocus: a dialog opened by key must take the next key.
-            autoFocus={i === 0}
+            data-autofocus={i === 0 || undefined}
             onClick={() => choose(verdict)}
           >
             <Kbd keys={String(i + 1)} />

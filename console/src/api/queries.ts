@@ -53,7 +53,11 @@ export const alertsQuery = (filters: Query) =>
   infiniteQueryOptions({
     queryKey: ['alerts', filters],
     queryFn: ({ pageParam, signal }) =>
-      api.get<ListOf<Alert>>("/alerts", { limit: pageParam ? NEXT_ROWS : FIRST_ROWS, ...filters, cursor: pageParam }, signal),
+      api.get<ListOf<Alert>>(
+        '/alerts',
+        { limit: pageParam ? NEXT_ROWS : FIRST_ROWS, ...filters, cursor: pageParam },
+        signal,
+      ),
     initialPageParam: null as string | null,
     getNextPageParam: (last) => last.next,
     placeholderData: keepPreviousData,

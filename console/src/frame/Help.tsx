@@ -41,7 +41,9 @@ function Help() {
   return (
     <Dialog title="Keys" onClose={() => helpStore.set(false)} width={760} className="help">
       <KeyList />
-      <p className="muted small">On any value: click hunts it, Alt click excludes it, ↓ or right click opens its card.</p>
+      <p className="muted small">
+        On any value: click hunts it, Alt click excludes it, ↓ or right click opens its card.
+      </p>
     </Dialog>
   )
 }

@@ -2,8 +2,8 @@
 import { useQueryClient } from '@tanstack/react-query'
 import { useEffect } from 'react'
 import { connectLive, ledgerTick, liveState } from '../api/live'
-import { duration } from '../lib/time'
 import { liveStore } from '../lib/settings'
+import { duration } from '../lib/time'
 
 const BEHIND_MS = 5000
 

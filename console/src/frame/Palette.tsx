@@ -112,8 +112,7 @@ function Palette() {
         aria-activedescendant={`palette-option-${active}`}
         aria-label="Command"
         placeholder="Go anywhere, do anything"
-        // biome-ignore lint/a11y/noAutofocus: the palette is opened to type into it.
-        autoFocus
+        data-autofocus
         value={text}
         onChange={(e) => {
           setText(e.target.value)

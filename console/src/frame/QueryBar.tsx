@@ -34,7 +34,10 @@ export function QueryBar() {
       onSubmit={(event) => {
         event.preventDefault()
         input.current?.blur()
-        void navigate({ to: '/hunt', search: { q: text || undefined, t: search.t, from: search.from, to: search.to } })
+        void navigate({
+          to: '/hunt',
+          search: { q: text || undefined, t: search.t, from: search.from, to: search.to },
+        })
       }}
     >
       <SearchIcon size={14} aria-hidden="true" />

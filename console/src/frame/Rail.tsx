@@ -43,7 +43,11 @@ export function Rail() {
         title={collapsed ? 'Widen the rail' : 'Narrow the rail'}
         onClick={() => railStore.set({ collapsed: !collapsed })}
       >
-        {collapsed ? <PanelLeftOpen size={16} aria-hidden="true" /> : <PanelLeftClose size={16} aria-hidden="true" />}
+        {collapsed ? (
+          <PanelLeftOpen size={16} aria-hidden="true" />
+        ) : (
+          <PanelLeftClose size={16} aria-hidden="true" />
+        )}
         <span>Narrow</span>
       </button>
     </nav>

@@ -78,11 +78,23 @@ function RangeDialog({ from, to, close, save }: RangeDialogProps) {
       >
         <label className="field">
           From ({ZONE})
-          <input className="input" type="datetime-local" step="1" value={start} onChange={(e) => setStart(e.target.value)} />
+          <input
+            className="input"
+            type="datetime-local"
+            step="1"
+            value={start}
+            onChange={(e) => setStart(e.target.value)}
+          />
         </label>
         <label className="field">
           To ({ZONE}, empty for now)
-          <input className="input" type="datetime-local" step="1" value={end} onChange={(e) => setEnd(e.target.value)} />
+          <input
+            className="input"
+            type="datetime-local"
+            step="1"
+            value={end}
+            onChange={(e) => setEnd(e.target.value)}
+          />
         </label>
         {isReversed && <div className="form-error">The end must be after the start.</div>}
         <footer className="dialog-foot">

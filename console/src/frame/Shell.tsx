@@ -4,7 +4,7 @@ import { Outlet, useNavigate } from '@tanstack/react-router'
 import { Command } from 'lucide-react'
 import { lazy, Suspense, useEffect } from 'react'
 import { setSignedOutHandler } from '../api/client'
-import { sessionQuery, type SignInState } from '../api/queries'
+import { type SignInState, sessionQuery } from '../api/queries'
 import { handleKey, useKeys } from '../lib/keys'
 import { railStore } from '../lib/settings'
 import { undoLast } from '../lib/undo'
@@ -35,7 +35,8 @@ export function Shell() {
     )
   }, [client])
 
-  if (error && !data) return <Problem what="The console could not start" error={error} retry={() => void refetch()} />
+  if (error && !data)
+    return <Problem what="The console could not start" error={error} retry={() => void refetch()} />
   if (!data) return <div className="boot" aria-busy="true" />
   if (!data.session) {
     return (
@@ -60,7 +61,11 @@ function Frame() {
   }, [])
   useKeys(
     'Go to',
-    PLACES.map((place) => ({ keys: place.key, label: place.label, run: () => void navigate({ to: place.to }) })),
+    PLACES.map((place) => ({
+      keys: place.key,
+      label: place.label,
+      run: () => void navigate({ to: place.to }),
+    })),
   )
   useKeys('Anywhere', [
     { keys: 'mod+k', label: 'Commands', run: () => paletteStore.set((open) => !open) },
@@ -77,14 +82,9 @@ function Frame() {
         <QueryBar />
         <RangePicker />
         <LiveSwitch />
-        <button
-          type="button"
-          className="button"
-          aria-label="Commands"
-          title="Commands"
-          onClick={() => paletteStore.set(true)}
-        >
+        <button type="button" className="button" title="Commands" onClick={() => paletteStore.set(true)}>
           <Command size={14} aria-hidden="true" />
+          <span className="hidden-text">Commands </span>
           <Kbd keys="mod+k" />
         </button>
         <UserMenu />

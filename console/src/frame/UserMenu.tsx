@@ -6,8 +6,8 @@ import { setTheme, themeStore } from '../lib/settings'
 import { visible } from '../lib/text'
 import { Menu } from '../ui/Menu'
 import { toastError } from '../ui/toast'
-import { helpStore } from './stores'
 import { useSession } from './session'
+import { helpStore } from './stores'
 
 export function useSignOut(): () => void {
   const client = useQueryClient()

@@ -1,5 +1,14 @@
 /** The places of the console: one list for rail, palette and `g` keys. */
-import { Activity, Crosshair, Gauge, Inbox, type LucideIcon, ScrollText, Settings, ShieldAlert } from 'lucide-react'
+import {
+  Activity,
+  Crosshair,
+  Gauge,
+  Inbox,
+  type LucideIcon,
+  ScrollText,
+  Settings,
+  ShieldAlert,
+} from 'lucide-react'
 
 export interface Place {
   to: '/' | '/queue' | '/incidents' | '/hunt' | '/sources' | '/rules' | '/settings'

@@ -27,5 +27,4 @@ export const tacticKey = (tactic: string): string =>
     .replace(/[ _]/g, '-')
 
 export const tacticWord = (tactic: string): string => WORD.get(tacticKey(tactic)) ?? tactic
-export const tacticOrder = (tactic: string): number =>
-  TACTICS.findIndex(([key]) => key === tacticKey(tactic))
+export const tacticOrder = (tactic: string): number => TACTICS.findIndex(([key]) => key === tacticKey(tactic))

@@ -37,6 +37,8 @@ const orderOf = (kind: string) => {
   return at < 0 ? COLUMN_ORDER.length : at
 }
 
+const byKind = (a: string, b: string) => orderOf(a) - orderOf(b) || a.localeCompare(b)
+
 export function entityGraph(alerts: readonly Pick<Alert, 'entities'>[]): Graph {
   const weights = new Map<string, { entity: Entity; weight: number }>()
   const pairs = new Map<string, GraphEdge>()
@@ -46,19 +48,20 @@ export function entityGraph(alerts: readonly Pick<Alert, 'entities'>[]): Graph {
       const known = weights.get(idOf(entity))
       weights.set(idOf(entity), { entity, weight: (known?.weight ?? 0) + 1 })
     }
-    for (const [i, a] of unique.entries()) {
-      for (const b of unique.slice(i + 1)) {
-        if (a.kind === b.kind) continue
-        const [from, to] = orderOf(a.kind) <= orderOf(b.kind) ? [idOf(a), idOf(b)] : [idOf(b), idOf(a)]
-        const edge = pairs.get(`${from}\t${to}`) ?? { from, to, weight: 0 }
-        edge.weight += 1
-        pairs.set(`${from}\t${to}`, edge)
+    // Within an alert each kind is joined to the next kind that it has: all pairs would be a thicket.
+    const present = [...new Set(unique.map((e) => e.kind))].sort(byKind)
+    for (const [i, kind] of present.entries()) {
+      for (const a of unique.filter((e) => e.kind === kind)) {
+        for (const b of unique.filter((e) => e.kind === present[i + 1])) {
+          const [from, to] = [idOf(a), idOf(b)]
+          const edge = pairs.get(`${from}\t${to}`) ?? { from, to, weight: 0 }
+          edge.weight += 1
+          pairs.set(`${from}\t${to}`, edge)
+        }
       }
     }
   }
-  const kinds = [...new Set([...weights.values()].map((w) => w.entity.kind))].sort(
-    (a, b) => orderOf(a) - orderOf(b) || a.localeCompare(b),
-  )
+  const kinds = [...new Set([...weights.values()].map((w) => w.entity.kind))].sort(byKind)
   const left: Record<string, number> = {}
   const byColumn = kinds.map((kind) => {
     const all = [...weights.entries()]
@@ -68,8 +71,6 @@ export function entityGraph(alerts: readonly Pick<Alert, 'entities'>[]): Graph {
     return all.slice(0, ROWS_MAX).map(([id]) => id)
   })
   const shown = new Set(byColumn.flat())
-  // Only neighbouring columns are joined directly; a line across three columns hides what lies between.
-  const columnOf = new Map(byColumn.flatMap((ids, column) => ids.map((id) => [id, column] as const)))
   const edges = [...pairs.values()].filter((e) => shown.has(e.from) && shown.has(e.to))
   sweep(byColumn, edges)
   const nodes = byColumn.flatMap((ids, column) =>
@@ -80,8 +81,7 @@ export function entityGraph(alerts: readonly Pick<Alert, 'entities'>[]): Graph {
         : []
     }),
   )
-  const near = edges.filter((e) => (columnOf.get(e.to) ?? 0) - (columnOf.get(e.from) ?? 0) === 1)
-  return { columns: kinds, nodes, edges: near, left }
+  return { columns: kinds, nodes, edges, left }
 }
 
 /** Barycentre ordering: each node goes to the mean height of its neighbours, a few times over. */

@@ -58,7 +58,9 @@ export function keyName(event: Pick<KeyboardEvent, 'key' | 'ctrlKey' | 'metaKey'
 }
 
 const isEditable = (target: EventTarget | null): boolean =>
-  target instanceof HTMLElement && target.closest('input, textarea, select, [contenteditable]') !== null
+  target instanceof HTMLElement &&
+  // A tick box takes no text: the page's keys go on working after it was clicked.
+  target.closest('input:not([type="checkbox"]), textarea, select, [contenteditable]') !== null
 
 const isPressable = (target: EventTarget | null): boolean =>
   target instanceof HTMLElement &&
@@ -110,5 +112,7 @@ export function keyCaps(keys: string): string[] {
   return keys
     .split(' ')
     .flatMap((part) => part.split('+'))
-    .map((part) => (part === 'mod' ? (isMac ? '⌘' : 'Ctrl') : part === 'shift' ? 'Shift' : (LABELS[part] ?? part)))
+    .map((part) =>
+      part === 'mod' ? (isMac ? '⌘' : 'Ctrl') : part === 'shift' ? 'Shift' : (LABELS[part] ?? part),
+    )
 }

@@ -21,7 +21,11 @@ export function splitMarks(text: string, values: readonly string[]): Part[] {
     if (value.length < 2) continue
     for (const form of forms(value)) {
       const needle = comparable === haystack ? form.toLowerCase() : form
-      for (let at = comparable.indexOf(needle); at >= 0; at = comparable.indexOf(needle, at + needle.length)) {
+      for (
+        let at = comparable.indexOf(needle);
+        at >= 0;
+        at = comparable.indexOf(needle, at + needle.length)
+      ) {
         spans.push([at, at + needle.length])
       }
     }

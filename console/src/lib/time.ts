@@ -24,6 +24,10 @@ export function localClock(iso: string, withMillis = false): string {
   return withMillis ? `${clock(date)}.${pad(date.getMilliseconds(), 3)}` : clock(date)
 }
 
+export function localMinute(iso: string): string {
+  return localClock(iso).slice(0, 5)
+}
+
 export function localShort(iso: string): string {
   const date = new Date(iso)
   return Number.isNaN(date.getTime())
@@ -39,7 +43,8 @@ export function utcDateTime(iso: string): string {
 export function duration(seconds: number): string {
   const s = Math.max(0, Math.round(seconds))
   if (s < 60) return `${s} s`
-  if (s < 3600) return s % 60 && s < 600 ? `${Math.floor(s / 60)} min ${s % 60} s` : `${Math.floor(s / 60)} min`
+  if (s < 3600)
+    return s % 60 && s < 600 ? `${Math.floor(s / 60)} min ${s % 60} s` : `${Math.floor(s / 60)} min`
   if (s < 86_400) {
     const minutes = Math.floor((s % 3600) / 60)
     return minutes ? `${Math.floor(s / 3600)} h ${minutes} min` : `${Math.floor(s / 3600)} h`

@@ -62,10 +62,10 @@ export default function Setup() {
             value={password}
             onChange={(e) => setPassword(e.target.value)}
           />
-          <small id="password-rule" className="muted">
-            {PASSWORD_MIN} characters or more; a sentence is good.
-          </small>
         </label>
+        <small id="password-rule" className="muted">
+          {PASSWORD_MIN} characters or more; a sentence is good.
+        </small>
         <label className="field">
           Password again
           <input

@@ -25,7 +25,9 @@ export default function SignIn({ setupRequired }: { setupRequired: boolean }) {
         </p>
         <p className="muted">The link looks like this:</p>
         <pre className="paste">{`${location.origin}/setup#token=…`}</pre>
-        <p className="muted">Lost it? Restart the server: it prints a new one as long as no account exists.</p>
+        <p className="muted">
+          Lost it? Restart the server: it prints a new one as long as no account exists.
+        </p>
       </Door>
     )
   }

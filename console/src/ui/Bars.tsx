@@ -2,7 +2,7 @@
 import { useEffect, useRef, useState } from 'react'
 import type { Bucket } from '../api/types'
 import { compact, count } from '../lib/format'
-import { localClock, localDateTime, localShort } from '../lib/time'
+import { localClock, localDateTime, localMinute, localShort } from '../lib/time'
 
 interface BarsProps {
   buckets: Bucket[]
@@ -41,7 +41,7 @@ export function Bars({ buckets, seconds, height, label, unit = 'event', onBrush 
   const plot = height - AXIS
   const step = n > 0 ? inner / n : 0
   const spanS = n * seconds
-  const tick = spanS > DAY_S * 2 ? localShort : localClock
+  const tick = spanS > DAY_S * 2 ? localShort : seconds >= 60 ? localMinute : localClock
   const indexAt = (clientX: number) => {
     const left = (ref.current?.getBoundingClientRect().left ?? 0) + LEFT
     return Math.max(0, Math.min(n - 1, Math.floor((clientX - left) / (step || 1))))
@@ -139,7 +139,10 @@ export function Bars({ buckets, seconds, height, label, unit = 'event', onBrush 
         </svg>
       )}
       {shown && (
-        <div className="bars-tip" style={{ left: Math.min(LEFT + (hover ?? 0) * step, Math.max(0, width - 220)) }}>
+        <div
+          className="bars-tip"
+          style={{ left: Math.min(LEFT + (hover ?? 0) * step, Math.max(0, width - 220)) }}
+        >
           <span className="tabular">{localDateTime(shown.start)}</span>
           <strong className="tabular">
             {count(shown.count)} {unit}

@@ -12,7 +12,13 @@ export async function copyText(text: string): Promise<void> {
 
 export function CopyButton({ text, label }: { text: string; label: string }) {
   return (
-    <button type="button" className="icon-button" aria-label={label} title={label} onClick={() => copyText(text)}>
+    <button
+      type="button"
+      className="icon-button"
+      aria-label={label}
+      title={label}
+      onClick={() => copyText(text)}
+    >
       <Copy size={14} />
     </button>
   )

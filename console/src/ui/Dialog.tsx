@@ -32,7 +32,11 @@ export function Dialog({ title, onClose, width = 480, className = '', children }
   const titleId = useId()
   useEffect(() => {
     const element = ref.current
-    if (element && !element.open) element.showModal()
+    if (element && !element.open) {
+      element.showModal()
+      // The browser would focus the close button; a dialog opened by key must take the next key.
+      element.querySelector<HTMLElement>('[data-autofocus]')?.focus()
+    }
     return () => element?.close()
   }, [])
   return (

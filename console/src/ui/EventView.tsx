@@ -45,7 +45,11 @@ export function EventView({ event, reasons = NO_REASONS }: EventViewProps) {
   return (
     <>
       <EventFields event={event} reasons={reasons} />
-      <Section title="Raw" note={`${count(event.raw.length)} characters`} tools={<CopyButton text={event.raw} label="Copy the raw event" />}>
+      <Section
+        title="Raw"
+        note={`${count(event.raw.length)} characters`}
+        tools={<CopyButton text={event.raw} label="Copy the raw event" />}
+      >
         {/* biome-ignore lint/a11y/noNoninteractiveTabindex: a region that scrolls must be reachable by keyboard. */}
         <pre className="raw" tabIndex={0} role="region" aria-label="Raw event">
           <Marked text={event.raw} values={marks} />

@@ -57,14 +57,20 @@ export function Menu({ label, button, items, className = 'button', align = 'star
         className={className}
         aria-haspopup="menu"
         aria-expanded={isOpen}
-        aria-label={label}
         title={label}
         onClick={() => setOpen(!isOpen)}
       >
         {button}
       </button>
       {isOpen && (
-        <div ref={list} role="menu" aria-label={label} tabIndex={-1} className={`menu menu-${align}`} onKeyDown={onKeyDown}>
+        <div
+          ref={list}
+          role="menu"
+          aria-label={label}
+          tabIndex={-1}
+          className={`menu menu-${align}`}
+          onKeyDown={onKeyDown}
+        >
           {items.map((item, i) => (
             <button
               key={i}

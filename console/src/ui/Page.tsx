@@ -1,7 +1,15 @@
 import { type ReactNode, useEffect } from 'react'
 
 /** The head of a page; the document title follows it, so that tabs and history read well. */
-export function PageHead({ title, children, meta }: { title: string; children?: ReactNode; meta?: ReactNode }) {
+export function PageHead({
+  title,
+  children,
+  meta,
+}: {
+  title: string
+  children?: ReactNode
+  meta?: ReactNode
+}) {
   useTitle(title)
   return (
     <header className="page-head">

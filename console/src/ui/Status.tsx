@@ -11,7 +11,13 @@ const FILL: Record<string, number> = {
   closed: 1,
 }
 
-export function Status({ status, verdict }: { status: AlertStatus | IncidentStatus; verdict?: Verdict | null }) {
+export function Status({
+  status,
+  verdict,
+}: {
+  status: AlertStatus | IncidentStatus
+  verdict?: Verdict | null
+}) {
   const word =
     ALERT_STATUS_WORD[status as AlertStatus] ?? INCIDENT_STATUS_WORD[status as IncidentStatus] ?? status
   const fill = FILL[status] ?? 0

@@ -93,7 +93,12 @@ function ValueCard({ target }: { target: ValueTarget }) {
       </div>
       <div className="value-card-value mono">{visible(value)}</div>
       {known.data?.total !== undefined && (
-        <Link to="/queue" search={{ entity: value, status: 'all' }} className="small" onClick={() => closeValue()}>
+        <Link
+          to="/queue"
+          search={{ entity: value, status: 'all' }}
+          className="small"
+          onClick={() => closeValue()}
+        >
           {plural(known.data.total, 'alert')} with this value
         </Link>
       )}

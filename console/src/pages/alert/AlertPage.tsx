@@ -14,7 +14,8 @@ export default function AlertPage() {
     {
       keys: 'Escape',
       label: 'Back',
-      run: () => (router.history.canGoBack() ? router.history.back() : void router.navigate({ to: '/queue' })),
+      run: () =>
+        router.history.canGoBack() ? router.history.back() : void router.navigate({ to: '/queue' }),
     },
   ])
   return (

@@ -16,7 +16,13 @@ export function AlertPanel({ id, verbs, onClose }: { id: string; verbs: AlertVer
         >
           <Maximize2 size={14} />
         </Link>
-        <button type="button" className="icon-button" aria-label="Close panel" title="Close (Esc)" onClick={onClose}>
+        <button
+          type="button"
+          className="icon-button"
+          aria-label="Close panel"
+          title="Close (Esc)"
+          onClick={onClose}
+        >
           <X size={16} />
         </button>
       </div>

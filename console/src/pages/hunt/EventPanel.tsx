@@ -19,7 +19,13 @@ export function EventPanel({ id, held, onClose }: EventPanelProps) {
   return (
     <aside className="panel" aria-label="Event">
       <div className="panel-tools">
-        <button type="button" className="icon-button" aria-label="Close event" title="Close (Esc)" onClick={onClose}>
+        <button
+          type="button"
+          className="icon-button"
+          aria-label="Close event"
+          title="Close (Esc)"
+          onClick={onClose}
+        >
           <X size={16} />
         </button>
       </div>

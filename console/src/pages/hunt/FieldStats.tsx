@@ -36,7 +36,9 @@ export function FieldStats({ fields, columns, onColumns, isSample }: FieldStatsP
           isColumn={columns.includes(field.name)}
           onColumn={() =>
             onColumns(
-              columns.includes(field.name) ? columns.filter((c) => c !== field.name) : [...columns, field.name],
+              columns.includes(field.name)
+                ? columns.filter((c) => c !== field.name)
+                : [...columns, field.name],
             )
           }
         />

@@ -30,7 +30,9 @@ export default function Hunt() {
   const key = [q, rangeKey(range), order, limit] as const
   // biome-ignore lint/correctness/useExhaustiveDependencies: the key stands for the range; a relative range is fixed once per question.
   const body = useMemo<SearchBody>(() => ({ query: q, ...rangeBounds(range), limit, order }), [...key])
-  const { data, error, isFetching, isPlaceholderData, refetch, dataUpdatedAt } = useQuery(searchQuery(body, key))
+  const { data, error, isFetching, isPlaceholderData, refetch, dataUpdatedAt } = useQuery(
+    searchQuery(body, key),
+  )
 
   const stored = huntColumnsStore.use()
   const columns = search.cols !== undefined ? search.cols.split(',').filter(Boolean) : stored
@@ -78,10 +80,18 @@ export default function Hunt() {
             </button>
           </div>
           <div className="split">
-            <FieldStats fields={data.fields} columns={columns} onColumns={setColumns} isSample={data.capped} />
+            <FieldStats
+              fields={data.fields}
+              columns={columns}
+              onColumns={setColumns}
+              isSample={data.capped}
+            />
             <div className="split-list">
               {data.events.length === 0 ? (
-                <Nothing isAll={!q && range.last === 'all'} onAll={() => set({ t: 'all', from: null, to: null }, { push: true })} />
+                <Nothing
+                  isAll={!q && range.last === 'all'}
+                  onAll={() => set({ t: 'all', from: null, to: null }, { push: true })}
+                />
               ) : (
                 <HuntRows
                   events={data.events}
@@ -105,7 +115,10 @@ function Totals({ data, limit, onMore }: { data: SearchResult; limit: number; on
   return (
     <span aria-live="polite" className="tabular">
       <strong>{plural(data.total, 'event')}</strong>
-      <span className="muted"> in {data.took_ms < 1000 ? `${Math.round(data.took_ms)} ms` : duration(data.took_ms / 1000)}</span>
+      <span className="muted">
+        {' '}
+        in {data.took_ms < 1000 ? `${Math.round(data.took_ms)} ms` : duration(data.took_ms / 1000)}
+      </span>
       {shown < data.total && (
         <>
           <span className="capped"> · first {count(shown)} shown</span>
@@ -116,7 +129,9 @@ function Totals({ data, limit, onMore }: { data: SearchResult; limit: number; on
           )}
         </>
       )}
-      {data.capped && <span className="capped"> · capped: counts above are exact, rows and fields are not all</span>}
+      {data.capped && (
+        <span className="capped"> · capped: counts above are exact, rows and fields are not all</span>
+      )}
     </span>
   )
 }

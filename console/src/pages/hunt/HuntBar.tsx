@@ -139,7 +139,13 @@ export function HuntBar({ query, error, isBusy, onAsk }: HuntBarProps) {
         <div className="hunt-examples small">
           <span className="muted">Try</span>
           {EXAMPLES.map(([example, meaning]) => (
-            <button key={example} type="button" className="value value-plain" title={meaning} onClick={() => onAsk(example)}>
+            <button
+              key={example}
+              type="button"
+              className="value value-plain"
+              title={meaning}
+              onClick={() => onAsk(example)}
+            >
               {example}
             </button>
           ))}

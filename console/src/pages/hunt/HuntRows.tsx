@@ -61,7 +61,7 @@ export function HuntRows({ events, columns, openId, onOpen, onColumns }: HuntRow
       aria-rowcount={events.length + 1}
       aria-activedescendant={at >= 0 ? `event-${activeId}` : undefined}
       tabIndex={0}
-      style={{ '--columns': template } as React.CSSProperties}
+      style={{ '--columns': template, '--least': `${640 + columns.length * 122}px` } as React.CSSProperties}
     >
       <div role="rowgroup" className="grid-head">
         <div role="row" aria-rowindex={1} className="grid-row">
@@ -153,7 +153,11 @@ const EventRow = memo(
           const value = valueText(event.fields[column])
           return (
             <div key={column} role="gridcell" className="grid-cell">
-              {value ? <Value value={value} field={column} max={40} passive plain /> : <span className="faint">—</span>}
+              {value ? (
+                <Value value={value} field={column} max={40} passive plain />
+              ) : (
+                <span className="faint">—</span>
+              )}
             </div>
           )
         })}
@@ -163,10 +167,16 @@ const EventRow = memo(
               odd
             </span>
           )}
-          <span className="cell-title mono small">{visible((event.message || event.raw).slice(0, TEXT_MAX))}</span>
+          <span className="cell-title mono small">
+            {visible((event.message || event.raw).slice(0, TEXT_MAX))}
+          </span>
         </div>
       </div>
     )
   },
-  (a, b) => a.event === b.event && a.top === b.top && a.isActive === b.isActive && a.columns.join() === b.columns.join(),
+  (a, b) =>
+    a.event === b.event &&
+    a.top === b.top &&
+    a.isActive === b.isActive &&
+    a.columns.join() === b.columns.join(),
 )

@@ -2,6 +2,7 @@
 import type { IncidentDetail } from '../../api/types'
 import { TACTICS, tacticKey } from '../../lib/attack'
 import { plural } from '../../lib/format'
+import { belongsTo } from '../../lib/techniques'
 import { Section } from '../../ui/Page'
 
 export function AttackPath({ incident }: { incident: IncidentDetail }) {
@@ -12,7 +13,7 @@ export function AttackPath({ incident }: { incident: IncidentDetail }) {
     for (const tactic of alert.tactics.map(tacticKey)) {
       alerts.set(tactic, (alerts.get(tactic) ?? 0) + 1)
       const set = techniques.get(tactic) ?? new Set<string>()
-      for (const technique of alert.techniques) set.add(technique)
+      for (const technique of alert.techniques) if (belongsTo(technique, tactic)) set.add(technique)
       techniques.set(tactic, set)
     }
   }

@@ -63,7 +63,8 @@ export function IncidentHead({ incident, actions }: Props) {
     {
       keys: 'Escape',
       label: 'Back',
-      run: () => (router.history.canGoBack() ? router.history.back() : void router.navigate({ to: '/incidents' })),
+      run: () =>
+        router.history.canGoBack() ? router.history.back() : void router.navigate({ to: '/incidents' }),
     },
   ])
   const span = (Date.parse(incident.last_time) - Date.parse(incident.first_time)) / 1000
@@ -77,7 +78,9 @@ export function IncidentHead({ incident, actions }: Props) {
         <span className="muted tabular">
           {plural(incident.alert_count, 'alert')} · <Time iso={incident.first_time} /> · over {duration(span)}
         </span>
-        <span className="muted">{incident.assignee ? `with ${visible(incident.assignee)}` : 'unassigned'}</span>
+        <span className="muted">
+          {incident.assignee ? `with ${visible(incident.assignee)}` : 'unassigned'}
+        </span>
       </div>
       <h1>
         {visible(incident.title)}{' '}
@@ -93,7 +96,11 @@ export function IncidentHead({ incident, actions }: Props) {
       </p>
       <div className="actions" role="toolbar" aria-label="What to do next">
         {status === 'new' && (
-          <button type="button" className="button button-primary" onClick={() => void actions.setStatus('in_progress')}>
+          <button
+            type="button"
+            className="button button-primary"
+            onClick={() => void actions.setStatus('in_progress')}
+          >
             Start work
           </button>
         )}

@@ -30,7 +30,8 @@ const KIND_WORD: Record<TimelineEntry['kind'], string> = {
 }
 const DAY_MS = 86_400_000
 
-const laneOf = (entry: TimelineEntry): string => (entry.kind === 'alert' ? (entry.severity ?? 'informational') : 'work')
+const laneOf = (entry: TimelineEntry): string =>
+  entry.kind === 'alert' ? (entry.severity ?? 'informational') : 'work'
 
 export function Timeline({ incident }: { incident: IncidentDetail }) {
   const [span, setSpan] = useState<[number, number] | null>(null)

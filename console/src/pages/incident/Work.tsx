@@ -19,7 +19,10 @@ interface Props {
 export function Tasks({ incident, actions }: Props) {
   const done = incident.tasks.filter((t) => t.status === 'done').length
   return (
-    <Section title="Tasks" note={incident.tasks.length > 0 ? `${count(done)} of ${count(incident.tasks.length)} done` : undefined}>
+    <Section
+      title="Tasks"
+      note={incident.tasks.length > 0 ? `${count(done)} of ${count(incident.tasks.length)} done` : undefined}
+    >
       <ul className="tasks">
         {incident.tasks.map((task) => (
           <li key={task.id}>
@@ -138,8 +141,7 @@ function ObservableDialog({ actions, close }: { actions: IncidentActions; close:
           Value
           <input
             className="input mono"
-            // biome-ignore lint/a11y/noAutofocus: the value is what the dialog was opened for.
-            autoFocus
+            data-autofocus
             spellCheck={false}
             value={value}
             onChange={(e) => setValue(e.target.value)}

@@ -90,7 +90,11 @@ export default function Incidents() {
             button={`Status: ${!search.status ? 'open' : search.status === 'all' ? 'any' : search.status.split(',').join(', ')}`}
             items={[
               { label: 'Open', checked: !search.status, run: () => set({ status: null }, { push: true }) },
-              { label: 'Any', checked: search.status === 'all', run: () => set({ status: 'all' }, { push: true }) },
+              {
+                label: 'Any',
+                checked: search.status === 'all',
+                run: () => set({ status: 'all' }, { push: true }),
+              },
               ...STATUSES.map((s, i) => ({
                 label: <Status status={s} />,
                 separated: i === 0,
@@ -125,7 +129,8 @@ export default function Incidents() {
           <SkeletonRows rows={12} height={40} />
         ) : rows.length === 0 ? (
           <Empty title="No incident here">
-            Alerts that share entities become one incident by themselves; or select alerts in the queue and press m.
+            Alerts that share entities become one incident by themselves; or select alerts in the queue and
+            press m.
           </Empty>
         ) : (
           <table className="table table-rows">

@@ -4,7 +4,7 @@ import { Link } from '@tanstack/react-router'
 import { incidentsQuery, overviewQuery } from '../../api/queries'
 import type { Overview as OverviewData } from '../../api/types'
 import { TACTICS, tacticKey } from '../../lib/attack'
-import { compact, count, SEVERITIES, SEVERITY_WORD } from '../../lib/format'
+import { compact, count, plural, SEVERITIES, SEVERITY_WORD, severityRank } from '../../lib/format'
 import { visible } from '../../lib/text'
 import { duration } from '../../lib/time'
 import { Bars } from '../../ui/Bars'
@@ -38,8 +38,11 @@ export function FirstData() {
       title="No data yet"
       line={`curl -H 'Authorization: Bearer TOKEN' --data-binary @events.ndjson \\\n  ${location.origin}/ingest/ndjson`}
     >
-      Make a token with the scope “ingest” under <Link to="/settings" search={{ tab: 'tokens' }}>Settings</Link>, then
-      send a file of JSON lines. Events show here within a second.
+      Make a token with the scope “ingest” under{' '}
+      <Link to="/settings" search={{ tab: 'tokens' }}>
+        Settings
+      </Link>
+      , then send a file of JSON lines. Events show here within a second.
     </Empty>
   )
 }
@@ -156,9 +159,15 @@ const meanText = (seconds: number | null | undefined) =>
 
 function OpenIncidents() {
   const { data } = useInfiniteQuery(incidentsQuery({ status: 'new,in_progress,contained' }))
-  const incidents = data?.pages[0]?.items ?? []
+  const incidents = [...(data?.pages[0]?.items ?? [])].sort(
+    (a, b) => severityRank(b.severity) - severityRank(a.severity) || b.last_time.localeCompare(a.last_time),
+  )
   return (
-    <Section title="Open incidents" tools={<Link to="/incidents">All incidents</Link>}>
+    <Section
+      title="Open incidents"
+      note="the most severe first"
+      tools={<Link to="/incidents">All incidents</Link>}
+    >
       {!data ? (
         <SkeletonRows rows={6} height={44} />
       ) : incidents.length === 0 ? (
@@ -174,7 +183,7 @@ function OpenIncidents() {
                 </span>
                 <Status status={incident.status} />
                 <span className="muted small tabular">
-                  {count(incident.alert_count)} alerts · <Ago iso={incident.last_time} />
+                  {plural(incident.alert_count, 'alert')} · <Ago iso={incident.last_time} />
                 </span>
               </Link>
             </li>

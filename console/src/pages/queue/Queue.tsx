@@ -101,7 +101,11 @@ export default function Queue() {
     { keys: 'K', label: 'Extend the selection up', run: () => move(-1, true) },
     { keys: 'shift+ArrowDown', label: 'Extend down', quiet: true, run: () => move(1, true) },
     { keys: 'shift+ArrowUp', label: 'Extend up', quiet: true, run: () => move(-1, true) },
-    { keys: 'o', label: 'Open beside the list', run: () => (isPanelOpen ? back() : activeId && openPanel(activeId)) },
+    {
+      keys: 'o',
+      label: 'Open beside the list',
+      run: () => (isPanelOpen ? back() : activeId && openPanel(activeId)),
+    },
     { keys: 'Enter', label: 'Open as a page', run: () => activeId && openPage(activeId) },
     { keys: 'x', label: 'Select', run: () => activeId && toggle(activeId) },
     { keys: '.', label: 'Show new alerts', run: showHeld },
@@ -138,7 +142,11 @@ export default function Queue() {
           ) : total === 0 && held.length === 0 ? (
             isFiltered ? (
               <Empty title="No alert matches">
-                <button type="button" className="button" onClick={() => void navigate({ to: '/queue', search: { status: 'all' } })}>
+                <button
+                  type="button"
+                  className="button"
+                  onClick={() => void navigate({ to: '/queue', search: { status: 'all' } })}
+                >
                   Show every alert
                 </button>
               </Empty>
@@ -174,5 +182,7 @@ function QueueDone() {
   const any = useInfiniteQuery(alertsQuery({ limit: 1 }))
   if (!any.data) return <SkeletonRows rows={4} />
   if ((any.data.pages[0]?.total ?? 0) === 0) return <FirstData />
-  return <Empty title="Nothing is open">Every alert has its verdict. New ones appear here by themselves.</Empty>
+  return (
+    <Empty title="Nothing is open">Every alert has its verdict. New ones appear here by themselves.</Empty>
+  )
 }

@@ -1,5 +1,6 @@
 import { X } from 'lucide-react'
 import { useEffect, useState } from 'react'
+import type { AlertStatus } from '../../api/types'
 import { useSession } from '../../frame/session'
 import { ALERT_STATUS_WORD, SEVERITIES } from '../../lib/format'
 import { queueColumnsStore } from '../../lib/settings'
@@ -10,7 +11,6 @@ import { Severity } from '../../ui/Severity'
 import { Status } from '../../ui/Status'
 import { COLUMNS } from './columns'
 import { listOf, OPEN, statusesOf } from './filters'
-import type { AlertStatus } from '../../api/types'
 
 const STATUSES = Object.keys(ALERT_STATUS_WORD) as AlertStatus[]
 const TYPING_MS = 200
@@ -33,7 +33,11 @@ export function QueueFilters() {
     set({ status: isAll ? 'all' : ordered.join() === OPEN.join() ? null : ordered.join(',') }, { push: true })
   }
   const assigneeText =
-    search.assignee === me ? 'Mine' : search.assignee === 'none' ? 'Unassigned' : (search.assignee ?? 'Anyone')
+    search.assignee === me
+      ? 'Mine'
+      : search.assignee === 'none'
+        ? 'Unassigned'
+        : (search.assignee ?? 'Anyone')
   return (
     <div className="filters" role="group" aria-label="Filters">
       <TextFilter />
@@ -43,7 +47,12 @@ export function QueueFilters() {
         keepOpen
         button={
           <>
-            Status: {statuses.length === 0 ? 'any' : isOpenOnly ? 'open' : statuses.map((s) => ALERT_STATUS_WORD[s as AlertStatus] ?? s).join(', ')}
+            Status:{' '}
+            {statuses.length === 0
+              ? 'any'
+              : isOpenOnly
+                ? 'open'
+                : statuses.map((s) => ALERT_STATUS_WORD[s as AlertStatus] ?? s).join(', ')}
           </>
         }
         items={STATUSES.map((status) => ({
@@ -69,7 +78,11 @@ export function QueueFilters() {
         button={<>Assignee: {assigneeText.toLowerCase()}</>}
         items={[
           { label: 'Anyone', checked: !search.assignee, run: () => set({ assignee: null }, { push: true }) },
-          { label: 'Mine', checked: search.assignee === me, run: () => set({ assignee: me }, { push: true }) },
+          {
+            label: 'Mine',
+            checked: search.assignee === me,
+            run: () => set({ assignee: me }, { push: true }),
+          },
           {
             label: 'Unassigned',
             checked: search.assignee === 'none',

@@ -30,7 +30,7 @@ export function QueueList(props: ListProps) {
   const { rows, total, activeId, selected, isNarrow, sort, scroller, onNeed } = props
   const hidden = queueColumnsStore.use()
   const columns = COLUMNS.filter((c) => (c.narrow || !isNarrow) && !hidden.includes(c.id))
-  const template = `30px ${columns.map((c) => c.width).join(' ')}`
+  const template = `30px ${columns.map((c) => (isNarrow && c.id === 'title' ? 'minmax(0, 1fr)' : c.width)).join(' ')}`
   const virtual = useVirtualizer({
     count: total,
     getScrollElement: () => scroller.current,
@@ -61,7 +61,7 @@ export function QueueList(props: ListProps) {
       aria-multiselectable="true"
       aria-activedescendant={activeIndex >= 0 ? `row-${activeId}` : undefined}
       tabIndex={0}
-      style={{ '--columns': template } as React.CSSProperties}
+      style={{ '--columns': template, '--least': isNarrow ? '0' : '1040px' } as React.CSSProperties}
     >
       <div role="rowgroup" className="grid-head">
         <div role="row" aria-rowindex={1} className="grid-row">
@@ -126,7 +126,11 @@ function Head({ column, sort, onSort }: { column: Column; sort: string; onSort: 
   return (
     <div role="columnheader" aria-sort={sorted} className={`grid-cell ${column.numeric ? 'number' : ''}`}>
       {column.sort ? (
-        <button type="button" className="head-button" onClick={() => onSort(isDown ? `${column.sort}` : `-${column.sort}`)}>
+        <button
+          type="button"
+          className="head-button"
+          onClick={() => onSort(isDown ? `${column.sort}` : `-${column.sort}`)}
+        >
           {column.label}
           {isDown && <ArrowDown size={12} aria-hidden="true" />}
           {isUp && <ArrowUp size={12} aria-hidden="true" />}

@@ -64,7 +64,6 @@ export const COLUMNS: readonly Column[] = [
     label: 'Status',
     width: '122px',
     sort: 'status',
-    narrow: true,
     cell: (a) => <Status status={a.status} verdict={a.verdict} />,
   },
   {

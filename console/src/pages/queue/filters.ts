@@ -1,7 +1,7 @@
 /** The queue's filters as they stand in the address, as the server wants them, and as a test on one alert. */
 import type { Alert } from '../../api/types'
-import { rangeBounds, rangeKey, type Search } from '../../lib/url'
 import type { Range } from '../../lib/time'
+import { rangeBounds, rangeKey, type Search } from '../../lib/url'
 
 export const OPEN = ['new', 'acknowledged', 'in_progress']
 export const DEFAULT_SORT = '-time'

@@ -4,7 +4,7 @@ import { Link } from '@tanstack/react-router'
 import { useVirtualizer } from '@tanstack/react-virtual'
 import { useEffect, useRef, useState } from 'react'
 import { refusedRulesQuery, rulesQuery } from '../../api/queries'
-import type { RefusedRule, RuleRow, Severity as Level } from '../../api/types'
+import type { Severity as Level, RefusedRule, RuleRow } from '../../api/types'
 import { count, plural, SEVERITIES } from '../../lib/format'
 import { visible } from '../../lib/text'
 import { useUrlState } from '../../lib/url'
@@ -62,7 +62,11 @@ export default function Rules() {
       </header>
       {isRefusedShown ? (
         refused.error ? (
-          <Problem what="Refused rules did not load" error={refused.error} retry={() => void refused.refetch()} />
+          <Problem
+            what="Refused rules did not load"
+            error={refused.error}
+            retry={() => void refused.refetch()}
+          />
         ) : refused.data ? (
           <Refused rules={refused.data.items} text={asked} />
         ) : (
@@ -73,8 +77,13 @@ export default function Rules() {
       ) : !rules.data ? (
         <SkeletonRows rows={16} />
       ) : rules.data.items.length === 0 ? (
-        <Empty title={asked ? 'No rule matches' : 'No rule is loaded'} line={asked ? undefined : 'watchfloor serve --rules FOLDER'}>
-          {asked ? 'Search for a word of the title, a tag such as attack.t1059, or an id.' : 'Name a folder of Sigma rules when the server starts.'}
+        <Empty
+          title={asked ? 'No rule matches' : 'No rule is loaded'}
+          line={asked ? undefined : 'watchfloor serve --rules FOLDER'}
+        >
+          {asked
+            ? 'Search for a word of the title, a tag such as attack.t1059, or an id.'
+            : 'Name a folder of Sigma rules when the server starts.'}
         </Empty>
       ) : (
         <Loaded rules={rules.data.items} />
@@ -110,12 +119,16 @@ function Loaded({ rules }: { rules: RuleRow[] }) {
       aria-rowcount={rules.length + 1}
       // biome-ignore lint/a11y/noNoninteractiveTabindex: a region that scrolls must be reachable by keyboard.
       tabIndex={0}
-      style={{ '--columns': columns } as React.CSSProperties}
+      style={{ '--columns': columns, '--least': '1000px' } as React.CSSProperties}
     >
       <div role="rowgroup" className="grid-head">
         <div role="row" aria-rowindex={1} className="grid-row">
           {['Level', 'Rule', 'Log source', 'Tags', 'Status', 'Findings 7 d', 'Last fired'].map((word) => (
-            <div key={word} role="columnheader" className={`grid-cell ${word.startsWith('Findings') ? 'number' : ''}`}>
+            <div
+              key={word}
+              role="columnheader"
+              className={`grid-cell ${word.startsWith('Findings') ? 'number' : ''}`}
+            >
               {word}
             </div>
           ))}
@@ -137,7 +150,10 @@ function Loaded({ rules }: { rules: RuleRow[] }) {
                 {isLevel(rule.level) ? <Severity level={rule.level} /> : rule.level}
               </div>
               <div role="cell" className="grid-cell">
-                <span className="cell-title" title={`${visible(rule.title)}\n${rule.id}\n${visible(rule.path ?? '')}`}>
+                <span
+                  className="cell-title"
+                  title={`${visible(rule.title)}\n${rule.id}\n${visible(rule.path ?? '')}`}
+                >
                   {visible(rule.title)}
                 </span>
               </div>

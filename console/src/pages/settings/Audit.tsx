@@ -10,7 +10,10 @@ export function Audit() {
   const query = useInfiniteQuery(auditQuery)
   const rows = query.data?.pages.flatMap((page) => page.items) ?? []
   return (
-    <Section title="Audit log" note="every change, chained by hash; watchfloor admin audit verify checks the chain">
+    <Section
+      title="Audit log"
+      note="every change, chained by hash; watchfloor admin audit verify checks the chain"
+    >
       {query.error && !query.data ? (
         <Problem what="The audit log did not load" error={query.error} retry={() => void query.refetch()} />
       ) : !query.data ? (

@@ -9,7 +9,8 @@ import { Problem, SkeletonRows } from '../../ui/Trouble'
 
 export function Server() {
   const { data, error, refetch } = useQuery(statusQuery)
-  if (error && !data) return <Problem what="The status did not load" error={error} retry={() => void refetch()} />
+  if (error && !data)
+    return <Problem what="The status did not load" error={error} retry={() => void refetch()} />
   if (!data) return <SkeletonRows rows={6} />
   return (
     <>

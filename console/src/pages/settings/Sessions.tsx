@@ -6,8 +6,8 @@ import { sessionsQuery } from '../../api/queries'
 import { visible } from '../../lib/text'
 import { FormError } from '../../ui/FormError'
 import { Section } from '../../ui/Page'
-import { toast, toastError } from '../../ui/toast'
 import { Ago, Time } from '../../ui/Time'
+import { toast, toastError } from '../../ui/toast'
 import { ListSection } from './parts'
 
 export function Sessions() {

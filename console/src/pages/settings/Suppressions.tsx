@@ -3,8 +3,8 @@ import { Link } from '@tanstack/react-router'
 import { api } from '../../api/client'
 import { suppressionsQuery } from '../../api/queries'
 import { visible } from '../../lib/text'
-import { toast, toastError } from '../../ui/toast'
 import { Ago, Time } from '../../ui/Time'
+import { toast, toastError } from '../../ui/toast'
 import { ListSection } from './parts'
 
 export function Suppressions() {

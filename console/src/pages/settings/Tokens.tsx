@@ -7,8 +7,8 @@ import { visible } from '../../lib/text'
 import { CopyButton } from '../../ui/CopyButton'
 import { Dialog, openDialog } from '../../ui/Dialog'
 import { FormError } from '../../ui/FormError'
-import { toast, toastError } from '../../ui/toast'
 import { Ago, Time } from '../../ui/Time'
+import { toast, toastError } from '../../ui/toast'
 import { ListSection } from './parts'
 
 const SCOPES: readonly [string, string][] = [
@@ -109,8 +109,13 @@ function NewToken({ close, onDone }: { close: () => void; onDone: () => void }) 
       <form className="stack" onSubmit={submit}>
         <label className="field">
           Name
-          {/* biome-ignore lint/a11y/noAutofocus: the name is what the dialog was opened for. */}
-          <input className="input" autoFocus required value={name} onChange={(e) => setName(e.target.value)} />
+          <input
+            className="input"
+            data-autofocus
+            required
+            value={name}
+            onChange={(e) => setName(e.target.value)}
+          />
         </label>
         <fieldset className="offer">
           <legend>Scope</legend>

@@ -8,8 +8,8 @@ import { useSession } from '../../frame/session'
 import { visible } from '../../lib/text'
 import { Dialog, openDialog } from '../../ui/Dialog'
 import { FormError } from '../../ui/FormError'
-import { toast, toastError } from '../../ui/toast'
 import { Ago } from '../../ui/Time'
+import { toast, toastError } from '../../ui/toast'
 import { ListSection } from './parts'
 
 const ROLES: readonly [Role, string][] = [
@@ -25,7 +25,10 @@ export function Users() {
   const me = useSession().user
   const refresh = () => void client.invalidateQueries({ queryKey: usersQuery.queryKey })
   const change = (user: UserRow, body: { role?: Role; disabled?: boolean }) =>
-    api.patch(`/users/${user.id}`, body).then(refresh).catch(toastError(`${user.name} was not changed`))
+    api
+      .patch(`/users/${user.id}`, body)
+      .then(refresh)
+      .catch(toastError(`${user.name} was not changed`))
   return (
     <ListSection
       title="Users"
@@ -64,7 +67,11 @@ export function Users() {
           </td>
           <td className="number">
             {user.id !== me.id && (
-              <button type="button" className="link-button" onClick={() => void change(user, { disabled: !user.disabled })}>
+              <button
+                type="button"
+                className="link-button"
+                onClick={() => void change(user, { disabled: !user.disabled })}
+              >
                 {user.disabled ? 'Enable' : 'Disable'}
               </button>
             )}
@@ -90,8 +97,13 @@ function NewUser({ close, onDone }: { close: () => void; onDone: () => void }) {
       <form className="stack" onSubmit={submit}>
         <label className="field">
           Name
-          {/* biome-ignore lint/a11y/noAutofocus: the name is what the dialog was opened for. */}
-          <input className="input" autoFocus required value={name} onChange={(e) => setName(e.target.value)} />
+          <input
+            className="input"
+            data-autofocus
+            required
+            value={name}
+            onChange={(e) => setName(e.target.value)}
+          />
         </label>
         <label className="field">
           First password

@@ -5,8 +5,8 @@ import { ledgerQuery } from '../../api/queries'
 import type { LedgerRow } from '../../api/types'
 import { count, sum } from '../../lib/format'
 import { visible } from '../../lib/text'
-import { rangeBounds, rangeKey, useRange } from '../../lib/url'
 import { rangeLabel } from '../../lib/time'
+import { rangeBounds, rangeKey, useRange } from '../../lib/url'
 import { Section } from '../../ui/Page'
 import { Time } from '../../ui/Time'
 import { Problem, SkeletonRows } from '../../ui/Trouble'
@@ -75,7 +75,8 @@ export function Ledger({ source, onAll }: { source: string | undefined; onAll: (
           </table>
           {rows.length > ROWS_MAX && (
             <p className="small capped">
-              The first {count(ROWS_MAX)} of {count(rows.length)} rows; the total counts all. Pick a source or a shorter time.
+              The first {count(ROWS_MAX)} of {count(rows.length)} rows; the total counts all. Pick a source or
+              a shorter time.
             </p>
           )}
         </div>

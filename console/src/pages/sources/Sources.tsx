@@ -17,7 +17,10 @@ export default function Sources() {
   const [search, set] = useUrlState()
   return (
     <div className="page">
-      <PageHead title="Sources" meta={data && <span className="muted">{plural(data.items.length, 'source')}</span>} />
+      <PageHead
+        title="Sources"
+        meta={data && <span className="muted">{plural(data.items.length, 'source')}</span>}
+      />
       {error && !data ? (
         <Problem what="Sources did not load" error={error} retry={() => void refetch()} />
       ) : !data ? (
@@ -81,12 +84,17 @@ function Row({ source, isPicked, onPick }: { source: SourceRow; isPicked: boolea
       <td className="muted">{visible(source.kind)}</td>
       <td className="muted small">{visible(source.products.join(', '))}</td>
       <td>
-        <Spark values={source.rate} label={`${count(source.rate.reduce((a, b) => a + b, 0))} events in sixty minutes`} />
+        <Spark
+          values={source.rate}
+          label={`${count(source.rate.reduce((a, b) => a + b, 0))} events in sixty minutes`}
+        />
       </td>
       <td className="number">{count(source.events_last_hour)}</td>
       <td className="number">{count(source.events_total)}</td>
       <td className="number">
-        <span className={source.understood_share < 0.95 ? 'warn' : ''}>{percent(source.understood_share)}</span>
+        <span className={source.understood_share < 0.95 ? 'warn' : ''}>
+          {percent(source.understood_share)}
+        </span>
       </td>
       <td className="number">
         <span
