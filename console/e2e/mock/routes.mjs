@@ -72,7 +72,7 @@ export function routes(world) {
     return id
   }
   const verbs = {
-    acknowledge: (a, b, u) => touch(a, { status: 'acknowledged' }, u, 'acknowledged'),
+    acknowledge: (a, _, u) => touch(a, { status: 'acknowledged' }, u, 'acknowledged'),
     assign: (a, b, u) => touch(a, { assignee: b.assignee }, u, 'assigned', b.assignee ?? 'nobody'),
     close: (a, b, u) =>
       touch(
@@ -82,10 +82,10 @@ export function routes(world) {
         'closed',
         [b.verdict, b.reason].filter(Boolean).join(': '),
       ),
-    reopen: (a, b, u) => touch(a, { status: 'new', verdict: null }, u, 'reopened'),
+    reopen: (a, _, u) => touch(a, { status: 'new', verdict: null }, u, 'reopened'),
     notes: (a, b, u) => touch(a, {}, u, 'note', b.text),
     attach: (a, b, u) => attach(a, b.incident_id, u),
-    detach: (a, b, u) => touch(a, { incident_id: null }, u, 'detached'),
+    detach: (a, _, u) => touch(a, { incident_id: null }, u, 'detached'),
   }
   const incidentOf = (id) => incidents.find((i) => i.id === id)
   const change = (incident, user, action, detail = '', kind = 'action') => {
@@ -120,7 +120,8 @@ export function routes(world) {
           role: 'admin',
           password: c.body.password,
           created_at: world.now(),
-          last_seen_at: world.now(),
+          disabled: false,
+          last_sign_in_at: world.now(),
         }
         world.users.push(user)
         signIn(user, c.send)
@@ -168,7 +169,13 @@ export function routes(world) {
       'POST',
       api('/users'),
       (c) => {
-        const user = { id: world.newId('user'), ...c.body, created_at: world.now(), last_seen_at: null }
+        const user = {
+          id: world.newId('user'),
+          ...c.body,
+          created_at: world.now(),
+          disabled: false,
+          last_sign_in_at: null,
+        }
         world.users.push(user)
         c.send(user, 201)
       },
@@ -388,7 +395,8 @@ export function routes(world) {
         const made = {
           id: world.newId('su'),
           ...c.body,
-          rule_title: world.RULES.find((r) => r.id === c.body.rule_id)?.title,
+          count: 0,
+          active: true,
           created_by: c.user.name,
           created_at: world.now(),
         }
@@ -460,7 +468,12 @@ export function routes(world) {
       'POST',
       api('/incidents/:id/notes'),
       onIncident((i, c) => {
-        i.notes.push({ id: world.newId('no'), text: c.body.text, actor: c.user.name, at: world.now() })
+        i.notes.push({
+          id: world.newId('no'),
+          text: c.body.text,
+          author: c.user.name,
+          created_at: world.now(),
+        })
         change(i, c.user, 'note', c.body.text, 'note')
         c.send(i.notes.at(-1), 201)
       }),
@@ -490,7 +503,13 @@ export function routes(world) {
       'POST',
       api('/incidents/:id/observables'),
       onIncident((i, c) => {
-        i.observables.push({ id: world.newId('ob'), ...c.body })
+        i.observables.push({
+          id: world.newId('ob'),
+          note: null,
+          added_by: c.user.name,
+          added_at: world.now(),
+          ...c.body,
+        })
         change(i, c.user, 'observable_added', c.body.value)
         c.send(i.observables.at(-1), 201)
       }),
@@ -672,7 +691,11 @@ export function routes(world) {
       api('/overview'),
       (c) => {
         const open = alerts.filter((a) => a.status !== 'closed')
-        const count = (key) => open.reduce((m, a) => ({ ...m, [a[key]]: (m[a[key]] ?? 0) + 1 }), {})
+        const count = (key) => {
+          const counts = {}
+          for (const a of open) counts[a[key]] = (counts[a[key]] ?? 0) + 1
+          return counts
+        }
         const tactics = {}
         for (const a of open) for (const t of a.tactics) tactics[t] = (tactics[t] ?? 0) + 1
         const rules = Object.entries(count('rule_id')).sort((a, b) => b[1] - a[1])

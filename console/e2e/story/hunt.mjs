@@ -1,5 +1,8 @@
 import { call, until } from '../browser.mjs'
 
+/** The widest time that events can have. */
+const EVER = { from: '1601-01-01T00:00:00Z', to: '9999-12-31T00:00:00Z' }
+
 const total = async (page) =>
   Number((await page.locator('.hunt-count strong').first().textContent()).replace(/\D/g, ''))
 
@@ -48,7 +51,12 @@ export async function huntStory(world) {
   await brush(page)
 
   await page.goto(`${url}/hunt?t=all&q=${encodeURIComponent('device.hostname:')}`)
-  const refused = await call(page, 'POST', '/search', { query: 'device.hostname:"', limit: 1, order: 'desc' })
+  const refused = await call(page, 'POST', '/search', {
+    query: 'device.hostname:"',
+    ...EVER,
+    limit: 1,
+    order: 'desc',
+  })
   if (refused.status !== 400 || refused.body.code !== 'query_invalid') {
     throw new Error(`an open quotation mark was answered ${refused.status} ${refused.body?.code}`)
   }
@@ -85,7 +93,8 @@ async function hostileText({ page, url, options }) {
   const found = await until(
     'the hostile event to be searchable',
     async () =>
-      (await call(page, 'POST', '/search', { query: word, limit: 1, order: 'desc' })).body.events?.[0],
+      (await call(page, 'POST', '/search', { query: word, ...EVER, limit: 1, order: 'desc' })).body
+        .events?.[0],
     { timeout_ms: 15_000 },
   ).catch(() => null)
   if (!found) {

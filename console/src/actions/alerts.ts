@@ -18,6 +18,26 @@ interface BulkBody {
   incident_id?: string | null
 }
 
+/** The most alerts that one call may change. */
+const BULK_MAX = 1000
+
+async function sendBulk(ids: string[], body: BulkBody): Promise<BulkResult> {
+  const result: BulkResult = { done: [], failed: [], incident_id: body.incident_id ?? null }
+  for (let at = 0; at < ids.length; at += BULK_MAX) {
+    // What the first call opened takes the alerts of the later ones too.
+    const incident = body.action === 'attach' ? { incident_id: result.incident_id } : {}
+    const part = await api.post<BulkResult>('/alerts/bulk', {
+      ids: ids.slice(at, at + BULK_MAX),
+      ...body,
+      ...incident,
+    })
+    result.done.push(...part.done)
+    result.failed.push(...part.failed)
+    result.incident_id = part.incident_id ?? result.incident_id
+  }
+  return result
+}
+
 interface Change {
   alerts: readonly Alert[]
   body: BulkBody
@@ -43,7 +63,7 @@ export function useAlertActions() {
     const send = async (ids: string[], body: BulkBody): Promise<BulkResult> => {
       const { action, ...rest } = body
       const [only] = ids
-      if (ids.length !== 1 || !only) return api.post<BulkResult>('/alerts/bulk', { ids, ...body })
+      if (ids.length !== 1 || !only) return sendBulk(ids, body)
       const answer = await api.post<{ incident_id?: string | null } | undefined>(
         `/alerts/${only}/${action}`,
         rest,

@@ -66,7 +66,7 @@ export function IncidentPicker({ title, close, choose, newLabel, exclude }: Pick
         aria-controls="incident-options"
         aria-activedescendant={`incident-option-${active}`}
         aria-label="Search incidents"
-        placeholder="Search incidents by title or number"
+        placeholder="Search incidents by title or entity"
         data-autofocus
         value={text}
         onChange={(e) => {

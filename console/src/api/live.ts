@@ -56,6 +56,10 @@ export function connectLive(client: QueryClient): () => void {
     refreshSoon(['incidents'])
     refreshSoon(['incident', incident.id])
   })
+  // The server had to leave changes out: what is held may be old, so the pages ask again.
+  on<number>('lagged', () => {
+    for (const key of ['alerts', 'incidents', 'incident', 'overview']) refreshSoon([key])
+  })
   on<LedgerTick>('ledger', (tick) => ledgerTick.set(tick))
 
   return () => {

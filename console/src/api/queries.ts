@@ -1,6 +1,7 @@
 /** Query keys and fetchers: one name per question, so that live updates know what to refresh. */
 import { infiniteQueryOptions, keepPreviousData, queryOptions } from '@tanstack/react-query'
 import { ApiError, api, type Query } from './client'
+import { searchEvents } from './search'
 import type {
   Alert,
   AlertContext,
@@ -14,7 +15,6 @@ import type {
   Overview,
   RefusedRule,
   RuleRow,
-  SearchResult,
   ServerStatus,
   Session,
   SessionRow,
@@ -88,6 +88,7 @@ export const incidentQuery = (id: string) =>
 
 export interface SearchBody {
   query: string
+  /** Without bounds: all time. */
   from?: string
   to?: string
   limit: number
@@ -97,7 +98,7 @@ export interface SearchBody {
 export const searchQuery = (body: SearchBody, key: readonly unknown[]) =>
   queryOptions({
     queryKey: ['search', ...key],
-    queryFn: ({ signal }) => api.post<SearchResult>('/search', body, signal),
+    queryFn: ({ signal }) => searchEvents(body, signal),
     placeholderData: keepPreviousData,
     retry: false,
     staleTime: 30_000,
@@ -117,7 +118,7 @@ export const fieldsQuery = { ...list<FieldInfo>('fields', '/fields'), staleTime:
 export const ledgerQuery = (query: Query) => list<LedgerRow>('ledger', '/ledger', query)
 export const sourcesQuery = { ...list<SourceRow>('sources', '/sources'), refetchInterval: 10_000 }
 export const rulesQuery = (q: string) => ({
-  ...list<RuleRow>('rules', '/rules', { q, limit: 1000 }),
+  ...list<RuleRow>('rules', '/rules', { q }),
   placeholderData: keepPreviousData,
 })
 export const refusedRulesQuery = list<RefusedRule>('rules-refused', '/rules/refused')

@@ -142,6 +142,8 @@ export interface Incident {
   updated_at: string
   first_time: string
   last_time: string
+  /** Set when it was merged into another and lives on there. */
+  merged_into?: string | null
   alert_count: number
   alerts: string[]
   entities: Entity[]
@@ -171,19 +173,17 @@ export interface Task {
 export interface Note {
   id: string
   text: string
-  actor?: string | null
-  author?: string | null
-  at?: string
-  created_at?: string
+  author: string
+  created_at: string
 }
 
 export interface Observable {
   id: string
   kind: string
   value: string
-  note?: string | null
-  added_by?: string | null
-  created_at?: string
+  note: string | null
+  added_by: string
+  added_at: string
 }
 
 export interface IncidentDetail extends Incident {
@@ -303,9 +303,9 @@ export interface UserRow {
   id: string
   name: string
   role: Role
-  disabled?: boolean
-  created_at?: string
-  last_seen_at?: string | null
+  disabled: boolean
+  created_at: string
+  last_sign_in_at: string | null
 }
 
 export interface TokenRow {
@@ -334,14 +334,15 @@ export interface SuppressionCondition {
 
 export interface Suppression {
   id: string
-  rule_id: string
-  rule_title?: string | null
+  rule_id: string | null
   conditions: SuppressionCondition[]
   reason: string
-  expires_at: string | null
-  created_by?: string | null
-  created_at?: string
-  suppressed_count?: number
+  created_by: string
+  created_at: string
+  expires_at: string
+  /** Findings held back. */
+  count: number
+  active: boolean
 }
 
 export interface AuditEntry {

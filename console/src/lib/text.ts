@@ -49,3 +49,9 @@ export function truncateMiddle(text: string, max: number): string {
   const head = Math.ceil((max - 1) * 0.6)
   return `${text.slice(0, head)}…${text.slice(text.length - (max - 1 - head))}`
 }
+
+/** The server counts places in bytes of UTF-8; the screen counts in characters of JavaScript. */
+export function charIndex(text: string, byte: number): number {
+  const head = new TextEncoder().encode(text).subarray(0, Math.max(0, byte))
+  return new TextDecoder().decode(head).length
+}

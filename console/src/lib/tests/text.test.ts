@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import { defang, truncateMiddle, valueText, visible, visibleBlock } from '../text'
+import { charIndex, defang, truncateMiddle, valueText, visible, visibleBlock } from '../text'
 
 describe('visible', () => {
   const check = (input: string, expected: string) => expect(visible(input)).toBe(expected)
@@ -58,5 +58,13 @@ describe('truncateMiddle', () => {
   it('keeps both ends', () => {
     expect(truncateMiddle('abcdefghij', 10)).toBe('abcdefghij')
     expect(truncateMiddle('abcdefghijk', 6)).toBe('abc…jk')
+  })
+})
+
+describe('charIndex', () => {
+  it('turns places in bytes into places in the text', () => {
+    expect(charIndex('user:"x', 5)).toBe(5)
+    expect(charIndex('é:"', 3)).toBe(2)
+    expect(charIndex('ab', 99)).toBe(2)
   })
 })

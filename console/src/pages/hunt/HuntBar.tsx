@@ -5,7 +5,7 @@ import { useEffect, useRef, useState } from 'react'
 import type { ProblemBody } from '../../api/client'
 import { fieldsQuery } from '../../api/queries'
 import type { FieldInfo } from '../../api/types'
-import { visible } from '../../lib/text'
+import { charIndex, visible } from '../../lib/text'
 
 interface HuntBarProps {
   query: string
@@ -156,9 +156,9 @@ export function HuntBar({ query, error, isBusy, onAsk }: HuntBarProps) {
 }
 
 function QueryError({ query, problem }: { query: string; problem: ProblemBody }) {
-  const { start = 0, end = query.length } = problem.position ?? {}
-  const from = Math.max(0, Math.min(start, query.length))
-  const to = Math.max(from, Math.min(end, query.length))
+  const { position } = problem
+  const from = position ? charIndex(query, position.start) : 0
+  const to = position ? Math.max(from, charIndex(query, position.end)) : query.length
   return (
     <div id="hunt-error" className="query-error" role="alert">
       <div>

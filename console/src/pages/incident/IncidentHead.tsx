@@ -1,4 +1,4 @@
-import { useRouter } from '@tanstack/react-router'
+import { Link, useRouter } from '@tanstack/react-router'
 import { Download } from 'lucide-react'
 import { type IncidentActions, mergeDialog, resolveDialog } from '../../actions/incidents'
 import { textDialog } from '../../actions/noteDialog'
@@ -82,6 +82,14 @@ export function IncidentHead({ incident, actions }: Props) {
           {incident.assignee ? `with ${visible(incident.assignee)}` : 'unassigned'}
         </span>
       </div>
+      {incident.merged_into && (
+        <p className="merged">
+          Merged into another incident, where its alerts are now.{' '}
+          <Link to="/incidents/$id" params={{ id: incident.merged_into }}>
+            Open it
+          </Link>
+        </p>
+      )}
       <h1>
         {visible(incident.title)}{' '}
         <button type="button" className="link-button small" onClick={edit.title}>

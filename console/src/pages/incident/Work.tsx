@@ -51,9 +51,9 @@ export function Notes({ incident, actions }: Props) {
           <li key={note.id}>
             <div className="note-text">{visibleBlock(note.text)}</div>
             <div className="muted small">
-              {visible(note.actor ?? note.author ?? '')}
+              {visible(note.author)}
               {' · '}
-              <Time iso={note.at ?? note.created_at} show="short" />
+              <Time iso={note.created_at} show="short" />
             </div>
           </li>
         ))}

@@ -80,7 +80,7 @@ export default function Incidents() {
             className="input filter-text"
             type="search"
             aria-label="Filter incidents by text"
-            placeholder="Filter by text or number"
+            placeholder="Filter by text"
             value={text}
             onChange={(e) => setText(e.target.value)}
           />
@@ -144,9 +144,13 @@ export default function Incidents() {
                   Alerts
                 </th>
                 <th scope="col">Entities</th>
-                <th scope="col">Tactics</th>
+                <th scope="col" className="wide-only">
+                  Tactics
+                </th>
                 <th scope="col">Assignee</th>
-                <th scope="col">First</th>
+                <th scope="col" className="wide-only">
+                  First
+                </th>
                 <th scope="col">Last</th>
               </tr>
             </thead>
@@ -171,7 +175,6 @@ function Row({ incident, isActive }: { incident: Incident; isActive: boolean }) 
   const navigate = useNavigate()
   const open = () => void navigate({ to: '/incidents/$id', params: { id: incident.id } })
   return (
-    // biome-ignore lint/a11y/useKeyWithClickEvents: the title is a link, and j k Enter open rows by keyboard.
     <tr id={`incident-${incident.id}`} data-active={isActive} data-id={incident.id} onClick={open}>
       <td className="tabular muted">#{incident.number}</td>
       <td>
@@ -196,12 +199,12 @@ function Row({ incident, isActive }: { incident: Incident; isActive: boolean }) 
       <td>
         <Entities items={incident.entities} max={3} />
       </td>
-      <td className="muted small">
+      <td className="muted small wide-only">
         {incident.tactics.slice(0, 2).map(tacticWord).join(', ')}
         {incident.tactics.length > 2 && ` +${incident.tactics.length - 2}`}
       </td>
       <td>{incident.assignee ? visible(incident.assignee) : <span className="faint">—</span>}</td>
-      <td>
+      <td className="wide-only">
         <Time iso={incident.first_time} show="short" />
       </td>
       <td className="muted">

@@ -137,7 +137,7 @@ function Loaded({ data }: { data: OverviewData }) {
           </Section>
         </div>
       </div>
-      <Section title="ATT&CK" note="tactics of open alerts, in kill-chain order">
+      <Section title="ATT&CK" note="tactics of the alerts of the last 7 days, in kill-chain order">
         <ol className="tactic-strip">
           {TACTICS.map(([key, word]) => {
             const n = data.tactics.find((t) => tacticKey(t.tactic) === key)?.alerts ?? 0

@@ -1,7 +1,7 @@
 /** The rows: virtual, as tall as the whole answer, filled page by page as they come into view. */
 import { useVirtualizer } from '@tanstack/react-virtual'
 import { ArrowDown, ArrowUp } from 'lucide-react'
-import { memo, type RefObject, useEffect } from 'react'
+import { memo, type RefObject, useEffect, useState } from 'react'
 import type { Alert } from '../../api/types'
 import { queueColumnsStore } from '../../lib/settings'
 import { visible } from '../../lib/text'
@@ -9,6 +9,7 @@ import { COLUMNS, type Column } from './columns'
 
 export const ROW_PX = 32
 const OVERSCAN = 12
+const COMPACT_PX = 1300
 
 interface ListProps {
   rows: readonly Alert[]
@@ -29,7 +30,10 @@ interface ListProps {
 export function QueueList(props: ListProps) {
   const { rows, total, activeId, selected, isNarrow, sort, scroller, onNeed } = props
   const hidden = queueColumnsStore.use()
-  const columns = COLUMNS.filter((c) => (c.narrow || !isNarrow) && !hidden.includes(c.id))
+  const isCompact = useCompact(scroller)
+  const columns = COLUMNS.filter(
+    (c) => (c.narrow || !isNarrow) && !(c.wide && isCompact) && !hidden.includes(c.id),
+  )
   const template = `30px ${columns.map((c) => (isNarrow && c.id === 'title' ? 'minmax(0, 1fr)' : c.width)).join(' ')}`
   const virtual = useVirtualizer({
     count: total,
@@ -61,7 +65,7 @@ export function QueueList(props: ListProps) {
       aria-multiselectable="true"
       aria-activedescendant={activeIndex >= 0 ? `row-${activeId}` : undefined}
       tabIndex={0}
-      style={{ '--columns': template, '--least': isNarrow ? '0' : '1040px' } as React.CSSProperties}
+      style={{ '--columns': template, '--least': isNarrow ? '0' : '960px' } as React.CSSProperties}
     >
       <div role="rowgroup" className="grid-head">
         <div role="row" aria-rowindex={1} className="grid-row">
@@ -91,7 +95,8 @@ export function QueueList(props: ListProps) {
               index={item.index}
               top={item.start}
               columns={columns}
-              columnsKey={`${isNarrow}${hidden.join()}`}
+              columnsKey={`${isNarrow}${isCompact}${hidden.join()}`}
+              isCompact={isCompact}
               isActive={alert.id === activeId}
               isSelected={selected.has(alert.id)}
               onActivate={props.onActivate}
@@ -117,6 +122,19 @@ export function QueueList(props: ListProps) {
       </div>
     </div>
   )
+}
+
+/** Whether the list is too narrow for every column. */
+function useCompact(scroller: RefObject<HTMLDivElement | null>): boolean {
+  const [isCompact, setCompact] = useState(() => window.innerWidth < COMPACT_PX)
+  useEffect(() => {
+    const element = scroller.current
+    if (!element) return
+    const observer = new ResizeObserver(([entry]) => setCompact((entry?.contentRect.width ?? 0) < COMPACT_PX))
+    observer.observe(element)
+    return () => observer.disconnect()
+  }, [scroller])
+  return isCompact
 }
 
 function Head({ column, sort, onSort }: { column: Column; sort: string; onSort: (sort: string) => void }) {
@@ -148,6 +166,7 @@ interface RowProps {
   top: number
   columns: readonly Column[]
   columnsKey: string
+  isCompact: boolean
   isActive: boolean
   isSelected: boolean
   onActivate: (id: string) => void
@@ -156,7 +175,18 @@ interface RowProps {
 }
 
 const Row = memo(
-  function Row({ alert, index, top, columns, isActive, isSelected, onActivate, onOpen, onToggle }: RowProps) {
+  function Row({
+    alert,
+    index,
+    top,
+    columns,
+    isCompact,
+    isActive,
+    isSelected,
+    onActivate,
+    onOpen,
+    onToggle,
+  }: RowProps) {
     return (
       // biome-ignore lint/a11y/useKeyWithClickEvents: the grid's keys (j k o Enter x) do the same for the keyboard.
       <div
@@ -191,7 +221,7 @@ const Row = memo(
         </div>
         {columns.map((column) => (
           <div key={column.id} role="gridcell" className={`grid-cell ${column.numeric ? 'number' : ''}`}>
-            {column.cell(alert)}
+            {column.cell(alert, isCompact)}
           </div>
         ))}
       </div>

@@ -16,14 +16,16 @@ export interface Column {
   /** Dropped when the list is narrow, because the panel beside it says the same. */
   narrow?: boolean
   numeric?: boolean
-  cell: (alert: Alert) => ReactNode
+  /** Dropped when the list has less than its full width. */
+  wide?: boolean
+  cell: (alert: Alert, isCompact: boolean) => ReactNode
 }
 
 export const COLUMNS: readonly Column[] = [
   {
     id: 'severity',
     label: 'Severity',
-    width: '88px',
+    width: '82px',
     sort: 'severity',
     narrow: true,
     cell: (a) => <Severity level={a.severity} />,
@@ -31,7 +33,7 @@ export const COLUMNS: readonly Column[] = [
   {
     id: 'time',
     label: `Time (${ZONE})`,
-    width: '112px',
+    width: '106px',
     sort: 'time',
     narrow: true,
     cell: (a) => <Time iso={a.time} show="short" />,
@@ -51,31 +53,31 @@ export const COLUMNS: readonly Column[] = [
     id: 'entities',
     label: 'Entities',
     width: 'minmax(180px, 2fr)',
-    cell: (a) => <Entities items={a.entities} max={3} passive />,
+    cell: (a, isCompact) => <Entities items={a.entities} max={isCompact ? 2 : 3} passive />,
   },
   {
     id: 'source',
     label: 'Source',
     width: '104px',
+    wide: true,
     cell: (a) => <span className="muted">{visible(a.source)}</span>,
   },
   {
     id: 'status',
     label: 'Status',
-    width: '122px',
-    sort: 'status',
+    width: '116px',
     cell: (a) => <Status status={a.status} verdict={a.verdict} />,
   },
   {
     id: 'assignee',
     label: 'Assignee',
-    width: '84px',
+    width: '72px',
     cell: (a) => (a.assignee ? visible(a.assignee) : <span className="faint">—</span>),
   },
   {
     id: 'count',
     label: 'Count',
-    width: '62px',
+    width: '48px',
     sort: 'count',
     numeric: true,
     cell: (a) => count(a.count),
@@ -83,7 +85,7 @@ export const COLUMNS: readonly Column[] = [
   {
     id: 'incident',
     label: 'Incident',
-    width: '74px',
+    width: '56px',
     cell: (a) =>
       a.incident_id ? (
         <Link

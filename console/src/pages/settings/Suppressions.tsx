@@ -1,7 +1,9 @@
 import { useQuery, useQueryClient } from '@tanstack/react-query'
 import { Link } from '@tanstack/react-router'
+import { useMemo } from 'react'
 import { api } from '../../api/client'
-import { suppressionsQuery } from '../../api/queries'
+import { rulesQuery, suppressionsQuery } from '../../api/queries'
+import { plural } from '../../lib/format'
 import { visible } from '../../lib/text'
 import { Ago, Time } from '../../ui/Time'
 import { toast, toastError } from '../../ui/toast'
@@ -9,7 +11,9 @@ import { ListSection } from './parts'
 
 export function Suppressions() {
   const query = useQuery(suppressionsQuery)
+  const rules = useQuery(rulesQuery(''))
   const client = useQueryClient()
+  const titles = useMemo(() => new Map(rules.data?.items.map((r) => [r.id, r.title])), [rules.data])
   const remove = (id: string) =>
     api
       .delete(`/suppressions/${id}`)
@@ -24,13 +28,17 @@ export function Suppressions() {
       note="exceptions to rules, each with a reason and an end"
       query={query}
       empty="None. Pressing f on an alert offers one, with its measured effect."
-      heads={['Rule', 'When', 'Reason', 'Made', 'Ends', '']}
+      heads={['Rule', 'When', 'Reason', 'Held back', 'Made', 'Ends', '']}
       row={(s) => (
         <tr key={s.id}>
           <td>
-            <Link to="/queue" search={{ rule_id: s.rule_id, status: 'all' }}>
-              {visible(s.rule_title ?? s.rule_id)}
-            </Link>
+            {s.rule_id ? (
+              <Link to="/queue" search={{ rule_id: s.rule_id, status: 'all' }}>
+                {visible(titles.get(s.rule_id) ?? s.rule_id)}
+              </Link>
+            ) : (
+              'Every rule'
+            )}
           </td>
           <td className="mono small wrap">
             {s.conditions.map((c) => (
@@ -40,12 +48,12 @@ export function Suppressions() {
             ))}
           </td>
           <td className="wrap">{visible(s.reason)}</td>
+          <td className="tabular">{plural(s.count, 'finding')}</td>
           <td className="muted small">
-            {s.created_by && `${visible(s.created_by)}, `}
-            <Ago iso={s.created_at} />
+            {visible(s.created_by)}, <Ago iso={s.created_at} />
           </td>
           <td>
-            <Time iso={s.expires_at} show="short" />
+            {s.active ? <Time iso={s.expires_at} show="short" /> : <span className="muted">ended</span>}
           </td>
           <td className="number">
             <button type="button" className="link-button" onClick={() => void remove(s.id)}>

@@ -34,7 +34,7 @@ export function Users() {
       title="Users"
       query={query}
       empty="No user."
-      heads={['Name', 'Role', 'Last seen', '']}
+      heads={['Name', 'Role', 'Last sign-in', '']}
       tools={
         <button
           type="button"
@@ -63,7 +63,7 @@ export function Users() {
             </select>
           </td>
           <td className="muted">
-            <Ago iso={user.last_seen_at} />
+            <Ago iso={user.last_sign_in_at} />
           </td>
           <td className="number">
             {user.id !== me.id && (
