@@ -18,7 +18,7 @@ pub(crate) enum Convert {
     Int,
     /// What follows the last `/` or `\`.
     Basename,
-    /// `name` of `DOMAIN\name` or `name@domain`.
+    /// `name` of `DOMAIN\name`, `name@domain` or `CN=name,…`.
     UserName,
     /// `DOMAIN` of `DOMAIN\name` or `domain` of `name@domain`.
     UserDomain,
@@ -80,10 +80,7 @@ impl Convert {
             Self::Upper => Cow::Owned(text.to_ascii_uppercase()),
             Self::Int => whole_number(text)?,
             Self::Basename => Cow::Borrowed(text.rsplit(['/', '\\']).next()?),
-            Self::UserName => Cow::Borrowed(match text.split_once('\\') {
-                Some((_, name)) => name,
-                None => text.split_once('@').map_or(text, |(name, _)| name),
-            }),
+            Self::UserName => Cow::Borrowed(user_name(text)),
             Self::UserDomain => Cow::Borrowed(match text.split_once('\\') {
                 Some((domain, _)) => domain,
                 None => text.split_once('@')?.1,
@@ -105,6 +102,17 @@ impl Convert {
             }
         };
         (!found.is_empty()).then_some(found)
+    }
+}
+
+fn user_name(text: &str) -> &str {
+    let starts_with_cn = text.get(..3).is_some_and(|head| head.eq_ignore_ascii_case("cn="));
+    if let Some(rest) = text.get(3..).filter(|_| starts_with_cn) {
+        return rest.split(',').next().unwrap_or(rest);
+    }
+    match text.split_once('\\') {
+        Some((_, name)) => name,
+        None => text.split_once('@').map_or(text, |(name, _)| name),
     }
 }
 
@@ -194,6 +202,7 @@ mod tests {
         check("user_name", "CORP\\j.doe", Some("j.doe"));
         check("user_domain", "j.doe@corp.example", Some("corp.example"));
         check("user_domain", "root", None);
+        check("user_name", "CN=eve,CN=Users,DC=corp", Some("eve"));
         check("seconds_to_ms", "1.2345", Some("1234"));
         check("ip", "::ffff:10.0.0.1", Some("10.0.0.1"));
         check("ip", "10.0.0.1:443", Some("10.0.0.1"));
