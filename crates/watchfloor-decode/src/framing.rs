@@ -135,6 +135,11 @@ pub fn read_records(
     Err(FramingError::GzipBomb)
 }
 
+/// Unpacks gzip data, within the limits that files have.
+pub fn gunzip(reader: impl Read) -> impl Read {
+    gzip::bounded(reader)
+}
+
 fn dispatch(
     reader: impl Read,
     name: &str,
