@@ -1,0 +1,362 @@
+//! The bulk interface of Elasticsearch, as far as senders need it.
+//!
+//! # Source
+//! Elasticsearch 8 reference, "Bulk API" and "Info API". A malformed action line, which fails
+//! the whole body there, costs only its own item here.
+
+use axum::body::Body;
+use axum::extract::State;
+use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
+use axum::response::{IntoResponse, Response};
+use axum::{Json, http};
+use bytes::Bytes;
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use super::body::{json_fault, lines, read};
+use super::{LINE_BYTES_MAX, Sender, checked_source};
+use crate::extract::ApiPath;
+use crate::guard::request_id;
+use crate::ports::{IngestItem, IntakeError, ItemOutcome};
+use crate::problem::ApiError;
+use crate::state::ApiState;
+
+/// Version of the interface that is spoken.
+const SPOKEN_VERSION: &str = "8.15.0";
+
+/// Index of items that name none.
+const INDEX: &str = "bulk";
+
+/// Clients refuse a server without this header.
+const PRODUCT: (HeaderName, HeaderValue) = (
+    HeaderName::from_static("x-elastic-product"),
+    HeaderValue::from_static("Elasticsearch"),
+);
+
+/// Longest `_id`.
+const ID_BYTES_MAX: usize = 512;
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Operation {
+    Index,
+    Create,
+    Update,
+    Delete,
+}
+
+impl Operation {
+    const fn as_str(self) -> &'static str {
+        match self {
+            Self::Index => "index",
+            Self::Create => "create",
+            Self::Update => "update",
+            Self::Delete => "delete",
+        }
+    }
+}
+
+#[derive(Default, Deserialize)]
+struct Target {
+    #[serde(rename = "_index")]
+    index: Option<String>,
+    #[serde(rename = "_id")]
+    id: Option<String>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct ActionLine {
+    index: Option<Target>,
+    create: Option<Target>,
+    update: Option<Target>,
+    delete: Option<Target>,
+}
+
+impl ActionLine {
+    fn parse(line: &[u8]) -> Option<(Operation, Target)> {
+        let action: Self = serde_json::from_slice(line).ok()?;
+        let mut found = [
+            (Operation::Index, action.index),
+            (Operation::Create, action.create),
+            (Operation::Update, action.update),
+            (Operation::Delete, action.delete),
+        ]
+        .into_iter()
+        .filter_map(|(operation, target)| Some((operation, target?)));
+        let only = found.next()?;
+        found.next().is_none().then_some(only)
+    }
+}
+
+/// An item of the answer: taken up to the port, or refused here.
+struct Item {
+    operation: Operation,
+    index: String,
+    id: Option<String>,
+    /// Why it was refused: type and reason.
+    fault: Option<(&'static str, String)>,
+    /// Under which word the refusal is counted.
+    counted: Option<&'static str>,
+}
+
+/// Says what this is, as clients ask before they send.
+pub(crate) async fn info() -> Response {
+    let body = json!({
+        "name": "watchfloor",
+        "cluster_name": "watchfloor",
+        "cluster_uuid": "watchfloor",
+        "version": {
+            "number": SPOKEN_VERSION,
+            "build_flavor": "default",
+            "build_type": "watchfloor",
+            "lucene_version": "9.11.1",
+            "minimum_wire_compatibility_version": "7.17.0",
+            "minimum_index_compatibility_version": "7.0.0"
+        },
+        "tagline": "You Know, for Search"
+    });
+    ([PRODUCT], Json(body)).into_response()
+}
+
+/// Takes items that name their index.
+pub(crate) async fn take(
+    state: State<ApiState>,
+    sender: Sender,
+    headers: HeaderMap,
+    body: Body,
+) -> Response {
+    with_product(bulk(&state, &sender, INDEX, &headers, body).await)
+}
+
+/// Takes items for the index of the path.
+pub(crate) async fn take_into(
+    state: State<ApiState>,
+    sender: Sender,
+    ApiPath(index): ApiPath<String>,
+    headers: HeaderMap,
+    body: Body,
+) -> Response {
+    with_product(bulk(&state, &sender, &index, &headers, body).await)
+}
+
+fn with_product(result: Result<Response, ApiError>) -> Response {
+    let mut response = result.into_response();
+    response.headers_mut().insert(PRODUCT.0, PRODUCT.1);
+    response
+}
+
+async fn bulk(
+    state: &ApiState,
+    _sender: &Sender,
+    index: &str,
+    headers: &HeaderMap,
+    body: Body,
+) -> Result<Response, ApiError> {
+    let started = std::time::Instant::now();
+    let index = checked_source("index", index)?;
+    let body = read(headers, body).await?;
+    // Looking at up to 64 MiB takes longer than the runtime may be held.
+    let default_index = index.clone();
+    let (mut items, records) = tokio::task::spawn_blocking(move || cut(&body, &default_index))
+        .await
+        .map_err(|error| ApiError::internal(&error))?;
+    if items.is_empty() {
+        return Err(ApiError::invalid("body", "holds no action"));
+    }
+    for item in &items {
+        if let Some(reason) = item.counted {
+            // A name that is refused as a source must not become a label of the ledger.
+            let source = checked_source("_index", &item.index).unwrap_or_else(|_| index.clone());
+            state.intake().count_rejected(&source, reason, 1);
+        }
+    }
+    if !records.is_empty() {
+        let outcomes = match state.intake().take(records).await {
+            Ok(outcomes) => outcomes,
+            // Clients of Elasticsearch wait and try again on 429 only.
+            Err(error @ IntakeError::Busy { .. }) => {
+                let mut response = ApiError::from(error).into_response();
+                *response.status_mut() = StatusCode::TOO_MANY_REQUESTS;
+                return Ok(response);
+            }
+            Err(error @ IntakeError::Failed(_)) => return Err(error.into()),
+        };
+        let taken = items.iter_mut().filter(|item| item.fault.is_none());
+        for (item, outcome) in taken.zip(outcomes) {
+            if let ItemOutcome::Rejected { reason } = outcome {
+                item.fault = Some(("illegal_argument_exception", reason));
+            }
+        }
+    }
+    let errors = items.iter().any(|item| item.fault.is_some());
+    let request = request_id();
+    let rows: Vec<Value> = items
+        .into_iter()
+        .enumerate()
+        .map(|(place, item)| row(item, &request, place))
+        .collect();
+    let took = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
+    let mut response =
+        Json(json!({ "took": took, "errors": errors, "items": rows })).into_response();
+    // The compatibility header of 8.x clients wants its own media type back.
+    let wants_vendor = headers
+        .get(http::header::ACCEPT)
+        .and_then(|value| value.to_str().ok())
+        .is_some_and(|text| text.contains("vnd.elasticsearch+json"));
+    if wants_vendor {
+        response.headers_mut().insert(
+            http::header::CONTENT_TYPE,
+            HeaderValue::from_static("application/vnd.elasticsearch+json;compatible-with=8"),
+        );
+    }
+    Ok(response)
+}
+
+fn row(item: Item, request: &str, place: usize) -> Value {
+    let id = item.id.unwrap_or_else(|| format!("{request}-{place}"));
+    let body = match item.fault {
+        Some((kind, reason)) => json!({
+            "_index": item.index,
+            "_id": id,
+            "status": 400,
+            "error": { "type": kind, "reason": reason }
+        }),
+        None => json!({
+            "_index": item.index,
+            "_id": id,
+            "_version": 1,
+            "result": "created",
+            "_shards": { "total": 1, "successful": 1, "failed": 0 },
+            "_seq_no": place,
+            "_primary_term": 1,
+            "status": 201
+        }),
+    };
+    let mut row = serde_json::Map::new();
+    row.insert(item.operation.as_str().to_owned(), body);
+    Value::Object(row)
+}
+
+/// Cuts a body into items, and the records of those that are in order.
+fn cut(body: &Bytes, default_index: &str) -> (Vec<Item>, Vec<IngestItem>) {
+    let mut items = Vec::new();
+    let mut records = Vec::new();
+    let mut rest = lines(body).peekable();
+    while let Some((number, line)) = rest.next() {
+        let Some((operation, target)) = ActionLine::parse(&line) else {
+            // What follows is this item's document, unless it is the next action.
+            rest.next_if(|(_, next)| ActionLine::parse(next).is_none());
+            items.push(Item {
+                operation: Operation::Index,
+                index: default_index.to_owned(),
+                id: None,
+                fault: Some((
+                    "illegal_argument_exception",
+                    format!("line {number} is no action; expected create or index"),
+                )),
+                counted: Some("malformed"),
+            });
+            continue;
+        };
+        let mut item = Item {
+            operation,
+            index: target.index.unwrap_or_else(|| default_index.to_owned()),
+            id: target.id,
+            fault: None,
+            counted: None,
+        };
+        let document = (operation != Operation::Delete)
+            .then(|| rest.next())
+            .flatten();
+        let (fault, counted) = judge(&item, number, document.as_ref());
+        item.fault = fault;
+        item.counted = counted;
+        if let (None, Some((_, bytes))) = (&item.fault, document) {
+            // Only `create` promises to be done once; `index` may be sent again on purpose.
+            let idempotency = item
+                .id
+                .as_ref()
+                .filter(|_| operation == Operation::Create)
+                .map(|id| format!("{}/{id}", item.index));
+            records.push(IngestItem {
+                bytes,
+                source: item.index.clone(),
+                idempotency,
+            });
+        }
+        items.push(item);
+    }
+    (items, records)
+}
+
+type Fault = Option<(&'static str, String)>;
+
+/// Why an item is refused, and under which word that is counted.
+fn judge(
+    item: &Item,
+    number: u64,
+    document: Option<&(u64, Bytes)>,
+) -> (Fault, Option<&'static str>) {
+    let refused = |reason: String| Some(("illegal_argument_exception", reason));
+    if matches!(item.operation, Operation::Update | Operation::Delete) {
+        let name = item.operation.as_str();
+        let reason = format!("{name} is not possible: events are only added");
+        return (refused(reason), None);
+    }
+    let Some((line, bytes)) = document else {
+        let reason = format!("line {number} is an action without a document");
+        return (refused(reason), Some("malformed"));
+    };
+    if checked_source("_index", &item.index).is_err() {
+        let reason = "_index must have 1 to 128 bytes without spaces".to_owned();
+        return (refused(reason), Some("malformed"));
+    }
+    if item.id.as_ref().is_some_and(|id| id.len() > ID_BYTES_MAX) {
+        let reason = "_id must have at most 512 bytes".to_owned();
+        return (refused(reason), Some("malformed"));
+    }
+    if bytes.len() > LINE_BYTES_MAX {
+        let reason = format!("line {line} is longer than 1 MiB ({} bytes)", bytes.len());
+        return (refused(reason), Some("too_long"));
+    }
+    match json_fault(bytes) {
+        Some(reason) => (
+            Some(("document_parsing_exception", format!("line {line}: {reason}"))),
+            Some("malformed_json"),
+        ),
+        None => (None, None),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn broken_lines_cost_only_their_item() {
+        let body = Bytes::from_static(
+            b"{\"create\":{\"_id\":\"1\"}}\n{\"a\":1}\n\
+              this is no action\n{\"index\":{\"_index\":\"x\"}}\n{\"a\":2}\n\
+              {\"bad\":{}}\n{\"orphan\":1}\n\
+              {\"create\":{}}\n{\"broken\":\n\
+              {\"delete\":{\"_id\":\"9\"}}\n\
+              {\"index\":{}}\n{\"a\":3}\n\
+              {\"index\":{}}",
+        );
+        let (items, records) = cut(&body, "main");
+        let faults: Vec<bool> = items.iter().map(|item| item.fault.is_some()).collect();
+        assert_eq!(faults, [false, true, false, true, true, true, false, true]);
+        let kept: Vec<(&[u8], &str, Option<&str>)> = records
+            .iter()
+            .map(|r| (&r.bytes[..], r.source.as_str(), r.idempotency.as_deref()))
+            .collect();
+        assert_eq!(
+            kept,
+            [
+                (&b"{\"a\":1}"[..], "main", Some("main/1")),
+                (&b"{\"a\":2}"[..], "x", None),
+                (&b"{\"a\":3}"[..], "main", None),
+            ]
+        );
+    }
+}

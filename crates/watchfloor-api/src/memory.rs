@@ -1,0 +1,343 @@
+//! The data plane in memory: the twin of lake, pipeline and journal for end-to-end tests over
+//! HTTP, of this crate and of others.
+//!
+//! [`MemoryServer::start`] gives a router over fresh records in a folder.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
+use std::sync::{Arc, Mutex, MutexGuard};
+
+use axum::Router;
+use futures::FutureExt;
+use futures::future::BoxFuture;
+use jiff::Timestamp;
+use watchfloor_casework::{Casework, CaseworkSettings, Clock, OpenError, Store};
+
+use crate::ports::{
+    DataPlaneStatus, Event, EventOrder, EventReader, EventsOverview, FieldInfo, FieldSummary,
+    HistogramBucket, IngestItem, Intake, IntakeError, ItemOutcome, LakeStats, LedgerEntry,
+    LiveCounters, Metric, MetricKind, PipelineStatus, RefusedRule, RelatedEvents, RelatedRequest,
+    RuleCounts, RuleDetail, RuleInfo, SearchError, SearchRequest, SearchResult, SourceInfo,
+    StatusError, ValueCount,
+};
+use crate::{ApiSettings, ApiState, CookieTransport, HostPolicy, router};
+
+/// Width of a histogram bucket.
+const BUCKET_SECONDS: i64 = 3_600;
+
+/// Values shown per field.
+const TOP_VALUES: usize = 5;
+
+/// What the twin holds; tests fill and read it.
+#[derive(Debug, Default)]
+pub struct MemoryContents {
+    /// Events that can be searched.
+    pub events: Vec<Event>,
+    /// Records that were taken.
+    pub taken: Vec<IngestItem>,
+    /// Records that never became an item: source, reason, how many.
+    pub rejected: Vec<(String, &'static str, u64)>,
+    /// The ledger.
+    pub ledger: Vec<LedgerEntry>,
+    /// The sources.
+    pub sources: Vec<SourceInfo>,
+    /// Loaded rules.
+    pub rules: Vec<RuleInfo>,
+    /// Loaded rules in full, by id.
+    pub rule_details: BTreeMap<String, RuleDetail>,
+    /// Refused rules.
+    pub refused: Vec<RefusedRule>,
+    /// Whether the journal is full.
+    pub busy: bool,
+    keys: BTreeSet<String>,
+}
+
+/// The data plane in memory.
+#[derive(Debug, Default)]
+pub struct MemoryDataPlane(Mutex<MemoryContents>);
+
+impl MemoryDataPlane {
+    /// What it holds.
+    pub fn contents(&self) -> MutexGuard<'_, MemoryContents> {
+        self.0.lock().unwrap_or_else(|e| e.into_inner())
+    }
+}
+
+fn matches(event: &Event, query: &str) -> bool {
+    query.split_whitespace().all(|word| match word.split_once(':') {
+        Some((field, value)) => event.fields.get(field).is_some_and(|found| found == value),
+        None => {
+            let wanted = word.to_lowercase();
+            event.raw.to_lowercase().contains(&wanted)
+                || event.message.to_lowercase().contains(&wanted)
+        }
+    })
+}
+
+fn histogram(events: &[Event]) -> Vec<HistogramBucket> {
+    let mut counts: BTreeMap<i64, u64> = BTreeMap::new();
+    for event in events {
+        let start = event.time.as_second().div_euclid(BUCKET_SECONDS) * BUCKET_SECONDS;
+        *counts.entry(start).or_default() += 1;
+    }
+    counts
+        .into_iter()
+        .filter_map(|(start, count)| {
+            let start = Timestamp::from_second(start).ok()?;
+            Some(HistogramBucket { start, count })
+        })
+        .collect()
+}
+
+fn summaries(events: &[Event]) -> Vec<FieldSummary> {
+    let mut counts: BTreeMap<&str, BTreeMap<&str, u64>> = BTreeMap::new();
+    for event in events {
+        for (field, value) in &event.fields {
+            *counts.entry(field).or_default().entry(value).or_default() += 1;
+        }
+    }
+    counts
+        .into_iter()
+        .map(|(name, values)| {
+            let mut top: Vec<ValueCount> = values
+                .iter()
+                .map(|(value, count)| ValueCount {
+                    value: (*value).to_owned(),
+                    count: *count,
+                })
+                .collect();
+            top.sort_by(|left, right| right.count.cmp(&left.count));
+            top.truncate(TOP_VALUES);
+            FieldSummary {
+                name: name.to_owned(),
+                distinct: values.len() as u64,
+                top,
+            }
+        })
+        .collect()
+}
+
+fn ready<T: Send + 'static>(value: T) -> BoxFuture<'static, T> {
+    futures::future::ready(value).boxed()
+}
+
+impl EventReader for MemoryDataPlane {
+    fn search(&self, request: SearchRequest) -> BoxFuture<'_, Result<SearchResult, SearchError>> {
+        if let Some(at) = request.query.find('(') {
+            return ready(Err(SearchError::Invalid {
+                detail: "a parenthesis is not closed".to_owned(),
+                start: at,
+                end: at + 1,
+                hint: Some("close it with )".to_owned()),
+            }));
+        }
+        let mut events: Vec<Event> = self
+            .contents()
+            .events
+            .iter()
+            .filter(|event| event.time >= request.from && event.time < request.to)
+            .filter(|event| matches(event, &request.query))
+            .cloned()
+            .collect();
+        events.sort_by(|left, right| (left.time, &left.id).cmp(&(right.time, &right.id)));
+        if request.order == EventOrder::Descending {
+            events.reverse();
+        }
+        let total = events.len();
+        let histogram = histogram(&events);
+        let fields = summaries(&events);
+        events.truncate(request.limit as usize);
+        ready(Ok(SearchResult {
+            capped: events.len() < total,
+            events,
+            total: total as u64,
+            histogram,
+            bucket_seconds: BUCKET_SECONDS.unsigned_abs(),
+            took_ms: 0,
+            fields,
+        }))
+    }
+
+    fn event(&self, id: String) -> BoxFuture<'_, Result<Option<Event>, SearchError>> {
+        let found = self.contents().events.iter().find(|e| e.id == id).cloned();
+        ready(Ok(found))
+    }
+
+    fn related(
+        &self,
+        request: RelatedRequest,
+    ) -> BoxFuture<'_, Result<RelatedEvents, SearchError>> {
+        let mut events: Vec<Event> = self
+            .contents()
+            .events
+            .iter()
+            .filter(|event| event.time >= request.from && event.time <= request.to)
+            .filter(|event| event.fields.values().any(|v| request.values.contains(v)))
+            .cloned()
+            .collect();
+        events.sort_by(|left, right| (left.time, &left.id).cmp(&(right.time, &right.id)));
+        let total = events.len();
+        events.truncate(request.limit as usize);
+        ready(Ok(RelatedEvents {
+            capped: events.len() < total,
+            events,
+            total: total as u64,
+        }))
+    }
+
+    fn fields(&self) -> BoxFuture<'_, Result<Vec<FieldInfo>, SearchError>> {
+        ready(Ok(vec![FieldInfo {
+            name: "process.cmd_line".to_owned(),
+            kind: "text".to_owned(),
+            description: "Command line of the process.".to_owned(),
+            aliases: vec!["process.command_line".to_owned(), "CommandLine".to_owned()],
+        }]))
+    }
+}
+
+impl PipelineStatus for MemoryDataPlane {
+    fn ledger(
+        &self,
+        from: Timestamp,
+        to: Timestamp,
+        source: Option<String>,
+    ) -> BoxFuture<'_, Result<Vec<LedgerEntry>, StatusError>> {
+        let rows = self
+            .contents()
+            .ledger
+            .iter()
+            .filter(|row| row.hour >= from && row.hour < to)
+            .filter(|row| source.as_ref().is_none_or(|source| *source == row.source))
+            .cloned()
+            .collect();
+        ready(Ok(rows))
+    }
+
+    fn sources(&self) -> BoxFuture<'_, Result<Vec<SourceInfo>, StatusError>> {
+        ready(Ok(self.contents().sources.clone()))
+    }
+
+    fn rules(&self) -> BoxFuture<'_, Result<Vec<RuleInfo>, StatusError>> {
+        ready(Ok(self.contents().rules.clone()))
+    }
+
+    fn rule(&self, id: String) -> BoxFuture<'_, Result<Option<RuleDetail>, StatusError>> {
+        ready(Ok(self.contents().rule_details.get(&id).cloned()))
+    }
+
+    fn refused_rules(&self) -> BoxFuture<'_, Result<Vec<RefusedRule>, StatusError>> {
+        ready(Ok(self.contents().refused.clone()))
+    }
+
+    fn status(&self) -> BoxFuture<'_, Result<DataPlaneStatus, StatusError>> {
+        let contents = self.contents();
+        ready(Ok(DataPlaneStatus {
+            listeners: Vec::new(),
+            lake: LakeStats {
+                events: contents.events.len() as u64,
+                files: 0,
+                bytes: 0,
+            },
+            rules: RuleCounts {
+                loaded: contents.rules.len() as u64,
+                refused: contents.refused.len() as u64,
+            },
+        }))
+    }
+
+    fn events_overview(&self) -> BoxFuture<'_, Result<EventsOverview, StatusError>> {
+        let contents = self.contents();
+        ready(Ok(EventsOverview {
+            events_last_24h: contents.events.len() as u64,
+            events_rate: histogram(&contents.events),
+        }))
+    }
+
+    fn counters(&self) -> LiveCounters {
+        let contents = self.contents();
+        LiveCounters {
+            received: contents.taken.len() as u64,
+            stored: contents.events.len() as u64,
+            lag_ms: 0,
+            journal_pending: 0,
+        }
+    }
+
+    fn metrics(&self) -> Vec<Metric> {
+        vec![Metric {
+            name: "watchfloor_records_received_total",
+            help: "Records received.",
+            kind: MetricKind::Counter,
+            labels: Vec::new(),
+            value: self.contents().taken.len() as f64,
+        }]
+    }
+}
+
+impl Intake for MemoryDataPlane {
+    fn take(
+        &self,
+        items: Vec<IngestItem>,
+    ) -> BoxFuture<'_, Result<Vec<ItemOutcome>, IntakeError>> {
+        let mut contents = self.contents();
+        if contents.busy {
+            return ready(Err(IntakeError::Busy { retry_after_s: 1 }));
+        }
+        let outcomes = vec![ItemOutcome::Durable; items.len()];
+        for item in items {
+            let known = item
+                .idempotency
+                .as_ref()
+                .is_some_and(|key| !contents.keys.insert(key.clone()));
+            if !known {
+                contents.taken.push(item);
+            }
+        }
+        ready(Ok(outcomes))
+    }
+
+    fn count_rejected(&self, source: &str, reason: &'static str, records: u64) {
+        let row = (source.to_owned(), reason, records);
+        self.contents().rejected.push(row);
+    }
+}
+
+/// A server over records in a folder and the data plane in memory.
+#[derive(Debug)]
+pub struct MemoryServer {
+    /// Answers requests, e.g. by `tower::ServiceExt::oneshot`.
+    pub router: Router,
+    /// The control plane.
+    pub casework: Casework,
+    /// The data plane.
+    pub plane: Arc<MemoryDataPlane>,
+}
+
+impl MemoryServer {
+    /// Opens records in a folder and builds the routes over them, answering on loopback names.
+    ///
+    /// # Errors
+    /// [`OpenError`].
+    pub async fn start(folder: &Path, clock: Arc<dyn Clock>) -> Result<Self, OpenError> {
+        let store = Store::open(folder).await?;
+        let casework = Casework::new(store, CaseworkSettings::standard(), clock);
+        let plane = Arc::new(MemoryDataPlane::default());
+        let settings = ApiSettings {
+            hosts: HostPolicy::Loopback,
+            cookie: CookieTransport::Plain,
+            version: "0.0.0-test".to_owned(),
+        };
+        let state = ApiState::new(
+            casework.clone(),
+            plane.clone(),
+            plane.clone(),
+            plane.clone(),
+            settings,
+        );
+        Ok(Self {
+            router: router(state),
+            casework,
+            plane,
+        })
+    }
+}

@@ -1,0 +1,54 @@
+//! The OpenAPI 3.1 description, made from the code.
+
+use axum::Router;
+use utoipa::OpenApi;
+use utoipa_axum::router::OpenApiRouter;
+
+use crate::routes;
+use crate::state::ApiState;
+
+#[derive(OpenApi)]
+#[openapi(
+    info(
+        title = "Watchfloor",
+        version = "1",
+        description = "The HTTP API of Watchfloor. Errors are RFC 9457 problems. Sign in with a \
+            session cookie (changing calls then need the header `X-Watchfloor: 1`) or send \
+            `Authorization: Bearer wf_…`.",
+        license(name = "Apache-2.0", identifier = "Apache-2.0")
+    ),
+    tags(
+        (name = "access", description = "Sign-in, sessions, users, tokens, audit log"),
+        (name = "alerts", description = "The queue"),
+        (name = "suppressions", description = "What is held back"),
+        (name = "incidents", description = "Managed work"),
+        (name = "events", description = "Search"),
+        (name = "monitor", description = "Ledger, sources, rules, status"),
+        (name = "live", description = "Server-sent events"),
+    )
+)]
+struct Description;
+
+/// The routes of `/api/v1` with their description.
+pub(crate) fn split() -> (Router<ApiState>, utoipa::openapi::OpenApi) {
+    let v1 = OpenApiRouter::new()
+        .merge(routes::access::router())
+        .merge(routes::alerts::router())
+        .merge(routes::suppressions::router())
+        .merge(routes::incidents::router())
+        .merge(routes::work::router())
+        .merge(routes::events::router())
+        .merge(routes::monitor::router())
+        .merge(routes::live::router());
+    OpenApiRouter::with_openapi(Description::openapi())
+        .nest("/api/v1", v1)
+        .split_for_parts()
+}
+
+/// The description as pretty JSON, as `/api/v1/openapi.json` and the golden file hold it.
+pub fn openapi_json() -> String {
+    let (_, description) = split();
+    let mut text = description.to_pretty_json().unwrap_or_default();
+    text.push('\n');
+    text
+}

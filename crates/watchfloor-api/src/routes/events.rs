@@ -1,0 +1,123 @@
+//! Events: search, one event, the fields.
+
+use axum::Json;
+use axum::extract::State;
+use jiff::Timestamp;
+use serde::Deserialize;
+use utoipa::ToSchema;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+use watchfloor_model::Permission;
+
+use super::ApiResult;
+use crate::extract::{ApiJson, ApiPath, Caller};
+use crate::ports::{Event, EventOrder, FieldInfo, SearchRequest, SearchResult};
+use crate::problem::{ApiError, Problem};
+use crate::state::ApiState;
+use crate::wire::List;
+
+/// Events in one answer.
+const SEARCH_LIMIT_MAX: u32 = 10_000;
+
+/// Events in one answer when nothing is said.
+const SEARCH_LIMIT: u32 = 500;
+
+/// Longest query in bytes.
+const QUERY_BYTES_MAX: usize = 16 * 1024;
+
+pub(crate) fn router() -> OpenApiRouter<ApiState> {
+    OpenApiRouter::new()
+        .routes(routes!(search))
+        .routes(routes!(get_event))
+        .routes(routes!(list_fields))
+}
+
+/// Order by time.
+#[derive(Clone, Copy, Debug, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Order {
+    Desc,
+    Asc,
+}
+
+/// A search.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Search {
+    /// Words and `field:value`; empty for all events.
+    #[serde(default)]
+    pub(crate) query: String,
+    /// From this event time (inclusive).
+    #[schema(value_type = String, format = DateTime)]
+    pub(crate) from: Timestamp,
+    /// To this event time (exclusive).
+    #[schema(value_type = String, format = DateTime)]
+    pub(crate) to: Timestamp,
+    /// 1 to 10,000; default 500.
+    pub(crate) limit: Option<u32>,
+    /// Default `desc`.
+    pub(crate) order: Option<Order>,
+}
+
+/// Searches events.
+#[utoipa::path(post, path = "/search", tag = "events", request_body = Search, responses(
+    (status = 200, body = SearchResult), (status = 400, body = Problem)))]
+async fn search(
+    State(state): State<ApiState>,
+    caller: Caller,
+    ApiJson(body): ApiJson<Search>,
+) -> ApiResult<Json<SearchResult>> {
+    state
+        .casework()
+        .authorize(caller.actor(), Permission::ReadEvents)?;
+    let limit = body.limit.unwrap_or(SEARCH_LIMIT);
+    if !(1..=SEARCH_LIMIT_MAX).contains(&limit) {
+        return Err(ApiError::invalid("limit", "must be between 1 and 10,000"));
+    }
+    if body.from >= body.to {
+        return Err(ApiError::invalid("from", "must lie before 'to'"));
+    }
+    if body.query.len() > QUERY_BYTES_MAX {
+        return Err(ApiError::invalid("query", "must be at most 16 KiB"));
+    }
+    let request = SearchRequest {
+        query: body.query,
+        from: body.from,
+        to: body.to,
+        limit,
+        order: match body.order.unwrap_or(Order::Desc) {
+            Order::Desc => EventOrder::Descending,
+            Order::Asc => EventOrder::Ascending,
+        },
+    };
+    Ok(Json(state.events().search(request).await?))
+}
+
+/// One event.
+#[utoipa::path(get, path = "/events/{id}", tag = "events", params(("id" = String, Path)),
+    responses((status = 200, body = Event), (status = 404, body = Problem)))]
+async fn get_event(
+    State(state): State<ApiState>,
+    caller: Caller,
+    ApiPath(event): ApiPath<String>,
+) -> ApiResult<Json<Event>> {
+    state
+        .casework()
+        .authorize(caller.actor(), Permission::ReadEvents)?;
+    match state.events().event(event).await? {
+        Some(event) => Ok(Json(event)),
+        None => Err(ApiError::not_found("no event has this id")),
+    }
+}
+
+/// The fields that events can have.
+#[utoipa::path(get, path = "/fields", tag = "events", responses((status = 200, body = List<FieldInfo>)))]
+async fn list_fields(
+    State(state): State<ApiState>,
+    caller: Caller,
+) -> ApiResult<Json<List<FieldInfo>>> {
+    state
+        .casework()
+        .authorize(caller.actor(), Permission::ReadEvents)?;
+    Ok(Json(List::whole(state.events().fields().await?)))
+}

@@ -1,0 +1,225 @@
+//! Incidents: list, page, change, merge, split, report.
+
+use axum::Json;
+use axum::extract::State;
+use axum::http::{HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+use watchfloor_casework::{CaseworkError, IncidentFilter};
+use watchfloor_model as model;
+
+use super::{ApiResult, none_or, not_blank, page, tagged, words};
+use crate::extract::{ApiJson, ApiPath, ApiQuery, Caller, IfMatch, id};
+use crate::problem::{ApiError, Problem};
+use crate::state::ApiState;
+use crate::wire::CountedList;
+use crate::wire::incident::{
+    Incident, IncidentDetail, IncidentPatch, IncidentQuery, Merge, NewIncident, ReportFormat,
+    ReportQuery, Split,
+};
+
+pub(crate) fn router() -> OpenApiRouter<ApiState> {
+    OpenApiRouter::new()
+        .routes(routes!(list_incidents, create_incident))
+        .routes(routes!(get_incident, patch_incident))
+        .routes(routes!(merge_incidents))
+        .routes(routes!(split_incident))
+        .routes(routes!(get_report))
+}
+
+/// Incidents, latest activity first.
+#[utoipa::path(get, path = "/incidents", tag = "incidents", params(IncidentQuery), responses(
+    (status = 200, body = CountedList<Incident>), (status = 400, body = Problem)))]
+async fn list_incidents(
+    State(state): State<ApiState>,
+    caller: Caller,
+    ApiQuery(query): ApiQuery<IncidentQuery>,
+) -> ApiResult<Json<CountedList<Incident>>> {
+    let request = page(query.cursor.as_deref(), query.limit)?;
+    let filter = IncidentFilter {
+        statuses: words(
+            "status",
+            query.status.as_deref(),
+            model::IncidentStatus::parse,
+        )?,
+        severities: words("severity", query.severity.as_deref(), model::Severity::parse)?,
+        assignee: none_or(query.assignee),
+        text: not_blank(query.q),
+    };
+    let found = state
+        .casework()
+        .incidents(caller.actor(), &filter, &request)
+        .await?;
+    Ok(Json(CountedList {
+        items: found.items.iter().map(Incident::from).collect(),
+        next: found.next.map(|cursor| cursor.encode()),
+        total: found.total,
+    }))
+}
+
+/// Opens an incident by hand.
+#[utoipa::path(post, path = "/incidents", tag = "incidents", request_body = NewIncident, responses(
+    (status = 201, body = Incident), (status = 400, body = Problem)))]
+async fn create_incident(
+    State(state): State<ApiState>,
+    caller: Caller,
+    ApiJson(body): ApiJson<NewIncident>,
+) -> ApiResult<Response> {
+    let alerts = ids(&body.alert_ids)?;
+    let incident = state
+        .casework()
+        .create_incident(
+            caller.actor(),
+            &body.title,
+            body.severity.map(Into::into),
+            &alerts,
+        )
+        .await?;
+    let mut response = tagged(incident.version, Incident::from(&incident));
+    *response.status_mut() = StatusCode::CREATED;
+    Ok(response)
+}
+
+fn ids<T: std::str::FromStr>(texts: &[String]) -> ApiResult<Vec<T>> {
+    texts.iter().map(|text| id(text)).collect()
+}
+
+/// An incident with everything its page shows.
+#[utoipa::path(get, path = "/incidents/{id}", tag = "incidents", params(("id" = String, Path)),
+    responses((status = 200, body = IncidentDetail), (status = 404, body = Problem)))]
+async fn get_incident(
+    State(state): State<ApiState>,
+    caller: Caller,
+    ApiPath(incident): ApiPath<String>,
+) -> ApiResult<Response> {
+    let detail = state
+        .casework()
+        .incident_detail(caller.actor(), &id(&incident)?)
+        .await?;
+    Ok(tagged(detail.incident.version, IncidentDetail::from(detail)))
+}
+
+async fn answered(
+    state: &ApiState,
+    caller: &Caller,
+    incident: &model::IncidentId,
+    result: Result<model::Incident, CaseworkError>,
+) -> ApiResult<Response> {
+    match result {
+        Ok(incident) => Ok(tagged(incident.version, Incident::from(&incident))),
+        Err(error) => {
+            let error = ApiError::from(error);
+            if !error.is_version_conflict() {
+                return Err(error);
+            }
+            let current = state.casework().incident(caller.actor(), incident).await?;
+            let current = serde_json::to_value(Incident::from(&current));
+            Err(error.with_current(current.unwrap_or_default()))
+        }
+    }
+}
+
+/// Changes an incident.
+#[utoipa::path(patch, path = "/incidents/{id}", tag = "incidents", params(("id" = String, Path)),
+    request_body = IncidentPatch, responses((status = 200, body = Incident),
+    (status = 409, body = Problem), (status = 412, body = Problem)))]
+async fn patch_incident(
+    State(state): State<ApiState>,
+    caller: Caller,
+    IfMatch(expected): IfMatch,
+    ApiPath(incident): ApiPath<String>,
+    ApiJson(body): ApiJson<IncidentPatch>,
+) -> ApiResult<Response> {
+    let incident = id(&incident)?;
+    let patch = watchfloor_casework::IncidentPatch {
+        title: body.title,
+        summary: body.summary,
+        severity: body.severity.map(Into::into),
+        status: body.status.map(Into::into),
+        assignee: body.assignee,
+        verdict: body.verdict.map(|verdict| verdict.map(Into::into)),
+    };
+    let result = state
+        .casework()
+        .patch_incident(caller.actor(), &incident, patch, expected)
+        .await;
+    answered(&state, &caller, &incident, result).await
+}
+
+/// Merges other incidents into this one.
+#[utoipa::path(post, path = "/incidents/{id}/merge", tag = "incidents", params(("id" = String, Path)),
+    request_body = Merge, responses((status = 200, body = Incident), (status = 400, body = Problem)))]
+async fn merge_incidents(
+    State(state): State<ApiState>,
+    caller: Caller,
+    IfMatch(expected): IfMatch,
+    ApiPath(incident): ApiPath<String>,
+    ApiJson(body): ApiJson<Merge>,
+) -> ApiResult<Response> {
+    let incident = id(&incident)?;
+    let from = ids(&body.from)?;
+    let result = state
+        .casework()
+        .merge_incidents(caller.actor(), &incident, &from, expected)
+        .await;
+    answered(&state, &caller, &incident, result).await
+}
+
+/// Takes alerts out into an incident of their own, which is the answer.
+#[utoipa::path(post, path = "/incidents/{id}/split", tag = "incidents", params(("id" = String, Path)),
+    request_body = Split, responses((status = 201, body = Incident), (status = 400, body = Problem)))]
+async fn split_incident(
+    State(state): State<ApiState>,
+    caller: Caller,
+    IfMatch(expected): IfMatch,
+    ApiPath(incident): ApiPath<String>,
+    ApiJson(body): ApiJson<Split>,
+) -> ApiResult<Response> {
+    let incident = id(&incident)?;
+    let alerts = ids(&body.alert_ids)?;
+    let result = state
+        .casework()
+        .split_incident(caller.actor(), &incident, &alerts, expected)
+        .await;
+    let mut response = answered(&state, &caller, &incident, result).await?;
+    *response.status_mut() = StatusCode::CREATED;
+    Ok(response)
+}
+
+/// The report of an incident, as a download.
+#[utoipa::path(get, path = "/incidents/{id}/report", tag = "incidents",
+    params(("id" = String, Path), ReportQuery), responses(
+    (status = 200, description = "the document", content((Vec<u8> = "application/pdf"), (String = "text/html"))),
+    (status = 404, body = Problem)))]
+async fn get_report(
+    State(state): State<ApiState>,
+    caller: Caller,
+    ApiPath(incident): ApiPath<String>,
+    ApiQuery(query): ApiQuery<ReportQuery>,
+) -> ApiResult<Response> {
+    let (format, media, end) = match query.format {
+        ReportFormat::Html => (
+            watchfloor_casework::ReportFormat::Html,
+            "text/html; charset=utf-8",
+            "html",
+        ),
+        ReportFormat::Pdf => (
+            watchfloor_casework::ReportFormat::Pdf,
+            "application/pdf",
+            "pdf",
+        ),
+    };
+    let (number, bytes) = state
+        .casework()
+        .incident_report(caller.actor(), &id(&incident)?, format)
+        .await?;
+    let mut response = bytes.into_response();
+    let headers = response.headers_mut();
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(media));
+    let name = format!("attachment; filename=\"incident-{number}.{end}\"");
+    if let Ok(value) = HeaderValue::try_from(name) {
+        headers.insert(header::CONTENT_DISPOSITION, value);
+    }
+    Ok(response)
+}

@@ -1,0 +1,108 @@
+//! What the routes stand on.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use watchfloor_casework::Casework;
+
+use crate::ports::{EventReader, Intake, PipelineStatus};
+
+/// Which `Host` headers are answered.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum HostPolicy {
+    /// Only names of this machine's loopback interface, which stops DNS rebinding.
+    Loopback,
+    /// Only these names (without port), and those of loopback.
+    Names(Vec<String>),
+    /// All: a proxy in front checks.
+    Any,
+}
+
+/// Whether the session cookie may travel without TLS.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CookieTransport {
+    /// Plain HTTP, for loopback.
+    Plain,
+    /// TLS only.
+    TlsOnly,
+}
+
+/// What an installation may choose.
+#[derive(Clone, Debug)]
+pub struct ApiSettings {
+    /// Which `Host` headers are answered.
+    pub hosts: HostPolicy,
+    /// Whether the session cookie may travel without TLS.
+    pub cookie: CookieTransport,
+    /// Version of the program, as `/status` shows it.
+    pub version: String,
+}
+
+/// What the routes stand on. Cheap to clone.
+#[derive(Clone)]
+pub struct ApiState {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    casework: Casework,
+    events: Arc<dyn EventReader>,
+    pipeline: Arc<dyn PipelineStatus>,
+    intake: Arc<dyn Intake>,
+    settings: ApiSettings,
+    started: Instant,
+}
+
+impl ApiState {
+    /// Brings the parts together.
+    pub fn new(
+        casework: Casework,
+        events: Arc<dyn EventReader>,
+        pipeline: Arc<dyn PipelineStatus>,
+        intake: Arc<dyn Intake>,
+        settings: ApiSettings,
+    ) -> Self {
+        Self {
+            inner: Arc::new(Inner {
+                casework,
+                events,
+                pipeline,
+                intake,
+                settings,
+                started: Instant::now(),
+            }),
+        }
+    }
+
+    pub(crate) fn casework(&self) -> &Casework {
+        &self.inner.casework
+    }
+
+    pub(crate) fn events(&self) -> &dyn EventReader {
+        &*self.inner.events
+    }
+
+    pub(crate) fn pipeline(&self) -> &dyn PipelineStatus {
+        &*self.inner.pipeline
+    }
+
+    pub(crate) fn intake(&self) -> &dyn Intake {
+        &*self.inner.intake
+    }
+
+    pub(crate) fn settings(&self) -> &ApiSettings {
+        &self.inner.settings
+    }
+
+    pub(crate) fn uptime_s(&self) -> u64 {
+        self.inner.started.elapsed().as_secs()
+    }
+}
+
+impl std::fmt::Debug for ApiState {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("ApiState")
+            .field("settings", &self.inner.settings)
+            .finish_non_exhaustive()
+    }
+}

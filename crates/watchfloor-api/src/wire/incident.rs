@@ -1,0 +1,337 @@
+//! Incidents and their work.
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+use utoipa::{IntoParams, ToSchema};
+use watchfloor_casework as casework;
+use watchfloor_model as model;
+
+use super::alert::Alert;
+use super::{Entity, EntityKind, HistoryEntry, IncidentStatus, Note, Severity, TaskStatus, Verdict};
+use crate::extract::present;
+
+/// An incident, as a row.
+#[derive(Clone, Debug, Serialize, ToSchema)]
+pub(crate) struct Incident {
+    pub(crate) id: String,
+    pub(crate) number: u64,
+    pub(crate) title: String,
+    pub(crate) severity: Severity,
+    pub(crate) status: IncidentStatus,
+    pub(crate) verdict: Option<Verdict>,
+    pub(crate) assignee: Option<String>,
+    #[schema(value_type = String, format = DateTime)]
+    pub(crate) created_at: Timestamp,
+    #[schema(value_type = String, format = DateTime)]
+    pub(crate) updated_at: Timestamp,
+    #[schema(value_type = String, format = DateTime)]
+    pub(crate) first_time: Timestamp,
+    #[schema(value_type = String, format = DateTime)]
+    pub(crate) last_time: Timestamp,
+    pub(crate) alert_count: u64,
+    /// Ids, in time order.
+    pub(crate) alerts: Vec<String>,
+    pub(crate) entities: Vec<Entity>,
+    /// In the order of an attack.
+    pub(crate) tactics: Vec<String>,
+    pub(crate) techniques: Vec<String>,
+    /// The incident in which it lives on, once merged.
+    pub(crate) merged_into: Option<String>,
+    pub(crate) version: u64,
+}
+
+impl From<&model::Incident> for Incident {
+    fn from(incident: &model::Incident) -> Self {
+        Self {
+            id: incident.id.to_string(),
+            number: incident.number,
+            title: incident.title.clone(),
+            severity: incident.severity.into(),
+            status: incident.status.into(),
+            verdict: incident.verdict.map(Into::into),
+            assignee: incident.assignee.clone(),
+            created_at: incident.created_at,
+            updated_at: incident.updated_at,
+            first_time: incident.first_time,
+            last_time: incident.last_time,
+            alert_count: incident.alert_ids.len() as u64,
+            alerts: incident.alert_ids.iter().map(ToString::to_string).collect(),
+            entities: super::entities(&incident.entities),
+            tactics: incident.tactics.clone(),
+            techniques: incident.techniques.clone(),
+            merged_into: incident.merged_into.as_ref().map(ToString::to_string),
+            version: incident.version,
+        }
+    }
+}
+
+/// An alert of an incident.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct IncidentAlert {
+    #[serde(flatten)]
+    pub(crate) alert: Alert,
+    /// Why it belongs here.
+    pub(crate) attachment_reasons: Vec<String>,
+}
+
+/// What a line of the timeline is about.
+#[derive(Clone, Copy, Debug, Serialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum TimelineKind {
+    Alert,
+    Note,
+    Status,
+    Task,
+    Action,
+}
+
+/// A line of the timeline.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct TimelineEntry {
+    #[schema(value_type = String, format = DateTime)]
+    pub(crate) at: Timestamp,
+    pub(crate) kind: TimelineKind,
+    pub(crate) title: String,
+    pub(crate) detail: String,
+    pub(crate) severity: Option<Severity>,
+    pub(crate) ref_id: Option<String>,
+    pub(crate) actor: Option<String>,
+}
+
+impl From<casework::TimelineEntry> for TimelineEntry {
+    fn from(entry: casework::TimelineEntry) -> Self {
+        Self {
+            at: entry.at,
+            kind: match entry.kind {
+                casework::TimelineKind::Alert => TimelineKind::Alert,
+                casework::TimelineKind::Note => TimelineKind::Note,
+                casework::TimelineKind::Status => TimelineKind::Status,
+                casework::TimelineKind::Task => TimelineKind::Task,
+                casework::TimelineKind::Action => TimelineKind::Action,
+            },
+            title: entry.title,
+            detail: entry.detail,
+            severity: entry.severity.map(Into::into),
+            ref_id: entry.ref_id,
+            actor: entry.actor,
+        }
+    }
+}
+
+/// A task.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct Task {
+    pub(crate) id: String,
+    pub(crate) title: String,
+    pub(crate) status: TaskStatus,
+    pub(crate) assignee: Option<String>,
+    pub(crate) created_by: String,
+    #[schema(value_type = String, format = DateTime)]
+    pub(crate) created_at: Timestamp,
+    #[schema(value_type = Option<String>, format = DateTime)]
+    pub(crate) done_at: Option<Timestamp>,
+}
+
+impl From<model::Task> for Task {
+    fn from(task: model::Task) -> Self {
+        Self {
+            id: task.id.to_string(),
+            title: task.title,
+            status: task.status.into(),
+            assignee: task.assignee,
+            created_by: task.created_by,
+            created_at: task.created_at,
+            done_at: task.done_at,
+        }
+    }
+}
+
+/// An observable.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct Observable {
+    pub(crate) id: String,
+    pub(crate) kind: EntityKind,
+    pub(crate) value: String,
+    pub(crate) note: Option<String>,
+    pub(crate) added_by: String,
+    #[schema(value_type = String, format = DateTime)]
+    pub(crate) added_at: Timestamp,
+}
+
+impl From<model::Observable> for Observable {
+    fn from(observable: model::Observable) -> Self {
+        Self {
+            id: observable.id.to_string(),
+            kind: observable.kind.into(),
+            value: observable.value,
+            note: observable.note,
+            added_by: observable.added_by,
+            added_at: observable.added_at,
+        }
+    }
+}
+
+/// When what was reached.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct Clocks {
+    #[schema(value_type = String, format = DateTime)]
+    pub(crate) detected_at: Timestamp,
+    #[schema(value_type = Option<String>, format = DateTime)]
+    pub(crate) acknowledged_at: Option<Timestamp>,
+    #[schema(value_type = Option<String>, format = DateTime)]
+    pub(crate) contained_at: Option<Timestamp>,
+    #[schema(value_type = Option<String>, format = DateTime)]
+    pub(crate) resolved_at: Option<Timestamp>,
+}
+
+/// An incident with everything its page shows.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct IncidentDetail {
+    #[serde(flatten)]
+    pub(crate) incident: Incident,
+    pub(crate) summary: String,
+    pub(crate) alert_rows: Vec<IncidentAlert>,
+    pub(crate) timeline: Vec<TimelineEntry>,
+    pub(crate) tasks: Vec<Task>,
+    pub(crate) notes: Vec<Note>,
+    pub(crate) observables: Vec<Observable>,
+    pub(crate) history: Vec<HistoryEntry>,
+    pub(crate) clocks: Clocks,
+}
+
+impl From<casework::IncidentDetail> for IncidentDetail {
+    fn from(detail: casework::IncidentDetail) -> Self {
+        let clocks = detail.incident.clocks;
+        Self {
+            incident: (&detail.incident).into(),
+            summary: detail.incident.summary,
+            alert_rows: detail
+                .alerts
+                .into_iter()
+                .map(|row| IncidentAlert {
+                    alert: (&row.alert).into(),
+                    attachment_reasons: row.reasons,
+                })
+                .collect(),
+            timeline: detail.timeline.into_iter().map(Into::into).collect(),
+            tasks: detail.tasks.into_iter().map(Into::into).collect(),
+            notes: detail.notes.into_iter().map(Into::into).collect(),
+            observables: detail.observables.into_iter().map(Into::into).collect(),
+            history: super::history(detail.history),
+            clocks: Clocks {
+                detected_at: clocks.detected_at,
+                acknowledged_at: clocks.acknowledged_at,
+                contained_at: clocks.contained_at,
+                resolved_at: clocks.resolved_at,
+            },
+        }
+    }
+}
+
+/// Which incidents.
+#[derive(Debug, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub(crate) struct IncidentQuery {
+    /// States, comma-separated.
+    pub(crate) status: Option<String>,
+    /// Severities, comma-separated.
+    pub(crate) severity: Option<String>,
+    /// Name of a user, or `none`.
+    pub(crate) assignee: Option<String>,
+    /// Text in title, summary or entities.
+    pub(crate) q: Option<String>,
+    /// From `next` of the page before.
+    pub(crate) cursor: Option<String>,
+    /// Rows of a page, 1 to 1,000; default 100.
+    pub(crate) limit: Option<u32>,
+}
+
+/// An incident to be opened by hand.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct NewIncident {
+    pub(crate) title: String,
+    pub(crate) severity: Option<Severity>,
+    #[serde(default)]
+    pub(crate) alert_ids: Vec<String>,
+}
+
+/// What to change; absent fields stay.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct IncidentPatch {
+    pub(crate) title: Option<String>,
+    pub(crate) severity: Option<Severity>,
+    /// `resolved` and `closed` need a verdict.
+    pub(crate) status: Option<IncidentStatus>,
+    /// `null` for nobody.
+    #[serde(default, deserialize_with = "present")]
+    #[schema(value_type = Option<String>)]
+    pub(crate) assignee: Option<Option<String>>,
+    /// `null` takes it back.
+    #[serde(default, deserialize_with = "present")]
+    #[schema(value_type = Option<Verdict>)]
+    pub(crate) verdict: Option<Option<Verdict>>,
+    pub(crate) summary: Option<String>,
+}
+
+/// A task to be added.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct NewTask {
+    pub(crate) title: String,
+    pub(crate) assignee: Option<String>,
+}
+
+/// What to change of a task; absent fields stay.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct TaskPatch {
+    pub(crate) status: Option<TaskStatus>,
+    pub(crate) title: Option<String>,
+    /// `null` for nobody.
+    #[serde(default, deserialize_with = "present")]
+    #[schema(value_type = Option<String>)]
+    pub(crate) assignee: Option<Option<String>>,
+}
+
+/// An observable to be kept.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct NewObservable {
+    pub(crate) kind: EntityKind,
+    pub(crate) value: String,
+    pub(crate) note: Option<String>,
+}
+
+/// Incidents to be merged in.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Merge {
+    pub(crate) from: Vec<String>,
+}
+
+/// Alerts to be taken out into an incident of their own.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Split {
+    pub(crate) alert_ids: Vec<String>,
+}
+
+/// Form of a report.
+#[derive(Clone, Copy, Debug, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum ReportFormat {
+    Html,
+    Pdf,
+}
+
+/// Which form.
+#[derive(Debug, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub(crate) struct ReportQuery {
+    /// `html` or `pdf`.
+    pub(crate) format: ReportFormat,
+}
