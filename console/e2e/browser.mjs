@@ -49,6 +49,8 @@ export async function setTheme(page, theme) {
   await page.evaluate((t) => {
     document.documentElement.dataset.theme = t
     localStorage.setItem('wf.theme', t)
+    // As if another tab had changed it: the open page follows.
+    window.dispatchEvent(new StorageEvent('storage', { key: 'wf.theme', newValue: t }))
   }, theme)
 }
 

@@ -22,6 +22,53 @@ function pages({ incident, alert }) {
   ]
 }
 
+/** What lies over a page: opened by key, looked at, closed by Escape. */
+function overlays({ alert, incident }) {
+  // The incident's own alerts: in a long queue the alert may lie beyond the first rows.
+  const queue = `/queue?status=all&incident_id=${incident?.id}&at=${alert?.id}`
+  const dialog = (p) => p.locator('dialog[open]')
+  return [
+    ['over-keys', queue, (p) => p.keyboard.press('?'), dialog],
+    ['over-commands', queue, (p) => p.keyboard.press('Control+k'), dialog],
+    ['over-close', queue, (p) => p.keyboard.press('e'), dialog],
+    ['over-false-positive', queue, falsePositive, (p) => p.getByText(/Would have suppressed/)],
+    ['over-attach', queue, (p) => p.keyboard.press('m'), (p) => p.getByRole('option').nth(1)],
+    ['over-value', `/alerts/${alert?.id}`, valueCard, (p) => p.locator('.value-card a')],
+    ['over-menu', queue, (p) => p.getByTitle('Filter by status').click(), (p) => p.getByRole('menu')],
+    ['over-selection', queue, selection, (p) => p.getByRole('toolbar', { name: 'Selected alerts' })],
+  ]
+}
+
+async function falsePositive(page) {
+  await page.keyboard.press('f')
+  await page.getByLabel('Also make an exception for this rule').check()
+}
+
+async function valueCard(page) {
+  await page.getByRole('region', { name: 'Who and what' }).locator('.value').first().focus()
+  await page.keyboard.press('ArrowDown')
+}
+
+async function selection(page) {
+  await page.keyboard.press('x')
+  for (let i = 0; i < 4; i += 1) await page.keyboard.press('J')
+}
+
+async function lookAtOverlays({ page, url, out, problems, ...world }) {
+  for (const [name, path, open, ready] of overlays(world)) {
+    await page.goto(`${url}${path}`)
+    await page.locator('[role=row][data-active=true], .alert').first().waitFor()
+    await open(page)
+    await ready(page).waitFor()
+    for (const theme of THEMES) {
+      await setTheme(page, theme)
+      await page.screenshot({ path: `${out}/${name}-${theme}-1280.png` })
+      problems.push(...(await axe(page)).map((p) => `${name}, ${theme}: ${p}`))
+    }
+    await page.keyboard.press('Escape')
+  }
+}
+
 export async function lookAtPages(world) {
   const { page, url, out, problems } = world
   for (const [name, path, ready] of pages(world)) {
@@ -40,4 +87,5 @@ export async function lookAtPages(world) {
     }
   }
   await page.setViewportSize({ width: WIDTHS[0][0], height: WIDTHS[0][1] })
+  await lookAtOverlays(world)
 }

@@ -1,12 +1,16 @@
 /** The keys that judge: the same in the queue, beside it, and on the alert's own page. */
+import { useNavigate } from '@tanstack/react-router'
 import type { Alert } from '../api/types'
-import { useHunt } from '../frame/useHunt'
 import { useKeys } from '../lib/keys'
+import { clause } from '../lib/query'
 import { type AlertActions, useAlertActions } from './alerts'
 import { attachDialog } from './attachDialog'
 import { falsePositiveDialog } from './falsePositiveDialog'
 import { textDialog } from './noteDialog'
 import { closeDialog } from './verdictDialog'
+
+/** A hunt from an alert starts with the hour before and after it. */
+const AROUND_MS = 3_600_000
 
 export function noteDialog(alert: Alert, actions: AlertActions): void {
   textDialog({
@@ -27,7 +31,7 @@ interface Options {
 
 export function useAlertKeys({ targets, onJudged, enabled = true }: Options) {
   const actions = useAlertActions()
-  const hunt = useHunt()
+  const navigate = useNavigate()
   const withOne = (run: (alert: Alert) => void) => () => {
     const [alert] = targets()
     if (alert) run(alert)
@@ -41,7 +45,13 @@ export function useAlertKeys({ targets, onJudged, enabled = true }: Options) {
     note: withOne((alert) => noteDialog(alert, actions)),
     hunt: withOne((alert) => {
       const entity = alert.entities.find((e) => e.kind === 'host') ?? alert.entities[0]
-      if (entity) hunt(null, entity.value)
+      if (!entity) return
+      const at = Date.parse(alert.time)
+      const iso = (ms: number) => new Date(ms).toISOString()
+      void navigate({
+        to: '/hunt',
+        search: { q: clause(null, entity.value), from: iso(at - AROUND_MS), to: iso(at + AROUND_MS) },
+      })
     }),
   }
   useKeys(

@@ -8,6 +8,9 @@ export function HelpHost() {
   return helpStore.use() ? <Help /> : null
 }
 
+/** What belongs to the page comes first, then where to go, then what works everywhere. */
+const order = (group: string) => ['Go to', 'Anywhere'].indexOf(group)
+
 export function KeyList() {
   keysVersion.use()
   const groups = new Map<string, Map<string, string>>()
@@ -18,21 +21,23 @@ export function KeyList() {
   }
   return (
     <div className="key-groups">
-      {[...groups].reverse().map(([name, bindings]) => (
-        <section key={name}>
-          <h3>{name}</h3>
-          <dl>
-            {[...bindings].map(([keys, label]) => (
-              <div key={keys}>
-                <dt>
-                  <Kbd keys={keys} />
-                </dt>
-                <dd>{label}</dd>
-              </div>
-            ))}
-          </dl>
-        </section>
-      ))}
+      {[...groups]
+        .sort(([a], [b]) => order(a) - order(b))
+        .map(([name, bindings]) => (
+          <section key={name}>
+            <h3>{name}</h3>
+            <dl>
+              {[...bindings].map(([keys, label]) => (
+                <div key={keys}>
+                  <dt>
+                    <Kbd keys={keys} />
+                  </dt>
+                  <dd>{label}</dd>
+                </div>
+              ))}
+            </dl>
+          </section>
+        ))}
     </div>
   )
 }

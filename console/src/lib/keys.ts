@@ -111,7 +111,7 @@ const LABELS: Record<string, string> = {
 export function keyCaps(keys: string): string[] {
   return keys
     .split(' ')
-    .flatMap((part) => part.split('+'))
+    .flatMap((part) => (part.startsWith('mod+') ? ['mod', part.slice(4).toUpperCase()] : part.split('+')))
     .map((part) =>
       part === 'mod' ? (isMac ? '⌘' : 'Ctrl') : part === 'shift' ? 'Shift' : (LABELS[part] ?? part),
     )

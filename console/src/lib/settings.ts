@@ -18,6 +18,12 @@ export function setTheme(theme: Theme): void {
   themeStore.set(theme)
 }
 
+/** Another tab of the console changed the theme: this one follows. */
+window.addEventListener('storage', (event) => {
+  if (event.key === 'wf.theme' && (event.newValue === 'dark' || event.newValue === 'light'))
+    setTheme(event.newValue)
+})
+
 export const railStore = createStoredStore('wf.rail', { collapsed: false })
 export const liveStore = createStoredStore('wf.live', true)
 export const queueColumnsStore = createStoredStore<string[]>('wf.queue.hidden', [])

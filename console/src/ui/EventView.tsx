@@ -99,13 +99,7 @@ function EventFields({ event, reasons }: { event: SocEvent; reasons: readonly Re
             <div key={name} data-matched={isMatch}>
               <dt className="mono">{name}</dt>
               <dd>
-                {isMatch ? (
-                  <mark>
-                    <Value value={value} field={name} max={400} plain />
-                  </mark>
-                ) : (
-                  <Value value={value} field={name} max={400} plain />
-                )}
+                <Value value={value} field={name} max={400} plain marked={isMatch} />
               </dd>
             </div>
           )

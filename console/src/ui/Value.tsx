@@ -31,9 +31,11 @@ interface ValueProps {
   /** In long lists the row is the tab stop, not its chips. */
   passive?: boolean
   plain?: boolean
+  /** What a rule matched: marked inside, so that the mark follows the text over lines. */
+  marked?: boolean
 }
 
-export function Value({ kind = 'value', value, field, role, max = 64, passive, plain }: ValueProps) {
+export function Value({ kind = 'value', value, field, role, max = 64, passive, plain, marked }: ValueProps) {
   const hunt = useHunt()
   const target = (element: HTMLElement, pinned: boolean) => ({
     kind,
@@ -75,7 +77,11 @@ export function Value({ kind = 'value', value, field, role, max = 64, passive, p
       onPointerLeave={leaveValue}
     >
       {!plain && <KindIcon kind={kind} />}
-      <span>{truncateMiddle(visible(value), max)}</span>
+      {marked ? (
+        <mark>{truncateMiddle(visible(value), max)}</mark>
+      ) : (
+        <span>{truncateMiddle(visible(value), max)}</span>
+      )}
     </button>
   )
 }

@@ -197,7 +197,7 @@ function Row({ incident, isActive }: { incident: Incident; isActive: boolean }) 
       </td>
       <td className="number">{count(incident.alert_count)}</td>
       <td>
-        <Entities items={incident.entities} max={3} />
+        <Entities items={incident.entities} max={2} />
       </td>
       <td className="muted small wide-only">
         {incident.tactics.slice(0, 2).map(tacticWord).join(', ')}

@@ -4,7 +4,7 @@ import type { AlertStatus } from '../../api/types'
 import { useSession } from '../../frame/session'
 import { ALERT_STATUS_WORD, SEVERITIES } from '../../lib/format'
 import { queueColumnsStore } from '../../lib/settings'
-import { visible } from '../../lib/text'
+import { truncateMiddle, visible } from '../../lib/text'
 import { useUrlState } from '../../lib/url'
 import { Menu } from '../../ui/Menu'
 import { Severity } from '../../ui/Severity'
@@ -99,7 +99,8 @@ export function QueueFilters() {
             title="Remove this filter"
             onClick={() => set({ [key]: null }, { push: true })}
           >
-            {key.replace('_id', '')}: <span className="mono">{visible(search[key] ?? '').slice(0, 40)}</span>
+            {key.replace('_id', '')}:{' '}
+            <span className="mono">{truncateMiddle(visible(search[key] ?? ''), 24)}</span>
             <X size={12} aria-label="remove" />
           </button>
         ) : null,
