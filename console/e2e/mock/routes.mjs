@@ -10,6 +10,7 @@ export function routes(world) {
   const { alerts, byId, incidents } = world
   world.users = []
   world.sessions = new Map()
+  world.notes = new Map()
   const tokens = []
   const suppressions = []
 
@@ -83,7 +84,11 @@ export function routes(world) {
         [b.verdict, b.reason].filter(Boolean).join(': '),
       ),
     reopen: (a, _, u) => touch(a, { status: 'new', verdict: null }, u, 'reopened'),
-    notes: (a, b, u) => touch(a, {}, u, 'note', b.text),
+    notes: (a, b, u) => {
+      const note = { id: world.newId('no'), text: b.text, author: u, created_at: world.now() }
+      world.notes.set(a.id, [...(world.notes.get(a.id) ?? []), note])
+      touch(a, {}, u, 'alert.note')
+    },
     attach: (a, b, u) => attach(a, b.incident_id, u),
     detach: (a, _, u) => touch(a, { incident_id: null }, u, 'detached'),
   }
@@ -299,6 +304,9 @@ export function routes(world) {
             })),
           judgement_counts: { true_positive: 3, false_positive: 11 },
           event_ids: [event.id],
+          rule_version: '3',
+          verdict_reason: null,
+          notes: world.notes.get(alert.id) ?? [],
         })
       },
     ],

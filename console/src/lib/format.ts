@@ -74,3 +74,27 @@ export function words(name: string): string {
   const text = name.replace(/[._-]+/g, ' ')
   return text.charAt(0).toUpperCase() + text.slice(1)
 }
+
+const DONE: Record<string, string> = {
+  acknowledge: 'acknowledged',
+  assign: 'assigned',
+  attach: 'attached',
+  close: 'closed',
+  create: 'made',
+  delete: 'deleted',
+  detach: 'detached',
+  merge: 'merged',
+  note: 'note',
+  observable: 'observable added',
+  open: 'opened',
+  reopen: 'reopened',
+  split: 'split',
+  status: 'status changed',
+  update: 'changed',
+}
+
+/** The server names actions `noun.verb`; a history reads `Alert acknowledged`. */
+export function actionWords(action: string): string {
+  const [noun = '', verb] = action.split('.')
+  return words(verb ? `${noun} ${DONE[verb] ?? verb}` : noun)
+}

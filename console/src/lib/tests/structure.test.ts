@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest'
 import type { Entity, ProcessNode } from '../../api/types'
 import { TACTICS, tacticKey } from '../attack'
-import { percent } from '../format'
+import { actionWords, percent } from '../format'
 import { entityGraph, ROWS_MAX } from '../graph'
 import { keyName } from '../keys'
 import { timeTicks } from '../scale'
@@ -9,8 +9,15 @@ import { belongsTo } from '../techniques'
 import { duration, rangeBounds } from '../time'
 import { processRows } from '../tree'
 
-const node = (id: string, parent: string | null): ProcessNode => ({ id, parent_id: parent, name: id })
-const e = (kind: string, value: string): Entity => ({ kind, value })
+const node = (id: string, parent: string | null): ProcessNode => ({
+  id,
+  parent_id: parent,
+  name: id,
+  cmd_line: '',
+  user: '',
+  is_alerted: false,
+})
+const e = (kind: Entity['kind'], value: string): Entity => ({ kind, value, role: '' })
 
 describe('processRows', () => {
   const check = (nodes: ProcessNode[], expected: string) =>
@@ -65,6 +72,14 @@ describe('keyName', () => {
     expect(key('?', { shiftKey: true })).toBe('?')
     expect(key('ArrowDown', { shiftKey: true })).toBe('shift+ArrowDown')
     expect(key('K', { ctrlKey: true })).toBe('mod+k')
+  })
+})
+
+describe('actionWords', () => {
+  it('reads as a sentence', () => {
+    expect(actionWords('alert.acknowledge')).toBe('Alert acknowledged')
+    expect(actionWords('user.sign_in')).toBe('User sign in')
+    expect(actionWords('note')).toBe('Note')
   })
 })
 

@@ -8,7 +8,7 @@ import { count } from '../../lib/format'
 import { visible } from '../../lib/text'
 import { EventView } from '../../ui/EventView'
 import { Kbd } from '../../ui/Kbd'
-import { useTitle } from '../../ui/Page'
+import { Section, useTitle } from '../../ui/Page'
 import { Severity } from '../../ui/Severity'
 import { Status } from '../../ui/Status'
 import { Ago, Time } from '../../ui/Time'
@@ -61,13 +61,20 @@ function Loaded({ alert, verbs, isPanel }: { alert: AlertDetail; verbs: AlertVer
         </div>
         <h1>{visible(alert.title)}</h1>
         <p className="sentence">{visible(alert.summary)}</p>
+        {alert.verdict_reason && <p className="prose">Judged so because: {visible(alert.verdict_reason)}</p>}
         <NextActions alert={alert} verbs={verbs} />
       </header>
       <div className="alert-body">
         <div className="alert-main">
           <WhyItFired alert={alert} />
           {isPanel && aside}
-          {alert.event && <EventView event={alert.event} reasons={alert.reasons} />}
+          {alert.event ? (
+            <EventView event={alert.event} reasons={alert.reasons} />
+          ) : (
+            <Section title="Event">
+              <p className="muted quiet">The lake holds the event no more; what matched is above.</p>
+            </Section>
+          )}
           <BeforeAfter alert={alert} query={context} />
           <ProcessTree nodes={context.data?.process_tree ?? []} />
           <SameRule alert={alert} rows={context.data?.same_rule} />

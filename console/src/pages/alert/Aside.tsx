@@ -4,7 +4,7 @@ import { Link } from '@tanstack/react-router'
 import { useAlertActions } from '../../actions/alerts'
 import { incidentQuery } from '../../api/queries'
 import type { AlertContext, AlertDetail, Entity, Verdict } from '../../api/types'
-import { count, plural, VERDICT_WORD, VERDICTS, words } from '../../lib/format'
+import { actionWords, count, plural, VERDICT_WORD, VERDICTS } from '../../lib/format'
 import { valueText, visible, visibleBlock } from '../../lib/text'
 import { Section } from '../../ui/Page'
 import { Status } from '../../ui/Status'
@@ -146,10 +146,22 @@ export function Judgements({ alert }: { alert: AlertDetail }) {
   )
 }
 
+/** Notes stand where they were written in the history, with their text. */
+function withNotes(alert: AlertDetail): AlertDetail['history'] {
+  const notes = alert.notes.map((n) => ({
+    at: n.created_at,
+    actor: n.author,
+    action: 'note',
+    detail: n.text,
+  }))
+  const others = alert.history.filter((entry) => notes.length === 0 || !/\bnote/.test(entry.action))
+  return [...others, ...notes].sort((a, b) => a.at.localeCompare(b.at))
+}
+
 export function History({ alert }: { alert: AlertDetail }) {
   return (
     <Section title="History and notes">
-      <HistoryList items={alert.history} />
+      <HistoryList items={withNotes(alert)} />
     </Section>
   )
 }
@@ -161,7 +173,7 @@ export function HistoryList({ items }: { items: AlertDetail['history'] }) {
       {[...items].reverse().map((entry, i) => (
         <li key={i}>
           <div className="small">
-            <strong>{words(entry.action)}</strong>{' '}
+            <strong>{actionWords(entry.action)}</strong>{' '}
             <span className="muted">
               {visible(entry.actor)}, <Time iso={entry.at} show="short" />
             </span>

@@ -3,6 +3,9 @@ import { tacticWord } from '../../lib/attack'
 import { valueText, visible, visibleBlock } from '../../lib/text'
 import { Section } from '../../ui/Page'
 
+/** Enough of a hash to tell two versions apart. */
+const HASH_SHOWN = 12
+
 export function WhyItFired({ alert }: { alert: AlertDetail }) {
   const { rule } = alert
   return (
@@ -11,7 +14,8 @@ export function WhyItFired({ alert }: { alert: AlertDetail }) {
       note={
         <>
           {visible(rule?.title ?? alert.rule_title)}
-          {rule?.version ? ` · version ${rule.version}` : ''}
+          {alert.rule_version && ` · version ${visible(alert.rule_version).slice(0, HASH_SHOWN)}`}
+          {rule?.version && rule.version !== alert.rule_version && ' · the rule was changed since'}
         </>
       }
     >
@@ -29,7 +33,7 @@ export function WhyItFired({ alert }: { alert: AlertDetail }) {
           <tbody>
             {alert.reasons.map((reason, i) => (
               <tr key={i}>
-                <td className="mono">{reason.field}</td>
+                <td className="mono">{reason.field || <span className="muted">anywhere</span>}</td>
                 <td className="mono wrap">
                   <mark>{visible(valueText(reason.value))}</mark>
                 </td>

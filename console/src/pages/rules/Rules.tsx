@@ -94,12 +94,6 @@ export default function Rules() {
 
 const isLevel = (level: string): level is Level => (SEVERITIES as readonly string[]).includes(level)
 
-function logsource(rule: RuleRow): string {
-  const { logsource: source } = rule
-  if (!source) return ''
-  return typeof source === 'string' ? source : Object.values(source).filter(Boolean).join(' / ')
-}
-
 function Loaded({ rules }: { rules: RuleRow[] }) {
   const scroller = useRef<HTMLDivElement>(null)
   const virtual = useVirtualizer({
@@ -152,13 +146,13 @@ function Loaded({ rules }: { rules: RuleRow[] }) {
               <div role="cell" className="grid-cell">
                 <span
                   className="cell-title"
-                  title={`${visible(rule.title)}\n${rule.id}\n${visible(rule.path ?? '')}`}
+                  title={`${visible(rule.title)}\n${rule.id}\n${visible(rule.path)}`}
                 >
                   {visible(rule.title)}
                 </span>
               </div>
               <div role="cell" className="grid-cell muted">
-                <span className="cell-title">{visible(logsource(rule))}</span>
+                <span className="cell-title">{visible(rule.logsource)}</span>
               </div>
               <div role="cell" className="grid-cell muted small">
                 <span className="cell-title mono" title={rule.tags.join('\n')}>
@@ -166,7 +160,7 @@ function Loaded({ rules }: { rules: RuleRow[] }) {
                 </span>
               </div>
               <div role="cell" className="grid-cell muted">
-                {rule.enabled ? (rule.status ?? '') : 'disabled'}
+                {rule.enabled ? rule.status : 'disabled'}
               </div>
               <div role="cell" className="grid-cell number">
                 {rule.findings_last_7d > 0 ? (

@@ -1,6 +1,6 @@
 import { useInfiniteQuery } from '@tanstack/react-query'
 import { auditQuery } from '../../api/queries'
-import { words } from '../../lib/format'
+import { actionWords } from '../../lib/format'
 import { valueText, visible } from '../../lib/text'
 import { Section } from '../../ui/Page'
 import { Time } from '../../ui/Time'
@@ -39,7 +39,7 @@ export function Audit() {
                     <Time iso={entry.at} />
                   </td>
                   <td>{visible(entry.actor)}</td>
-                  <td>{words(entry.action)}</td>
+                  <td>{actionWords(entry.action)}</td>
                   <td className="mono small wrap">{visible(entry.target ?? '')}</td>
                   <td className="muted small wrap">{visible(valueText(entry.detail))}</td>
                 </tr>
