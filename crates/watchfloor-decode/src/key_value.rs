@@ -75,19 +75,29 @@ pub(crate) fn decode(sink: &mut Sink<'_>, text: &str) -> bool {
     if count == 0 {
         return false;
     }
-    let time = ["time", "timestamp", "ts", "eventtime"]
-        .iter()
-        .find_map(|name| sink.get(name))
-        .map(|value| value.text.to_owned());
-    if let Some(time) = time
-        && let Some(moment) = parse_iso(&time).or_else(|| parse_epoch(&time))
-    {
-        sink.own_time(Some(moment), &time);
+    if !sink.has_own_time() {
+        pair_time(sink);
     }
     if sink.get("message").is_none() {
         sink.text("message", text.trim_end());
     }
     true
+}
+
+/// The time of a record of pairs, from one field or from a date and a time of day.
+fn pair_time(sink: &mut Sink<'_>) {
+    let value = |name: &str| sink.get(name).map(|value| value.text.to_owned());
+    let named = ["eventtime", "timestamp", "ts", "time", "date"]
+        .iter()
+        .filter_map(|name| value(name))
+        .find_map(|text| Some((parse_iso(&text).or_else(|| parse_epoch(&text))?, text)));
+    let joined = || {
+        let text = format!("{} {}", value("date")?, value("time")?);
+        Some((parse_iso(&text)?, text))
+    };
+    if let Some((moment, text)) = named.or_else(joined) {
+        sink.own_time(Some(moment), &text);
+    }
 }
 
 /// Appends a JSON string.

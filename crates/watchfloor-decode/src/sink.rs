@@ -112,6 +112,14 @@ impl<'b> Sink<'b> {
         }
     }
 
+    /// Whether the event's own time is known.
+    pub(crate) fn has_own_time(&self) -> bool {
+        self.batch
+            .rows()
+            .get(self.row)
+            .is_some_and(|row| row.has_own_time)
+    }
+
     fn column(&mut self, name: &str) -> usize {
         let at = self.used;
         self.used += 1;

@@ -41,9 +41,12 @@ pub(crate) fn decode(sink: &mut Sink<'_>, text: &str, buffers: &mut json::Buffer
             true
         }
         None if priority.is_some() => {
-            sink.note(AnomalyCode::TimeMissing, || "no time stamp".to_owned());
             let message = tag(sink, rest.trim_start()).unwrap_or(rest);
             body(sink, message, buffers);
+            // Firewalls leave the header out and write the time inside.
+            if !sink.has_own_time() {
+                sink.note(AnomalyCode::TimeMissing, || "no time stamp".to_owned());
+            }
             true
         }
         None => false,
@@ -183,7 +186,9 @@ fn header_3164<'a>(sink: &mut Sink<'_>, text: &'a str) -> Option<&'a str> {
     if !host.is_empty() && host.len() <= 255 {
         sink.text("syslog.hostname", host.trim_end_matches(':'));
     }
+    // Cisco ASA puts a lone colon between host and mnemonic.
     let rest = rest.trim_start();
+    let rest = rest.strip_prefix(": ").unwrap_or(rest);
     Some(tag(sink, rest).unwrap_or(rest))
 }
 
@@ -243,5 +248,7 @@ fn body(sink: &mut Sink<'_>, message: &str, buffers: &mut json::Buffers) {
         crate::windows::xml::decode(sink, inner);
     } else if crate::access_log::looks_like(inner) {
         crate::access_log::decode(sink, inner);
+    } else if crate::key_value::looks_like(inner) {
+        crate::key_value::decode(sink, inner);
     }
 }

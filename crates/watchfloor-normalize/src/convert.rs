@@ -106,7 +106,9 @@ impl Convert {
 }
 
 fn user_name(text: &str) -> &str {
-    let starts_with_cn = text.get(..3).is_some_and(|head| head.eq_ignore_ascii_case("cn="));
+    let starts_with_cn = text
+        .get(..3)
+        .is_some_and(|head| head.eq_ignore_ascii_case("cn="));
     if let Some(rest) = text.get(3..).filter(|_| starts_with_cn) {
         return rest.split(',').next().unwrap_or(rest);
     }

@@ -28,11 +28,15 @@ fn filled(line: &str, at: Timestamp) -> String {
         ("{{epoch}}", at.as_second().to_string()),
     ]
     .iter()
-    .fold(line.to_owned(), |line, (name, value)| line.replace(name, value))
+    .fold(line.to_owned(), |line, (name, value)| {
+        line.replace(name, value)
+    })
 }
 
 fn batch_of(name: &str) -> EventBatch {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../demo").join(name);
+    let path = Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("../../demo")
+        .join(name);
     let file = std::fs::File::open(path).expect("part of the repository");
     let start: Timestamp = START.parse().expect("a time");
     let mut batch = EventBatch::new();
@@ -75,9 +79,17 @@ fn every_record_is_understood() {
             let raw = String::from_utf8_lossy(&meta.raw);
             assert_ne!(meta.kind, 0, "unknown: {raw}");
             let gap = meta.time.as_second() - meta.received_at.as_second();
-            assert!(meta.has_own_time && gap.abs() <= 1, "time {}: {raw}", meta.time);
+            assert!(
+                meta.has_own_time && gap.abs() <= 1,
+                "time {}: {raw}",
+                meta.time
+            );
         }
-        assert!(batch.anomalies().is_empty(), "{name}: {:?}", batch.anomalies().first());
+        assert!(
+            batch.anomalies().is_empty(),
+            "{name}: {:?}",
+            batch.anomalies().first()
+        );
         println!("{name}: {kinds:#?}");
     }
 }
