@@ -288,7 +288,7 @@ pub struct RuleInfo {
     /// Findings in the last seven days.
     pub findings_last_7d: u64,
     /// Last finding.
-    #[schema(value_type = Option<String>, format = DateTime)]
+    #[schema(required, value_type = Option<String>, format = DateTime)]
     pub last_fired: Option<Timestamp>,
 }
 
@@ -319,6 +319,7 @@ pub struct RefusedRule {
     /// The file.
     pub path: String,
     /// Line, where known.
+    #[schema(required)]
     pub line: Option<u32>,
     /// Why.
     pub reason: String,

@@ -69,6 +69,7 @@ pub(crate) struct List<T> {
     /// The rows.
     pub(crate) items: Vec<T>,
     /// Cursor of the next page.
+    #[schema(required)]
     pub(crate) next: Option<String>,
 }
 
@@ -85,6 +86,7 @@ pub(crate) struct CountedList<T> {
     /// The rows of this page.
     pub(crate) items: Vec<T>,
     /// Cursor of the next page.
+    #[schema(required)]
     pub(crate) next: Option<String>,
     /// Rows of the whole list.
     pub(crate) total: u64,

@@ -152,8 +152,11 @@ pub(crate) struct TacticCount {
 /// Mean times from detection, in seconds, of incidents of the last 30 days.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct MeanTimes {
+    #[schema(required)]
     pub(crate) acknowledge_s: Option<i64>,
+    #[schema(required)]
     pub(crate) contain_s: Option<i64>,
+    #[schema(required)]
     pub(crate) resolve_s: Option<i64>,
 }
 
@@ -171,6 +174,7 @@ pub(crate) struct Overview {
     pub(crate) ingest: IngestState,
     /// Of the last 7 days, in the order of an attack.
     pub(crate) tactics: Vec<TacticCount>,
+    #[schema(required)]
     pub(crate) mean_times: Option<MeanTimes>,
 }
 

@@ -103,7 +103,7 @@ pub(crate) struct User {
     pub(crate) disabled: bool,
     #[schema(value_type = String, format = DateTime)]
     pub(crate) created_at: Timestamp,
-    #[schema(value_type = Option<String>, format = DateTime)]
+    #[schema(required, value_type = Option<String>, format = DateTime)]
     pub(crate) last_sign_in_at: Option<Timestamp>,
 }
 
@@ -149,7 +149,7 @@ pub(crate) struct Token {
     pub(crate) created_at: Timestamp,
     #[schema(value_type = String, format = DateTime)]
     pub(crate) expires_at: Timestamp,
-    #[schema(value_type = Option<String>, format = DateTime)]
+    #[schema(required, value_type = Option<String>, format = DateTime)]
     pub(crate) last_used_at: Option<Timestamp>,
 }
 

@@ -27,8 +27,11 @@ pub(crate) struct Alert {
     pub(crate) created_at: Timestamp,
     #[schema(value_type = String, format = DateTime)]
     pub(crate) updated_at: Timestamp,
+    #[schema(required)]
     pub(crate) incident_id: Option<String>,
+    #[schema(required)]
     pub(crate) assignee: Option<String>,
+    #[schema(required)]
     pub(crate) verdict: Option<Verdict>,
     /// Findings it stands for.
     pub(crate) count: u64,
@@ -95,6 +98,7 @@ pub(crate) struct Attachment {
 pub(crate) struct Judgement {
     pub(crate) alert_id: String,
     pub(crate) verdict: Verdict,
+    #[schema(required)]
     pub(crate) reason: Option<String>,
     pub(crate) actor: String,
     #[schema(value_type = String, format = DateTime)]
@@ -108,12 +112,16 @@ pub(crate) struct AlertDetail {
     pub(crate) alert: Alert,
     pub(crate) reasons: Vec<MatchedField>,
     /// The last event; `null` when the lake holds it no more.
+    #[schema(required)]
     pub(crate) event: Option<Event>,
     /// The rule; `null` when it is not loaded any more.
+    #[schema(required)]
     pub(crate) rule: Option<RuleDetail>,
     /// Hash of the rule's text when it fired.
     pub(crate) rule_version: String,
+    #[schema(required)]
     pub(crate) verdict_reason: Option<String>,
+    #[schema(required)]
     pub(crate) attachment: Option<Attachment>,
     pub(crate) history: Vec<HistoryEntry>,
     pub(crate) notes: Vec<Note>,
@@ -127,15 +135,17 @@ pub(crate) struct AlertDetail {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
 pub(crate) struct ProcessNode {
     pub(crate) id: String,
+    #[schema(required)]
     pub(crate) parent_id: Option<String>,
     pub(crate) name: String,
     pub(crate) cmd_line: String,
     pub(crate) user: String,
-    #[schema(value_type = Option<String>, format = DateTime)]
+    #[schema(required, value_type = Option<String>, format = DateTime)]
     pub(crate) time: Option<Timestamp>,
     /// Whether an event of the alert shows it.
     pub(crate) is_alerted: bool,
     /// The event that shows it; `null` for a parent known only by name.
+    #[schema(required)]
     pub(crate) event_id: Option<String>,
 }
 
@@ -274,6 +284,7 @@ pub(crate) struct Condition {
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct Suppression {
     pub(crate) id: String,
+    #[schema(required)]
     pub(crate) rule_id: Option<String>,
     pub(crate) conditions: Vec<Condition>,
     pub(crate) reason: String,
@@ -284,7 +295,7 @@ pub(crate) struct Suppression {
     pub(crate) expires_at: Timestamp,
     /// Findings held back.
     pub(crate) count: u64,
-    #[schema(value_type = Option<String>, format = DateTime)]
+    #[schema(required, value_type = Option<String>, format = DateTime)]
     pub(crate) last_at: Option<Timestamp>,
     /// Whether it is in force.
     pub(crate) active: bool,

@@ -18,7 +18,9 @@ pub(crate) struct Incident {
     pub(crate) title: String,
     pub(crate) severity: Severity,
     pub(crate) status: IncidentStatus,
+    #[schema(required)]
     pub(crate) verdict: Option<Verdict>,
+    #[schema(required)]
     pub(crate) assignee: Option<String>,
     #[schema(value_type = String, format = DateTime)]
     pub(crate) created_at: Timestamp,
@@ -36,6 +38,7 @@ pub(crate) struct Incident {
     pub(crate) tactics: Vec<String>,
     pub(crate) techniques: Vec<String>,
     /// The incident in which it lives on, once merged.
+    #[schema(required)]
     pub(crate) merged_into: Option<String>,
     pub(crate) version: u64,
 }
@@ -93,8 +96,11 @@ pub(crate) struct TimelineEntry {
     pub(crate) kind: TimelineKind,
     pub(crate) title: String,
     pub(crate) detail: String,
+    #[schema(required)]
     pub(crate) severity: Option<Severity>,
+    #[schema(required)]
     pub(crate) ref_id: Option<String>,
+    #[schema(required)]
     pub(crate) actor: Option<String>,
 }
 
@@ -124,11 +130,12 @@ pub(crate) struct Task {
     pub(crate) id: String,
     pub(crate) title: String,
     pub(crate) status: TaskStatus,
+    #[schema(required)]
     pub(crate) assignee: Option<String>,
     pub(crate) created_by: String,
     #[schema(value_type = String, format = DateTime)]
     pub(crate) created_at: Timestamp,
-    #[schema(value_type = Option<String>, format = DateTime)]
+    #[schema(required, value_type = Option<String>, format = DateTime)]
     pub(crate) done_at: Option<Timestamp>,
 }
 
@@ -152,6 +159,7 @@ pub(crate) struct Observable {
     pub(crate) id: String,
     pub(crate) kind: EntityKind,
     pub(crate) value: String,
+    #[schema(required)]
     pub(crate) note: Option<String>,
     pub(crate) added_by: String,
     #[schema(value_type = String, format = DateTime)]
@@ -176,11 +184,11 @@ impl From<model::Observable> for Observable {
 pub(crate) struct Clocks {
     #[schema(value_type = String, format = DateTime)]
     pub(crate) detected_at: Timestamp,
-    #[schema(value_type = Option<String>, format = DateTime)]
+    #[schema(required, value_type = Option<String>, format = DateTime)]
     pub(crate) acknowledged_at: Option<Timestamp>,
-    #[schema(value_type = Option<String>, format = DateTime)]
+    #[schema(required, value_type = Option<String>, format = DateTime)]
     pub(crate) contained_at: Option<Timestamp>,
-    #[schema(value_type = Option<String>, format = DateTime)]
+    #[schema(required, value_type = Option<String>, format = DateTime)]
     pub(crate) resolved_at: Option<Timestamp>,
 }
 

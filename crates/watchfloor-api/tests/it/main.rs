@@ -1,0 +1,9 @@
+//! The HTTP edge, over real records and the data plane in memory.
+
+mod access;
+mod cases;
+mod edge;
+mod ingest;
+mod monitor;
+mod openapi;
+mod support;

@@ -1,0 +1,6 @@
+//! Behaviour of the control plane, over real records in a fresh folder.
+
+mod access;
+mod cases;
+mod support;
+mod triage;
