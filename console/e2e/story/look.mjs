@@ -1,5 +1,7 @@
 import { axe, setTheme, THEMES, WIDTHS } from '../browser.mjs'
 
+const HUNT_COLUMNS = 'device.hostname,actor.user.name'
+
 function pages({ incident, alert }) {
   const at = alert ? `&at=${alert.id}` : ''
   return [
@@ -10,6 +12,11 @@ function pages({ incident, alert }) {
     ['incidents', '/incidents?status=all', (p) => p.locator('tr[data-id]').first()],
     ['incident', `/incidents/${incident?.id}`, (p) => p.locator('.graph-node').first()],
     ['hunt', '/hunt?t=24h', (p) => p.locator('.hunt-answer [role=row]').first()],
+    [
+      'hunt-event',
+      `/hunt?t=all&cols=${HUNT_COLUMNS}&event=${encodeURIComponent(alert?.event?.id ?? '')}`,
+      (p) => p.getByRole('region', { name: 'Raw event' }),
+    ],
     ['hunt-error', `/hunt?q=${encodeURIComponent('device.hostname:"')}`, (p) => p.locator('#hunt-error')],
     ['sources', '/sources', (p) => p.getByText('Completeness ledger')],
     ['rules', '/rules', (p) => p.getByRole('table')],

@@ -1,7 +1,8 @@
 /** The 14 enterprise tactics of MITRE ATT&CK in kill-chain order. Source: attack.mitre.org, v17. */
 
+// The soft hyphen lets the longest word break where the path is narrow.
 export const TACTICS: readonly [string, string][] = [
-  ['reconnaissance', 'Reconnaissance'],
+  ['reconnaissance', 'Recon\u00adnaissance'],
   ['resource-development', 'Resource development'],
   ['initial-access', 'Initial access'],
   ['execution', 'Execution'],

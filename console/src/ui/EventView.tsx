@@ -91,6 +91,7 @@ function EventFields({ event, reasons }: { event: SocEvent; reasons: readonly Re
         </>
       }
     >
+      {event.message && <p className="prose">{visible(event.message)}</p>}
       <dl className="fields">
         {shown.map((name) => {
           const value = valueText(event.fields[name])

@@ -13,6 +13,7 @@ import { closeValue, keepValue, leaveValue, type ValueTarget, valueMenu } from '
 
 const WIDTH = 320
 const GAP = 4
+const MOVED_PX = 2
 
 export function ValueCardHost() {
   const target = valueMenu.use()
@@ -60,7 +61,11 @@ function ValueCard({ target }: { target: ValueTarget }) {
     const onPointer = (event: PointerEvent) => {
       if (!element?.contains(event.target as Node)) closeValue()
     }
-    const onScroll = () => valueMenu.set(null)
+    // Only when the value moved away from its card; a list that scrolls elsewhere does not matter.
+    const onScroll = () => {
+      if (Math.abs(target.opener.getBoundingClientRect().top - target.rect.top) > MOVED_PX)
+        valueMenu.set(null)
+    }
     window.addEventListener('keydown', onKey, true)
     document.addEventListener('pointerdown', onPointer)
     document.addEventListener('scroll', onScroll, true)

@@ -1,6 +1,7 @@
 /** Before and after: the events of the same entities, the processes, and the same rule elsewhere. */
 import type { UseQueryResult } from '@tanstack/react-query'
 import { Link } from '@tanstack/react-router'
+import { useEffect, useRef } from 'react'
 import type { Alert, AlertContext, AlertDetail, ProcessNode } from '../../api/types'
 import { plural } from '../../lib/format'
 import { visible } from '../../lib/text'
@@ -19,6 +20,14 @@ export function BeforeAfter({ alert, query }: { alert: AlertDetail; query: UseQu
   const { data, error } = query
   const alerted = new Set(alert.event_ids)
   const events = data ? windowOf(data, alert) : []
+  const list = useRef<HTMLOListElement>(null)
+  const isLoaded = data !== undefined
+  // The list opens at the alert itself: what led to it above, what followed below.
+  useEffect(() => {
+    const element = isLoaded ? list.current : null
+    const row = element?.querySelector<HTMLElement>('[data-alerted="true"]')
+    if (element && row) element.scrollTop = row.offsetTop - element.offsetTop - element.clientHeight / 2
+  }, [isLoaded])
   return (
     <Section
       title="Before and after"
@@ -36,7 +45,7 @@ export function BeforeAfter({ alert, query }: { alert: AlertDetail; query: UseQu
       ) : events.length === 0 ? (
         <p className="muted quiet">Nothing else from these entities in that half hour.</p>
       ) : (
-        <ol className="events">
+        <ol ref={list} className="events">
           {events.map((event) => (
             <li key={event.id}>
               <button type="button" data-alerted={alerted.has(event.id)} onClick={() => openEvent(event)}>

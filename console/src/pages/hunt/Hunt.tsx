@@ -30,9 +30,7 @@ export default function Hunt() {
   const key = [q, rangeKey(range), order, limit] as const
   // biome-ignore lint/correctness/useExhaustiveDependencies: the key stands for the range; a relative range is fixed once per question.
   const body = useMemo<SearchBody>(() => ({ query: q, ...rangeBounds(range), limit, order }), [...key])
-  const { data, error, isFetching, isPlaceholderData, refetch, dataUpdatedAt } = useQuery(
-    searchQuery(body, key),
-  )
+  const { data, error, isFetching, isPlaceholderData, refetch } = useQuery(searchQuery(body, key))
 
   const stored = huntColumnsStore.use()
   const columns = search.cols !== undefined ? search.cols.split(',').filter(Boolean) : stored
@@ -47,7 +45,6 @@ export default function Hunt() {
     <div className="work hunt">
       <h1 className="hidden-text">Hunt</h1>
       <HuntBar
-        key={dataUpdatedAt === 0 ? 'first' : 'bar'}
         query={q}
         error={isRefused ? error.problem : null}
         isBusy={isFetching}

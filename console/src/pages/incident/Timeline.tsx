@@ -12,6 +12,7 @@ import { Time, ZONE } from '../../ui/Time'
 
 const HEIGHT = 132
 const LANE_LABEL = 92
+const EDGE = 30
 const LANES = ['critical', 'high', 'medium', 'low', 'informational', 'work'] as const
 const LANE_WORD: Record<string, string> = {
   critical: 'Critical',
@@ -123,6 +124,8 @@ function Strip({ entries, span, onSpan }: StripProps) {
     return from + Math.max(0, Math.min(1, (clientX - left) / plot)) * (to - from)
   }
   const brush = drag ?? span
+  // A label at the very edge would be cut off.
+  const ticks = timeTicks(from, to, Math.max(2, Math.floor(plot / 120))).filter((ms) => x(ms) < width - EDGE)
   const label = high - low > DAY_MS ? localShort : (iso: string) => localClock(iso)
   const onKeyDown = (event: React.KeyboardEvent) => {
     const step = ((to - from) / 20) * (event.key === 'ArrowLeft' ? -1 : event.key === 'ArrowRight' ? 1 : 0)
@@ -175,7 +178,7 @@ function Strip({ entries, span, onSpan }: StripProps) {
               />
             </g>
           ))}
-          {timeTicks(from, to, Math.max(2, Math.floor(plot / 120))).map((ms) => (
+          {ticks.map((ms) => (
             <g key={ms}>
               <line x1={x(ms)} x2={x(ms)} y1={0} y2={HEIGHT - 18} className="grid-line" />
               <text x={x(ms)} y={HEIGHT - 4} textAnchor="middle" className="axis">
