@@ -34,7 +34,7 @@ pub(crate) struct Fault {
 /// The parts of a text that are an event each: the elements of a list, those of the only
 /// list `Records` or `records` in an object, or the whole.
 pub(crate) fn parts(text: &str) -> Vec<Range<usize>> {
-    let whole = vec![0..text.len()];
+    let whole: Vec<Range<usize>> = std::iter::once(0..text.len()).collect();
     let mut scan = Scan::new(text);
     scan.blanks();
     if scan.peek() == Some(b'{') {

@@ -41,11 +41,8 @@ pub(crate) fn put_event_path(sink: &mut Sink<'_>, path: &str, kind: ValueKind, t
             Some(inside.split_once('.').map_or(inside, |(_, name)| name))
         });
     match inner {
-        Some(name) if name.contains("#attributes") || name.contains("_attributes") => {
-            if name.ends_with(".Name") && name.starts_with("Data.") {
-                sink.put("Data_Name", kind, text);
-            }
-        }
+        // Attributes of data are name spaces and types.
+        Some(name) if name.contains("#attributes") || name.contains("_attributes") => {}
         Some(name) => {
             let name = name.strip_suffix(".#text").unwrap_or(name);
             sink.put(name, kind, text);

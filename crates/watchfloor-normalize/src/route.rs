@@ -278,7 +278,7 @@ impl RouteField {
         for (test, id) in self.others.iter().zip(&self.other_ids) {
             let holds = match test {
                 Test::Exists => true,
-                Test::In(values) => values.iter().any(|value| *value == *folded),
+                Test::In(values) => values.contains(folded),
                 Test::Prefix(values) => values
                     .iter()
                     .any(|value| folded.starts_with(value.as_str())),

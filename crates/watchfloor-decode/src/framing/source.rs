@@ -9,10 +9,11 @@ pub const GZIP_RATIO_MAX: u64 = 400;
 /// How much of a file is looked at to find its form, in bytes.
 const PEEK_BYTES: usize = 64 * 1024;
 
+/// A reader with its first bytes put back.
+type Whole<R> = Chain<Cursor<Vec<u8>>, R>;
+
 /// The first bytes of a reader, and a reader that still gives all.
-pub(super) fn peek<R: Read>(
-    mut reader: R,
-) -> Result<(Vec<u8>, Chain<Cursor<Vec<u8>>, R>), FramingError> {
+pub(super) fn peek<R: Read>(mut reader: R) -> Result<(Vec<u8>, Whole<R>), FramingError> {
     let mut head = vec![0; PEEK_BYTES];
     let mut length = 0;
     while length < PEEK_BYTES {
