@@ -10,6 +10,9 @@ import './styles/frame.css'
 import './styles/parts.css'
 import './styles/lists.css'
 import './styles/pages.css'
+import './styles/overview.css'
+import './styles/story.css'
+import './styles/hunt.css'
 
 const client = new QueryClient({
   defaultOptions: {

@@ -116,7 +116,8 @@ async function attachOne({ page, url, incident }) {
   await page.locator(`[data-id="${loose.id}"][data-active=true]`).waitFor()
   await page.keyboard.press('m')
   const dialog = page.getByRole('dialog', { name: /^Attach/ })
-  await dialog.getByRole('combobox').fill(incident.title)
+  // The title may have grown with the incident since it was first seen.
+  await dialog.getByRole('combobox').fill((await incidentNow(page, incident.id)).title)
   const option = dialog.getByRole('option', { name: new RegExp(`#${incident.number}\\b`) })
   await option.waitFor()
   await option.click()

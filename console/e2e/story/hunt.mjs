@@ -43,7 +43,7 @@ export async function huntStory(world) {
   await page.keyboard.press('Escape')
 
   // A value of the field list narrows the question.
-  const value = page.getByRole('complementary', { name: 'Fields' }).locator('.facet-value').first()
+  const value = page.locator(`.facet:not([aria-label="${field}"]) .facet-value`).first()
   await value.click()
   await page.waitForURL((u) => / AND /.test(u.searchParams.get('q') ?? ''))
   await page.locator('.hunt-answer[data-stale=false]').waitFor()

@@ -81,7 +81,9 @@ function Loaded({ data }: { data: OverviewData }) {
         </Link>
         <Link to="/sources" className="figure">
           <span className="figure-label">Ingest</span>
-          <strong className={isBehind ? 'warn' : ''}>{duration(data.ingest.lag_ms / 1000)}</strong>
+          <strong className={isBehind ? 'warn' : ''}>
+            {data.ingest.lag_ms < 1000 ? `${data.ingest.lag_ms} ms` : duration(data.ingest.lag_ms / 1000)}
+          </strong>
           <span className="muted small">
             {isBehind ? 'behind' : 'in step'}, {count(data.ingest.journal_pending)} waiting in the journal
           </span>
