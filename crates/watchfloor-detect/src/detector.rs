@@ -61,6 +61,16 @@ impl Detector {
         self.plans.clear();
     }
 
+    /// Another detector over the same compiled rules, with no state of its own.
+    #[must_use]
+    pub fn share(&self) -> Self {
+        Self {
+            program: Arc::clone(&self.program),
+            plans: self.plans.clone(),
+            correlator: Correlator::default(),
+        }
+    }
+
     /// Number of rules, both kinds.
     pub fn rule_count(&self) -> usize {
         self.program.rules.len() + self.program.correlations.len()

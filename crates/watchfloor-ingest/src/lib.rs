@@ -5,6 +5,7 @@
 
 mod framing;
 mod journal;
+mod local;
 mod record;
 mod segment;
 mod syslog;
@@ -14,5 +15,6 @@ pub use journal::{
     AppendError, Appended, Journal, JournalOptions, JournalReader, JournalStats, OpenError,
     ReadError,
 };
+pub use local::{LocalListener, LocalSender, SendError};
 pub use record::{MAX_RECORD_BYTES, NewRecord};
 pub use syslog::{DropSink, SyslogError, SyslogListener, SyslogOptions};

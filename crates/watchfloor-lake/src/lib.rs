@@ -1,1 +1,20 @@
-//! Delta tables of events: append, compaction, queries.
+//! The event lake: one Delta table of Parquet files for events and findings, written in
+//! commits that carry the journal position, and searched by DataFusion. Knows no rules and no
+//! incidents.
+//!
+//! Start at [`Lake`].
+
+mod encode;
+mod findings;
+mod lower;
+mod maintain;
+mod rows;
+mod schema;
+mod search;
+mod table;
+
+pub use maintain::Maintained;
+pub use rows::StoredEvent;
+pub use schema::{column_name, table_columns};
+pub use search::{Bucket, RuleCount, SearchRequest, SearchResult, SortOrder};
+pub use table::{CommitError, Lake, LakeStats, LedgerCount, OpenError, PendingCommit, ReadError};

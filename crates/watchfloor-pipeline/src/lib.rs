@@ -1,1 +1,23 @@
-//! Wires ingest to lake: batches, back-pressure, ledger.
+//! The data plane: from journal to lake, and findings to whoever takes them.
+//!
+//! One thread decodes, normalises and detects, batch by batch; one task commits to the lake
+//! while the next commit is being prepared; one task hands findings over behind a cursor, so
+//! that a control plane that is down holds nothing up. The ledger counts what became of every
+//! record.
+//!
+//! Start at [`Pipeline::start`].
+
+mod commit;
+mod deliver;
+mod ledger;
+mod pipeline;
+mod process;
+mod sources;
+mod state;
+mod timings;
+
+pub use deliver::{FindingSink, SinkError};
+pub use ledger::{Counts, Ledger, LedgerError, LedgerRow};
+pub use pipeline::{Pipeline, PipelineOptions, StartError};
+pub use sources::{AnomalyCount, SourceStatus, Sources};
+pub use timings::{StageTimes, Timings};

@@ -120,3 +120,18 @@ fn merge(mut base: Map<String, Value>, over: Map<String, Value>) -> Map<String, 
     }
     base
 }
+
+/// Reads YAML into any type, within the limits that rule files have.
+///
+/// # Errors
+/// With line and reason, if the text is no such YAML.
+pub fn from_yaml<T: serde::de::DeserializeOwned>(text: &str) -> Result<T, String> {
+    if text.len() > MAX_FILE_BYTES {
+        return Err(format!("file has {} bytes; the limit is {MAX_FILE_BYTES}", text.len()));
+    }
+    serde_saphyr::from_str(text).map_err(|error| {
+        let line = error.location().map_or(0, |location| location.line());
+        let text = error.to_string();
+        format!("line {line}: {}", text.lines().next().unwrap_or_default())
+    })
+}

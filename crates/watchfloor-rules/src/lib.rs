@@ -18,6 +18,7 @@ mod pattern;
 mod rule;
 mod rule_set;
 
+pub use document::from_yaml;
 pub use correlation::{Bound, Correlation, CorrelationKind, GroupBy};
 pub use expr::{Expr, Leaf};
 pub use matcher::{CompareOp, FieldCompare, Matcher, TimePart};

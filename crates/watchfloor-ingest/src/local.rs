@@ -1,0 +1,179 @@
+//! Records from commands on the same machine, over a socket in the data folder: how
+//! `watchfloor import` reaches a server that runs. Whoever may write to the folder may send.
+//!
+//! The client sends frames in the journal's own form and, after each group, a frame length of
+//! zero; the server answers each group with one byte once it is durable.
+
+use std::io;
+use std::path::{Path, PathBuf};
+
+use bytes::{Bytes, BytesMut};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{UnixListener, UnixStream};
+use tokio_util::sync::CancellationToken;
+
+use crate::journal::Journal;
+use crate::record::{self, Decoded, Interned, NewRecord};
+
+/// Name of the socket in the data folder.
+const SOCKET: &str = "import.sock";
+/// Largest group in bytes.
+const MAX_GROUP_BYTES: usize = 64 << 20;
+/// The answer to a group that is durable.
+const DURABLE: u8 = b'+';
+/// The answer to a group that was not taken.
+const REFUSED: u8 = b'-';
+
+/// Why a group was not taken.
+#[derive(Debug, thiserror::Error)]
+pub enum SendError {
+    /// There is no server, or it went away.
+    #[error("the server at {path} does not answer")]
+    Connection {
+        /// The socket.
+        path: PathBuf,
+        /// The cause.
+        #[source]
+        source: io::Error,
+    },
+    /// The server's journal refuses.
+    #[error("the server takes no records just now; its log says why")]
+    Refused,
+}
+
+/// Takes records from the socket of a data folder.
+#[derive(Debug)]
+pub struct LocalListener {
+    listener: UnixListener,
+}
+
+impl LocalListener {
+    /// Makes the socket; a left-over of an earlier run is replaced.
+    ///
+    /// # Errors
+    /// If the folder cannot be written to.
+    pub fn bind(data: &Path) -> io::Result<Self> {
+        let path = data.join(SOCKET);
+        match std::fs::remove_file(&path) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+            _ => {}
+        }
+        let listener = UnixListener::bind(&path)?;
+        let owner_only = std::os::unix::fs::PermissionsExt::from_mode(0o600);
+        std::fs::set_permissions(&path, owner_only)?;
+        Ok(Self { listener })
+    }
+
+    /// Serves until `stop`.
+    pub async fn run(self, journal: Journal, stop: CancellationToken) {
+        loop {
+            let accepted = tokio::select! {
+                () = stop.cancelled() => return,
+                accepted = self.listener.accept() => accepted,
+            };
+            let Ok((stream, _)) = accepted else {
+                continue;
+            };
+            let journal = journal.clone();
+            tokio::spawn(async move {
+                if let Err(error) = serve(stream, &journal).await {
+                    tracing::warn!(%error, "local sender went away in the middle of a group");
+                }
+            });
+        }
+    }
+}
+
+async fn serve(mut stream: UnixStream, journal: &Journal) -> io::Result<()> {
+    let mut interned = Interned::default();
+    loop {
+        let mut group = Vec::new();
+        let mut bytes = 0;
+        loop {
+            let length = match stream.read_u32_le().await {
+                Ok(length) => length as usize,
+                Err(error) if error.kind() == io::ErrorKind::UnexpectedEof && group.is_empty() => return Ok(()),
+                Err(error) => return Err(error),
+            };
+            if length == 0 {
+                break;
+            }
+            bytes += length;
+            if bytes > MAX_GROUP_BYTES {
+                return Err(io::Error::new(io::ErrorKind::InvalidData, "the group is larger than 64 MiB"));
+            }
+            let mut frame = BytesMut::zeroed(length);
+            stream.read_exact(&mut frame).await?;
+            let Decoded::Record(stored, _) = record::decode(&frame.freeze(), 0, &mut interned) else {
+                return Err(io::Error::new(io::ErrorKind::InvalidData, "the frame is damaged"));
+            };
+            group.push(NewRecord {
+                source: stored.record.source,
+                format: stored.record.format,
+                context: stored.record.context,
+                received_at: stored.record.received_at,
+                idempotency_key: stored.idempotency_key,
+                bytes: stored.record.bytes,
+            });
+        }
+        let answer = match journal.append(group).await {
+            Ok(_) => DURABLE,
+            Err(error) => {
+                tracing::warn!(error = &error as &dyn std::error::Error, "records of a local sender are not taken");
+                REFUSED
+            }
+        };
+        stream.write_u8(answer).await?;
+    }
+}
+
+/// Sends records to the server of a data folder.
+#[derive(Debug)]
+pub struct LocalSender {
+    stream: UnixStream,
+    path: PathBuf,
+}
+
+impl LocalSender {
+    /// Connects to the server that has the data folder.
+    ///
+    /// # Errors
+    /// If none answers.
+    pub async fn connect(data: &Path) -> Result<Self, SendError> {
+        let path = data.join(SOCKET);
+        let stream = UnixStream::connect(&path).await.map_err(|source| SendError::Connection {
+            path: path.clone(),
+            source,
+        })?;
+        Ok(Self { stream, path })
+    }
+
+    /// Sends a group and waits until it is durable.
+    ///
+    /// # Errors
+    /// If the server is gone or refuses; then none of the group is kept.
+    pub async fn send(&mut self, records: &[NewRecord]) -> Result<(), SendError> {
+        let mut out = Vec::new();
+        for record in records {
+            let length_at = out.len();
+            out.extend_from_slice(&[0; 4]);
+            record::encode(record, &mut out);
+            let length = (out.len() - length_at - 4) as u32;
+            out[length_at..length_at + 4].copy_from_slice(&length.to_le_bytes());
+        }
+        out.extend_from_slice(&[0; 4]);
+        match self.exchange(&Bytes::from(out)).await {
+            Ok(DURABLE) => Ok(()),
+            Ok(_) => Err(SendError::Refused),
+            Err(source) => Err(SendError::Connection {
+                path: self.path.clone(),
+                source,
+            }),
+        }
+    }
+
+    async fn exchange(&mut self, out: &[u8]) -> io::Result<u8> {
+        self.stream.write_all(out).await?;
+        self.stream.read_u8().await
+    }
+}

@@ -1,0 +1,135 @@
+//! The columns of the table.
+//!
+//! A promoted OCSF attribute is a column named by its path with `_` for `.`, since dots in
+//! names have to be quoted in most engines. Source fields without an attribute stand in the
+//! map `unmapped`, so that any number of them, of any type, fits without a change of schema.
+
+use std::sync::Arc;
+
+use arrow::datatypes::{DataType, Field, Schema, SchemaRef, TimeUnit};
+use deltalake::kernel::{DataType as DeltaType, MapType, PrimitiveType, StructField};
+use watchfloor_event::ocsf::{Attribute, AttributeType, PROMOTED};
+
+pub(crate) const DAY: &str = "day";
+pub(crate) const TIME: &str = "time";
+pub(crate) const POSITION: &str = "position";
+pub(crate) const PART: &str = "part";
+pub(crate) const CLASS: &str = "class_uid";
+pub(crate) const RAW: &str = "raw";
+pub(crate) const RAW_BYTES: &str = "raw_bytes";
+pub(crate) const UNMAPPED: &str = "unmapped";
+
+/// How a column is stored.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Stored {
+    Text,
+    Int,
+    Long,
+    Time,
+    Bytes,
+    Map,
+}
+
+/// Columns that every event has, besides the promoted attributes.
+const CORE: &[(&str, Stored)] = &[
+    (DAY, Stored::Text),
+    (TIME, Stored::Time),
+    ("received_at", Stored::Time),
+    (POSITION, Stored::Long),
+    (PART, Stored::Long),
+    ("source", Stored::Text),
+    ("format", Stored::Text),
+    ("product", Stored::Text),
+    ("kind", Stored::Text),
+    (CLASS, Stored::Int),
+    ("activity_id", Stored::Int),
+    ("severity_id", Stored::Int),
+    ("status_id", Stored::Int),
+    ("anomalies", Stored::Text),
+    (RAW, Stored::Text),
+    (RAW_BYTES, Stored::Bytes),
+    (UNMAPPED, Stored::Map),
+];
+
+/// The column of a promoted attribute.
+///
+/// ```
+/// assert_eq!(watchfloor_lake::column_name("process.cmd_line"), "process_cmd_line");
+/// ```
+pub fn column_name(path: &str) -> String {
+    path.replace('.', "_")
+}
+
+/// Every column with its type as text, for documentation.
+pub fn table_columns() -> Vec<(String, String)> {
+    let fields = arrow_schema();
+    fields.fields().iter().map(|field| (field.name().clone(), field.data_type().to_string())).collect()
+}
+
+/// The schema as Arrow has it; the names inside the map are those that Delta uses.
+pub(crate) fn arrow_schema() -> SchemaRef {
+    let core = CORE.iter().map(|(name, stored)| Field::new(*name, arrow_type(*stored), true));
+    let promoted = PROMOTED.iter().map(|attribute| Field::new(column_name(attribute.path), arrow_type(attribute_type(attribute)), true));
+    Arc::new(Schema::new(core.chain(promoted).collect::<Vec<_>>()))
+}
+
+/// The schema as Delta has it.
+pub(crate) fn delta_columns() -> Vec<StructField> {
+    let core = CORE.iter().map(|(name, stored)| StructField::nullable(*name, delta_type(*stored)));
+    let promoted = PROMOTED.iter().map(|attribute| StructField::nullable(column_name(attribute.path), delta_type(attribute_type(attribute))));
+    core.chain(promoted).collect()
+}
+
+fn attribute_type(attribute: &Attribute) -> Stored {
+    match attribute.kind {
+        AttributeType::Text => Stored::Text,
+        AttributeType::Integer => Stored::Long,
+    }
+}
+
+fn arrow_type(stored: Stored) -> DataType {
+    match stored {
+        Stored::Text => DataType::Utf8,
+        Stored::Int => DataType::Int32,
+        Stored::Long => DataType::Int64,
+        Stored::Time => DataType::Timestamp(TimeUnit::Microsecond, Some("UTC".into())),
+        Stored::Bytes => DataType::Binary,
+        Stored::Map => {
+            let entry = DataType::Struct(
+                vec![
+                    Field::new("key", DataType::Utf8, false),
+                    Field::new("value", DataType::Utf8, true),
+                ]
+                .into(),
+            );
+            DataType::Map(Arc::new(Field::new("key_value", entry, false)), false)
+        }
+    }
+}
+
+fn delta_type(stored: Stored) -> DeltaType {
+    let primitive = |primitive| DeltaType::Primitive(primitive);
+    match stored {
+        Stored::Text => primitive(PrimitiveType::String),
+        Stored::Int => primitive(PrimitiveType::Integer),
+        Stored::Long => primitive(PrimitiveType::Long),
+        Stored::Time => primitive(PrimitiveType::Timestamp),
+        Stored::Bytes => primitive(PrimitiveType::Binary),
+        Stored::Map => DeltaType::from(MapType::new(DeltaType::STRING, DeltaType::STRING, true)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn columns_are_unique() {
+        let schema = arrow_schema();
+        let mut names: Vec<_> = schema.fields().iter().map(|field| field.name().clone()).collect();
+        let all = names.len();
+        names.sort();
+        names.dedup();
+        assert_eq!(names.len(), all);
+    }
+}

@@ -1,0 +1,371 @@
+//! Searching the lake.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use arrow::array::{AsArray, BooleanArray, RecordBatch};
+use arrow::compute::cast;
+use arrow::datatypes::{DataType, Int64Type};
+use datafusion::common::ScalarValue;
+use datafusion::error::DataFusionError;
+use datafusion::functions_aggregate::expr_fn::count;
+use datafusion::logical_expr::{
+    ColumnarValue, Expr, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature, Volatility, cast as cast_expr, col, lit,
+};
+use datafusion::prelude::{DataFrame, SessionConfig, SessionContext};
+use ipnet::IpNet;
+use jiff::Timestamp;
+use watchfloor_event::{EventId, Finding, ocsf};
+use watchfloor_query::Query;
+
+use crate::findings;
+use crate::lower;
+use crate::rows::{self, StoredEvent};
+use crate::schema;
+use crate::table::{Lake, LedgerCount, ReadError};
+
+/// Order of the events of a result.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SortOrder {
+    /// Newest first.
+    NewestFirst,
+    /// Oldest first.
+    OldestFirst,
+}
+
+/// What is searched for.
+#[derive(Clone, Debug)]
+pub struct SearchRequest {
+    /// In the hunt language.
+    pub query: Query,
+    /// First instant of event time.
+    pub from: Timestamp,
+    /// First instant of event time that is left out.
+    pub to: Timestamp,
+    /// Most events to return, at most 10,000.
+    pub limit: usize,
+    /// Which come first.
+    pub order: SortOrder,
+    /// Whether findings (class 2004) are searched too.
+    pub with_findings: bool,
+    /// Width of the histogram's buckets in seconds; 0 leaves it out.
+    pub bucket_seconds: u64,
+}
+
+/// One bucket of the histogram.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Bucket {
+    /// Its first instant.
+    pub start: Timestamp,
+    /// Events in it.
+    pub count: u64,
+}
+
+/// What was found.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct SearchResult {
+    /// Events in the asked order, at most the limit.
+    pub events: Vec<StoredEvent>,
+    /// How many there are in all.
+    pub total: u64,
+    /// Buckets that hold events, in time order.
+    pub histogram: Vec<Bucket>,
+}
+
+/// Findings of one rule.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RuleCount {
+    /// The rule.
+    pub rule_id: String,
+    /// How many.
+    pub findings: u64,
+    /// Time of the last.
+    pub last: Timestamp,
+}
+
+/// Most events of one result.
+const MAX_LIMIT: usize = 10_000;
+
+impl Lake {
+    /// Searches events.
+    ///
+    /// # Errors
+    /// If the lake cannot be read.
+    pub async fn search(&self, request: &SearchRequest) -> Result<SearchResult, ReadError> {
+        let filter = self.filter(request);
+        let histogram = self.histogram(filter.clone(), request.bucket_seconds).await?;
+        let total = histogram.iter().map(|bucket| bucket.count).sum();
+        let limit = request.limit.min(MAX_LIMIT);
+        let events = if total == 0 || limit == 0 {
+            Vec::new()
+        } else {
+            self.first_events(filter, limit, request.order).await?
+        };
+        Ok(SearchResult {
+            events,
+            total,
+            histogram: if request.bucket_seconds == 0 { Vec::new() } else { histogram },
+        })
+    }
+
+    /// One event by its id.
+    ///
+    /// # Errors
+    /// If the lake cannot be read.
+    pub async fn event(&self, id: EventId) -> Result<Option<StoredEvent>, ReadError> {
+        let frame = self.frame().await?.filter(lower::event_id(id)).map_err(query_error)?;
+        Ok(collect_events(frame).await?.pop())
+    }
+
+    /// Events by their ids, in time order; ids that the lake does not hold are left out.
+    ///
+    /// # Errors
+    /// If the lake cannot be read.
+    pub async fn events(&self, ids: &[EventId]) -> Result<Vec<StoredEvent>, ReadError> {
+        if ids.is_empty() {
+            return Ok(Vec::new());
+        }
+        let positions = ids.iter().map(|id| lit(id.position() as i64)).collect();
+        let frame = self.frame().await?.filter(col(schema::POSITION).in_list(positions, false)).map_err(query_error)?;
+        let mut events = collect_events(frame).await?;
+        events.retain(|event| ids.contains(&event.id));
+        events.sort_by_key(|event| (event.time, event.id));
+        Ok(events)
+    }
+
+    /// Findings that were committed at or after a journal position, with the position at which
+    /// each stands, in that order.
+    ///
+    /// # Errors
+    /// If the lake cannot be read.
+    pub async fn findings_from(&self, position: u64) -> Result<Vec<(u64, Finding)>, ReadError> {
+        let filter = col(schema::CLASS)
+            .eq(lit(ocsf::DETECTION_FINDING as i32))
+            .and(col("kind").eq(lit("watchfloor/finding")))
+            .and(col(schema::POSITION).gt_eq(lit(position as i64)));
+        let frame = self.frame().await?.filter(filter).map_err(query_error)?;
+        let mut events = collect_events(frame).await?;
+        events.sort_by_key(|event| event.id);
+        let finding = |event: &StoredEvent| Some((event.id.position(), findings::from_event(event)?));
+        Ok(events.iter().filter_map(finding).collect())
+    }
+
+    /// What the table itself says per source and hour about records at or after a position.
+    ///
+    /// # Errors
+    /// If the lake cannot be read.
+    pub async fn ledger_counts(&self, from: u64) -> Result<Vec<LedgerCount>, ReadError> {
+        const HOUR_US: i64 = 3_600_000_000;
+        let filter = col(schema::POSITION).gt_eq(lit(from as i64)).and(col("kind").not_eq(lit("watchfloor/finding")));
+        let hour = cast_expr(col("received_at"), DataType::Int64) / lit(HOUR_US);
+        let yes = |condition: Expr| cast_expr(condition, DataType::Int64);
+        let undecoded = Expr::IsTrue(Box::new(col("anomalies").like(lit("%\"undecoded\"%"))));
+        let sum = datafusion::functions_aggregate::expr_fn::sum;
+        let frame = self.frame().await?.filter(filter).map_err(query_error)?;
+        let frame = frame
+            .aggregate(
+                vec![col("source"), hour.alias("hour")],
+                vec![
+                    sum(yes(col(schema::PART).eq(lit(0_i64)))).alias("records"),
+                    count(lit(1)).alias("stored"),
+                    sum(yes(undecoded)).alias("undecoded"),
+                ],
+            )
+            .map_err(query_error)?;
+        let mut counts = Vec::new();
+        for batch in frame.collect().await.map_err(query_error)? {
+            counts.extend(ledger_rows(&batch).map_err(ReadError::Rows)?);
+        }
+        Ok(counts)
+    }
+
+    /// How many findings each rule gave since an instant, and the time of the last.
+    ///
+    /// # Errors
+    /// If the lake cannot be read.
+    pub async fn findings_by_rule(&self, since: Timestamp) -> Result<Vec<RuleCount>, ReadError> {
+        let max = datafusion::functions_aggregate::expr_fn::max;
+        let request = SearchRequest {
+            query: Query::All,
+            from: since,
+            to: Timestamp::MAX,
+            limit: 0,
+            order: SortOrder::NewestFirst,
+            with_findings: true,
+            bucket_seconds: 0,
+        };
+        let filter = self.filter(&request).and(col("kind").eq(lit("watchfloor/finding")));
+        let frame = self.frame().await?.filter(filter).map_err(query_error)?;
+        let rule = col(schema::column_name("finding_info.analytic.uid")).alias("rule");
+        let last = max(cast_expr(col(schema::TIME), DataType::Int64)).alias("last");
+        let frame = frame.aggregate(vec![rule], vec![count(lit(1)).alias("findings"), last]).map_err(query_error)?;
+        let mut counts = Vec::new();
+        for batch in frame.collect().await.map_err(query_error)? {
+            let rules = cast(batch.column(0), &DataType::Utf8).map_err(ReadError::Rows)?;
+            let [findings, last] = ["findings", "last"].map(|name| long_column(&batch, name));
+            let (findings, last) = (findings.map_err(ReadError::Rows)?, last.map_err(ReadError::Rows)?);
+            for row in 0..batch.num_rows() {
+                counts.push(RuleCount {
+                    rule_id: rules.as_string::<i32>().value(row).to_owned(),
+                    findings: findings.as_primitive::<Int64Type>().value(row).unsigned_abs(),
+                    last: Timestamp::from_microsecond(last.as_primitive::<Int64Type>().value(row)).unwrap_or(Timestamp::UNIX_EPOCH),
+                });
+            }
+        }
+        Ok(counts)
+    }
+
+    fn filter(&self, request: &SearchRequest) -> Expr {
+        let micros = |time: Timestamp| lit(ScalarValue::TimestampMicrosecond(Some(time.as_microsecond()), Some("UTC".into())));
+        let day = |time: Timestamp| lit(jiff::tz::TimeZone::UTC.to_datetime(time).date().to_string());
+        let mut filter = col(schema::TIME)
+            .gt_eq(micros(request.from))
+            .and(col(schema::TIME).lt(micros(request.to)))
+            .and(col(schema::DAY).gt_eq(day(request.from)))
+            .and(col(schema::DAY).lt_eq(day(request.to)));
+        if !request.with_findings {
+            filter = filter.and(col("kind").not_eq(lit("watchfloor/finding")));
+        }
+        match &request.query {
+            Query::All => filter,
+            query => filter.and(lower::query(query)),
+        }
+    }
+
+    pub(crate) async fn frame(&self) -> Result<DataFrame, ReadError> {
+        let table = self.table.read().await.clone();
+        let provider = table.table_provider().await.map_err(query_error)?;
+        let context = SessionContext::new_with_config(SessionConfig::new().with_target_partitions(2));
+        table.update_datafusion_session(&context.state()).map_err(|error| ReadError::Table(Box::new(error)))?;
+        context.read_table(provider).map_err(query_error)
+    }
+
+    async fn histogram(&self, filter: Expr, bucket_seconds: u64) -> Result<Vec<Bucket>, ReadError> {
+        // Without a histogram, one bucket holds all and gives the total.
+        let width_us = i64::try_from(bucket_seconds).ok().and_then(|seconds| seconds.checked_mul(1_000_000));
+        let width_us = width_us.filter(|width| *width > 0).unwrap_or(i64::MAX);
+        let bucket = cast_expr(col(schema::TIME), DataType::Int64) / lit(width_us);
+        let frame = self.frame().await?.filter(filter).map_err(query_error)?;
+        let frame = frame.aggregate(vec![bucket.alias("bucket")], vec![count(lit(1)).alias("events")]).map_err(query_error)?;
+        let mut buckets = Vec::new();
+        for batch in frame.collect().await.map_err(query_error)? {
+            let [numbers, counts] = ["bucket", "events"].map(|name| long_column(&batch, name));
+            let (numbers, counts) = (numbers.map_err(ReadError::Rows)?, counts.map_err(ReadError::Rows)?);
+            for row in 0..batch.num_rows() {
+                let micros = numbers.as_primitive::<Int64Type>().value(row).saturating_mul(width_us);
+                buckets.push(Bucket {
+                    start: Timestamp::from_microsecond(micros).unwrap_or(Timestamp::UNIX_EPOCH),
+                    count: counts.as_primitive::<Int64Type>().value(row).unsigned_abs(),
+                });
+            }
+        }
+        buckets.sort_by_key(|bucket| bucket.start);
+        Ok(buckets)
+    }
+
+    /// Finds the keys of the first events on few columns, then reads these events whole.
+    async fn first_events(&self, filter: Expr, limit: usize, order: SortOrder) -> Result<Vec<StoredEvent>, ReadError> {
+        let ascending = order == SortOrder::OldestFirst;
+        let sort = [schema::TIME, schema::POSITION, schema::PART].map(|name| col(name).sort(ascending, false));
+        let frame = self.frame().await?.filter(filter.clone()).map_err(query_error)?;
+        let keys = frame
+            .select([schema::TIME, schema::POSITION].map(col))
+            .and_then(|frame| frame.sort([sort[0].clone(), sort[1].clone()].to_vec()))
+            .and_then(|frame| frame.limit(0, Some(limit)))
+            .map_err(query_error)?;
+        let mut positions = Vec::new();
+        for batch in keys.collect().await.map_err(query_error)? {
+            let column = long_column(&batch, schema::POSITION).map_err(ReadError::Rows)?;
+            positions.extend(column.as_primitive::<Int64Type>().iter().flatten());
+        }
+        let (Some(least), Some(most)) = (positions.iter().min(), positions.iter().max()) else {
+            return Ok(Vec::new());
+        };
+        let within = col(schema::POSITION).between(lit(*least), lit(*most));
+        let listed = col(schema::POSITION).in_list(positions.iter().map(|position| lit(*position)).collect(), false);
+        let frame = self.frame().await?.filter(within.and(listed).and(filter)).map_err(query_error)?;
+        let mut events = collect_events(frame).await?;
+        events.sort_by_key(|event| (event.time, event.id));
+        if !ascending {
+            events.reverse();
+        }
+        events.truncate(limit);
+        Ok(events)
+    }
+}
+
+async fn collect_events(frame: DataFrame) -> Result<Vec<StoredEvent>, ReadError> {
+    let batches = frame.collect().await.map_err(query_error)?;
+    rows::events(&batches).map_err(ReadError::Rows)
+}
+
+fn query_error(error: DataFusionError) -> ReadError {
+    ReadError::Query(Box::new(error))
+}
+
+fn long_column(batch: &RecordBatch, name: &str) -> Result<arrow::array::ArrayRef, arrow::error::ArrowError> {
+    let index = batch.schema().index_of(name)?;
+    cast(batch.column(index), &DataType::Int64)
+}
+
+fn ledger_rows(batch: &RecordBatch) -> Result<Vec<LedgerCount>, arrow::error::ArrowError> {
+    let index = batch.schema().index_of("source")?;
+    let sources = cast(batch.column(index), &DataType::Utf8)?;
+    let [hours, records, stored, undecoded] = ["hour", "records", "stored", "undecoded"].map(|name| long_column(batch, name));
+    let columns = [hours?, records?, stored?, undecoded?];
+    let number = |column: usize, row: usize| columns[column].as_primitive::<Int64Type>().value(row);
+    Ok((0..batch.num_rows())
+        .map(|row| LedgerCount {
+            source: sources.as_string::<i32>().value(row).to_owned(),
+            hour: number(0, row) * 3600,
+            records: number(1, row).unsigned_abs(),
+            stored: number(2, row).unsigned_abs(),
+            undecoded: number(3, row).unsigned_abs(),
+        })
+        .collect())
+}
+
+/// `in_network(text, network)`: whether the text is an address in the network; null if it is
+/// no address.
+pub(crate) fn in_network() -> ScalarUDF {
+    ScalarUDF::from(InNetwork {
+        signature: Signature::any(2, Volatility::Immutable),
+    })
+}
+
+#[derive(Debug, PartialEq, Eq, Hash)]
+struct InNetwork {
+    signature: Signature,
+}
+
+impl ScalarUDFImpl for InNetwork {
+    fn name(&self) -> &str {
+        "in_network"
+    }
+
+    fn signature(&self) -> &Signature {
+        &self.signature
+    }
+
+    fn return_type(&self, _: &[DataType]) -> datafusion::error::Result<DataType> {
+        Ok(DataType::Boolean)
+    }
+
+    fn invoke_with_args(&self, args: ScalarFunctionArgs) -> datafusion::error::Result<ColumnarValue> {
+        let [values, network] = args.args.as_slice() else {
+            return Err(DataFusionError::Execution("in_network takes two arguments".to_owned()));
+        };
+        let ColumnarValue::Scalar(ScalarValue::Utf8(Some(network))) = network else {
+            return Err(DataFusionError::Execution("the network must be a text".to_owned()));
+        };
+        let network: IpNet = network.parse().map_err(|_| DataFusionError::Execution(format!("'{network}' is no network")))?;
+        let values = values.to_array(args.number_rows)?;
+        let texts = cast(&values, &DataType::Utf8)?;
+        let member = |text: Option<&str>| {
+            let address: IpAddr = text?.parse().ok()?;
+            Some(network.contains(&address))
+        };
+        let members: BooleanArray = texts.as_string::<i32>().iter().map(member).collect();
+        Ok(ColumnarValue::Array(Arc::new(members)))
+    }
+}

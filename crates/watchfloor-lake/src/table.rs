@@ -1,0 +1,398 @@
+//! The table: opening it, and commits that carry the journal position.
+//!
+//! A commit is durable before it is reported: the Parquet files, the log entry and their
+//! folders are synced, in that order. The journal position stands in the same log entry as
+//! the files (Delta's application transaction), so after a crash either both are there or
+//! neither is.
+
+use std::collections::HashMap;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use deltalake::kernel::transaction::{CommitBuilder, CommitProperties};
+use deltalake::kernel::{Action, Add, Transaction};
+use deltalake::protocol::{DeltaOperation, SaveMode};
+use deltalake::{DeltaTable, DeltaTableError};
+use jiff::Timestamp;
+use tokio::sync::{Mutex, RwLock};
+use url::Url;
+use watchfloor_event::{EventBatch, Finding};
+
+use crate::encode::{self, DayFile};
+use crate::findings;
+use crate::schema;
+
+/// Name of the application whose transactions carry the journal position.
+const JOURNAL_APP: &str = "watchfloor-journal";
+
+/// Why the lake cannot be opened.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    /// The folder cannot be made.
+    #[error("lake folder {path} cannot be used")]
+    Folder {
+        /// The folder.
+        path: PathBuf,
+        /// The cause.
+        #[source]
+        source: std::io::Error,
+    },
+    /// The table cannot be made, read or widened.
+    #[error("lake table in {path} cannot be opened")]
+    Table {
+        /// The folder.
+        path: PathBuf,
+        /// The cause.
+        #[source]
+        source: Box<DeltaTableError>,
+    },
+}
+
+/// Why a commit did not happen. Nothing of it is visible.
+#[derive(Debug, thiserror::Error)]
+pub enum CommitError {
+    /// The columns cannot be written as Parquet.
+    #[error("events cannot be encoded")]
+    Encode(#[source] parquet::errors::ParquetError),
+    /// A file cannot be written.
+    #[error("lake file {path} cannot be written")]
+    Write {
+        /// The file.
+        path: PathBuf,
+        /// The cause.
+        #[source]
+        source: std::io::Error,
+    },
+    /// The table's log refuses.
+    #[error("lake log refuses the commit")]
+    Log(#[source] Box<DeltaTableError>),
+    /// The encoder stopped.
+    #[error("encoding of events was stopped")]
+    Stopped,
+}
+
+/// Why the lake cannot be read.
+#[derive(Debug, thiserror::Error)]
+pub enum ReadError {
+    /// The table cannot be read.
+    #[error("lake table cannot be read")]
+    Table(#[source] Box<DeltaTableError>),
+    /// A query over it failed.
+    #[error("lake query failed")]
+    Query(#[source] Box<datafusion::error::DataFusionError>),
+    /// What came back is no event.
+    #[error("lake rows cannot be understood")]
+    Rows(#[source] arrow::error::ArrowError),
+}
+
+/// What one commit adds.
+#[derive(Debug, Default)]
+pub struct PendingCommit {
+    /// Events.
+    pub batches: Vec<EventBatch>,
+    /// Findings with the position of the last record of the batch that gave them.
+    pub findings: Vec<(u64, Finding)>,
+    /// Journal position after the last record that the commit covers.
+    pub end: u64,
+}
+
+/// Figures of the lake.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct LakeStats {
+    /// Events and findings.
+    pub rows: u64,
+    /// Parquet files.
+    pub files: u64,
+    /// Bytes of these files.
+    pub bytes: u64,
+}
+
+/// What the table itself says about a source and hour of receipt.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LedgerCount {
+    /// Source.
+    pub source: String,
+    /// Start of the hour, seconds since 1970.
+    pub hour: i64,
+    /// Raw records.
+    pub records: u64,
+    /// Events.
+    pub stored: u64,
+    /// Events that no decoder understood.
+    pub undecoded: u64,
+}
+
+/// The event lake.
+#[derive(Debug)]
+pub struct Lake {
+    pub(crate) folder: PathBuf,
+    pub(crate) table: RwLock<DeltaTable>,
+    /// Held by whoever changes the table.
+    pub(crate) writer: Mutex<u64>,
+}
+
+impl Lake {
+    /// Opens the table in a folder, making it if need be and adding columns that it lacks.
+    ///
+    /// # Errors
+    /// If folder or table cannot be used.
+    pub async fn open(folder: &Path) -> Result<Self, OpenError> {
+        std::fs::create_dir_all(folder).map_err(|source| OpenError::Folder {
+            path: folder.to_owned(),
+            source,
+        })?;
+        let table_error = |source| OpenError::Table {
+            path: folder.to_owned(),
+            source: Box::new(source),
+        };
+        let mut table = open_or_create(folder).await.map_err(table_error)?;
+        table = widen(table).await.map_err(table_error)?;
+        let position = position(&table).await.map_err(table_error)?;
+        remove_orphans(folder, &table);
+        Ok(Self {
+            folder: folder.to_owned(),
+            table: RwLock::new(table),
+            writer: Mutex::new(position),
+        })
+    }
+
+    /// Opens the table to read it only, beside whoever writes to it.
+    ///
+    /// # Errors
+    /// If there is no table, or it cannot be read.
+    pub async fn open_to_read(folder: &Path) -> Result<Self, OpenError> {
+        let table_error = |source| OpenError::Table {
+            path: folder.to_owned(),
+            source: Box::new(source),
+        };
+        let mut table = DeltaTable::try_from_url(url(folder).map_err(table_error)?).await.map_err(table_error)?;
+        table.load().await.map_err(table_error)?;
+        let position = position(&table).await.map_err(table_error)?;
+        Ok(Self {
+            folder: folder.to_owned(),
+            table: RwLock::new(table),
+            writer: Mutex::new(position),
+        })
+    }
+
+    /// Journal position after the last record that the lake holds.
+    pub async fn committed(&self) -> u64 {
+        *self.writer.lock().await
+    }
+
+    /// Adds events and findings, durably and at once. A commit that ends at or before the
+    /// committed position was made before and adds nothing.
+    ///
+    /// # Errors
+    /// If encoding, writing or the log fails; then nothing is added.
+    pub async fn commit(&self, pending: PendingCommit) -> Result<(), CommitError> {
+        self.commit_shared(Arc::new(pending)).await
+    }
+
+    /// As [`Lake::commit`]; the caller keeps the pending commit to try again.
+    ///
+    /// # Errors
+    /// As [`Lake::commit`].
+    pub async fn commit_shared(&self, pending: Arc<PendingCommit>) -> Result<(), CommitError> {
+        let mut committed = self.writer.lock().await;
+        if pending.end <= *committed {
+            return Ok(());
+        }
+        let end = pending.end;
+        let files = tokio::task::spawn_blocking(move || encode_all(&pending));
+        let files = files.await.map_err(|_| CommitError::Stopped)?.map_err(CommitError::Encode)?;
+        let folder = self.folder.clone();
+        let adds = tokio::task::spawn_blocking(move || write_all(&folder, end, files));
+        let adds = adds.await.map_err(|_| CommitError::Stopped)??;
+        let table = self.table.read().await.clone();
+        let table = match append(table.clone(), adds, end).await {
+            Ok(table) => table,
+            Err(error) => self.settled(table, end).await.ok_or_else(|| CommitError::Log(Box::new(error)))?,
+        };
+        // From here on the commit is in the log, so trying again would add it twice.
+        *committed = end;
+        *self.table.write().await = table.clone();
+        self.sync_log(&table)
+    }
+
+    /// After an error, the table as the log has it now, if the commit went in all the same
+    /// (what follows a commit, such as a checkpoint, may fail by itself).
+    async fn settled(&self, mut table: DeltaTable, end: u64) -> Option<DeltaTable> {
+        table.update_state().await.ok()?;
+        (position(&table).await.ok()? >= end).then_some(table)
+    }
+
+    /// Figures of the lake.
+    ///
+    /// # Errors
+    /// If the table's log cannot be read.
+    pub async fn stats(&self) -> Result<LakeStats, ReadError> {
+        let table = self.table.read().await.clone();
+        let snapshot = table.snapshot().map_err(|error| ReadError::Table(Box::new(error)))?;
+        let mut stats = LakeStats::default();
+        for file in snapshot.log_data().iter() {
+            stats.rows += file.num_records().unwrap_or(0) as u64;
+            stats.files += 1;
+            stats.bytes += file.size().unsigned_abs();
+        }
+        Ok(stats)
+    }
+
+    fn sync_log(&self, table: &DeltaTable) -> Result<(), CommitError> {
+        let log = self.folder.join("_delta_log");
+        let entry = log.join(format!("{:020}.json", table.version().unwrap_or_default()));
+        for path in [entry, log] {
+            sync(&path).map_err(|source| CommitError::Write { path, source })?;
+        }
+        Ok(())
+    }
+}
+
+fn url(folder: &Path) -> Result<Url, DeltaTableError> {
+    let absolute = std::path::absolute(folder).unwrap_or_else(|_| folder.to_owned());
+    Url::from_directory_path(&absolute)
+        .map_err(|()| DeltaTableError::generic(format!("{} is no absolute path", absolute.display())))
+}
+
+async fn open_or_create(folder: &Path) -> Result<DeltaTable, DeltaTableError> {
+    let mut table = DeltaTable::try_from_url(url(folder)?).await?;
+    if table.version().is_some() || table.verify_deltatable_existence().await? {
+        table.load().await?;
+        return Ok(table);
+    }
+    table
+        .create()
+        .with_table_name("events")
+        .with_comment("Watchfloor events and findings")
+        .with_columns(schema::delta_columns())
+        .with_partition_columns([schema::DAY])
+        .with_configuration(HashMap::from([
+            // Statistics are written by hand for the columns that prune; see `add`.
+            ("delta.dataSkippingNumIndexedCols".to_owned(), Some("5".to_owned())),
+            ("delta.checkpointInterval".to_owned(), Some("50".to_owned())),
+            ("delta.logRetentionDuration".to_owned(), Some("interval 1 days".to_owned())),
+        ]))
+        .await
+}
+
+/// Adds the columns of a newer version of the program.
+async fn widen(table: DeltaTable) -> Result<DeltaTable, DeltaTableError> {
+    let known = table.snapshot()?.schema();
+    let missing: Vec<_> = schema::delta_columns().into_iter().filter(|field| known.field(field.name()).is_none()).collect();
+    if missing.is_empty() {
+        return Ok(table);
+    }
+    table.add_columns().with_fields(missing).await
+}
+
+async fn position(table: &DeltaTable) -> Result<u64, DeltaTableError> {
+    let log_store = table.log_store();
+    let version = table.snapshot()?.transaction_version(log_store.as_ref(), JOURNAL_APP).await?;
+    Ok(version.unwrap_or(0).unsigned_abs())
+}
+
+/// Files that a crash left between writing and the log entry belong to no version.
+fn remove_orphans(folder: &Path, table: &DeltaTable) {
+    let Ok(snapshot) = table.snapshot() else {
+        return;
+    };
+    let known: std::collections::HashSet<PathBuf> = snapshot.log_data().iter().map(|file| folder.join(file.path().as_ref())).collect();
+    let days = std::fs::read_dir(folder).into_iter().flatten().flatten();
+    let days = days.filter(|entry| entry.file_name().to_string_lossy().starts_with("day="));
+    let files = days.flat_map(|day| std::fs::read_dir(day.path()).into_iter().flatten().flatten());
+    for file in files {
+        // Compaction writes names of its own; its left-overs go with its vacuum.
+        let ours = file.file_name().to_string_lossy().starts_with("commit-");
+        if ours && !known.contains(&file.path()) && is_newer_than_log(&file.path(), folder) {
+            let removed = std::fs::remove_file(file.path());
+            tracing::info!(path = %file.path().display(), ?removed, "file of an unfinished commit is removed");
+        }
+    }
+}
+
+/// Files that compaction replaced are older than the log's last entry and stay for readers of
+/// older versions until the vacuum takes them.
+fn is_newer_than_log(file: &Path, folder: &Path) -> bool {
+    let modified = |path: &Path| std::fs::metadata(path).and_then(|metadata| metadata.modified());
+    let entries = std::fs::read_dir(folder.join("_delta_log")).into_iter().flatten().flatten();
+    let newest = entries.filter_map(|entry| modified(&entry.path()).ok()).max();
+    matches!((modified(file), newest), (Ok(file), Some(log)) if file >= log)
+}
+
+fn encode_all(pending: &PendingCommit) -> Result<Vec<DayFile>, parquet::errors::ParquetError> {
+    let findings = (!pending.findings.is_empty()).then(|| findings::to_batch(&pending.findings, Timestamp::now()));
+    let batches: Vec<&EventBatch> = pending.batches.iter().chain(&findings).collect();
+    encode::day_files(&batches)
+}
+
+fn write_all(folder: &Path, end: u64, files: Vec<DayFile>) -> Result<Vec<Add>, CommitError> {
+    let mut adds = Vec::with_capacity(files.len());
+    for file in files {
+        let relative = format!("day={}/commit-{end:020}.parquet", file.day);
+        let path = folder.join(&relative);
+        write_synced(&path, &file.bytes).map_err(|source| CommitError::Write {
+            path: path.clone(),
+            source,
+        })?;
+        adds.push(add(relative, &file));
+    }
+    Ok(adds)
+}
+
+fn write_synced(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
+    let folder = path.parent().unwrap_or(path);
+    if !folder.is_dir() {
+        std::fs::create_dir_all(folder)?;
+        sync(folder.parent().unwrap_or(folder))?;
+    }
+    std::fs::write(path, bytes)?;
+    sync(path)?;
+    sync(folder)
+}
+
+fn sync(path: &Path) -> std::io::Result<()> {
+    std::fs::File::open(path)?.sync_all()
+}
+
+fn add(path: String, file: &DayFile) -> Add {
+    let time = |micros: i64| {
+        let time = Timestamp::from_microsecond(micros).unwrap_or(Timestamp::UNIX_EPOCH);
+        format!("{time:.6}")
+    };
+    let stats = serde_json::json!({
+        "numRecords": file.rows,
+        "minValues": {"time": time(file.time_us.0), "position": file.position.0},
+        "maxValues": {"time": time(file.time_us.1), "position": file.position.1},
+        "nullCount": {"time": 0, "position": 0},
+    });
+    Add {
+        path,
+        partition_values: HashMap::from([(schema::DAY.to_owned(), Some(file.day.to_string()))]),
+        size: file.bytes.len() as i64,
+        modification_time: Timestamp::now().as_millisecond(),
+        data_change: true,
+        stats: Some(stats.to_string()),
+        tags: None,
+        deletion_vector: None,
+        base_row_id: None,
+        default_row_commit_version: None,
+        clustering_provider: None,
+    }
+}
+
+async fn append(mut table: DeltaTable, adds: Vec<Add>, end: u64) -> Result<DeltaTable, DeltaTableError> {
+    let transaction = Transaction::new(JOURNAL_APP, end as i64);
+    let properties = CommitProperties::default().with_application_transaction(transaction);
+    let operation = DeltaOperation::Write {
+        mode: SaveMode::Append,
+        partition_by: Some(vec![schema::DAY.to_owned()]),
+        predicate: None,
+    };
+    let state = table.snapshot()?.clone();
+    let finalized = CommitBuilder::from(properties)
+        .with_actions(adds.into_iter().map(Action::Add).collect())
+        .build(Some(&state), Arc::clone(&table.log_store()), operation)
+        .await?;
+    table.state = Some(finalized.snapshot());
+    Ok(table)
+}

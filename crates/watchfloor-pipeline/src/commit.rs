@@ -1,0 +1,91 @@
+//! The committing task: one lake commit after the other, then ledger, journal and findings.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use tokio::sync::mpsc;
+use watchfloor_event::Finding;
+use watchfloor_ingest::Journal;
+use watchfloor_lake::{Lake, PendingCommit};
+
+use crate::ledger::Ledger;
+use crate::process::Prepared;
+use crate::state::StateFolder;
+use crate::timings::{Stage, Timings};
+
+/// Wait before a commit that failed is tried again.
+const RETRY_WAIT: Duration = Duration::from_secs(1);
+/// Commits between two looks at whether compaction is due.
+const COMMITS_PER_MAINTENANCE: u64 = 50;
+
+/// Findings of a commit that the lake now holds.
+pub(crate) struct Committed {
+    pub end: u64,
+    pub findings: Vec<Finding>,
+}
+
+pub(crate) struct Committer {
+    pub lake: Arc<Lake>,
+    pub journal: Journal,
+    pub ledger: Arc<Ledger>,
+    pub states: StateFolder,
+    pub timings: Arc<Timings>,
+    pub input: mpsc::Receiver<Prepared>,
+    pub output: mpsc::UnboundedSender<Committed>,
+}
+
+impl Committer {
+    pub(crate) async fn run(mut self) {
+        let mut commits = 0;
+        while let Some(prepared) = self.input.recv().await {
+            let start = Instant::now();
+            let last_received_us = last_received_us(&prepared.pending);
+            self.commit(prepared).await;
+            self.timings.add(Stage::Commit, start);
+            self.timings.count_commit(last_received_us);
+            commits += 1;
+            if commits % COMMITS_PER_MAINTENANCE == 0 {
+                let lake = Arc::clone(&self.lake);
+                tokio::spawn(async move { maintain(&lake).await });
+            }
+        }
+    }
+
+    async fn commit(&mut self, prepared: Prepared) {
+        let Prepared { pending, deltas, state } = prepared;
+        let end = pending.end;
+        let findings: Vec<Finding> = pending.findings.iter().map(|(_, finding)| finding.clone()).collect();
+        if let Err(error) = self.states.save(end, &state) {
+            tracing::error!(%error, "state of correlations cannot be saved");
+        }
+        self.commit_until_done(pending).await;
+        self.states.keep_only(end);
+        self.ledger.commit(deltas, end);
+        self.journal.release(end);
+        // The receiver goes first only at shutdown; the cursor brings the findings back.
+        let _ = self.output.send(Committed { end, findings });
+    }
+
+    /// A commit is never given up: the journal holds the records, and senders are held back
+    /// when it is full.
+    async fn commit_until_done(&self, pending: PendingCommit) {
+        let pending = Arc::new(pending);
+        while let Err(error) = self.lake.commit_shared(Arc::clone(&pending)).await {
+            tracing::error!(error = &error as &dyn std::error::Error, "lake commit failed; trying again");
+            tokio::time::sleep(RETRY_WAIT).await;
+        }
+    }
+}
+
+fn last_received_us(pending: &PendingCommit) -> i64 {
+    let last = pending.batches.last().and_then(|batch| batch.rows().last());
+    last.map_or(0, |meta| meta.received_at.as_microsecond())
+}
+
+async fn maintain(lake: &Lake) {
+    match lake.maintain().await {
+        Ok(done) if done.replaced > 0 => tracing::info!(?done, "lake files compacted"),
+        Ok(_) => {}
+        Err(error) => tracing::warn!(error = &error as &dyn std::error::Error, "lake maintenance failed"),
+    }
+}

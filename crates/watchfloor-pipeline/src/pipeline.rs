@@ -1,0 +1,260 @@
+//! Putting the parts together.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use tokio::runtime::Handle;
+use tokio::sync::mpsc;
+use tokio::task::JoinSet;
+use watchfloor_detect::Detector;
+use watchfloor_ingest::{Journal, JournalOptions, JournalReader};
+use watchfloor_lake::Lake;
+use watchfloor_normalize::PackSet;
+use watchfloor_rules::RuleSet;
+
+use crate::commit::Committer;
+use crate::deliver::{self, FindingSink};
+use crate::ledger::{Ledger, LedgerError};
+use crate::process::{Processor, Replacements};
+use crate::sources::Sources;
+use crate::state::StateFolder;
+use crate::timings::Timings;
+
+/// How often drops are written to the ledger when nothing is committed.
+const FLUSH_WAIT: Duration = Duration::from_secs(1);
+
+/// What a pipeline is made of.
+#[derive(Debug)]
+pub struct PipelineOptions {
+    /// The data folder; the pipeline's own folders and files are made in it.
+    pub data: PathBuf,
+    /// Limits of the journal.
+    pub journal: JournalOptions,
+    /// How long events are gathered before they are committed: what a sender of one event
+    /// waits until it can be searched and may become an alert.
+    pub commit_wait: Duration,
+}
+
+/// Why a pipeline cannot start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// The lake.
+    #[error("the event lake cannot be opened")]
+    Lake(#[source] watchfloor_lake::OpenError),
+    /// The lake, read.
+    #[error("the event lake cannot be read")]
+    Read(#[source] watchfloor_lake::ReadError),
+    /// The journal.
+    #[error("the journal cannot be opened")]
+    Journal(#[source] watchfloor_ingest::OpenError),
+    /// The ledger.
+    #[error("the completeness ledger cannot be opened")]
+    Ledger(#[source] LedgerError),
+    /// The state of correlations, or the working thread.
+    #[error("the pipeline cannot work in {path}")]
+    Folder {
+        /// The folder.
+        path: PathBuf,
+        /// The cause.
+        #[source]
+        source: std::io::Error,
+    },
+}
+
+/// A running data plane.
+pub struct Pipeline {
+    lake: Arc<Lake>,
+    journal: Journal,
+    ledger: Arc<Ledger>,
+    sources: Arc<Sources>,
+    timings: Arc<Timings>,
+    replacements: Arc<Replacements>,
+    worker: Option<JoinHandle<()>>,
+    tasks: JoinSet<()>,
+    flusher: tokio::task::JoinHandle<()>,
+}
+
+impl std::fmt::Debug for Pipeline {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Pipeline").field("journal", &self.journal).finish_non_exhaustive()
+    }
+}
+
+impl Pipeline {
+    /// Opens lake, journal and ledger in the data folder, brings them to one position, and
+    /// starts to work.
+    ///
+    /// # Errors
+    /// If one of them cannot be opened.
+    pub async fn start(
+        options: PipelineOptions,
+        packs: Arc<PackSet>,
+        rules: RuleSet,
+        sink: Arc<dyn FindingSink>,
+    ) -> Result<Self, StartError> {
+        let folder_error = |source| StartError::Folder {
+            path: options.data.clone(),
+            source,
+        };
+        let lake = Arc::new(Lake::open(&options.data.join("lake")).await.map_err(StartError::Lake)?);
+        let committed = lake.committed().await;
+        let ledger = Arc::new(Ledger::open(&options.data.join("ledger.ndjson")).map_err(StartError::Ledger)?);
+        if ledger.end() < committed {
+            let counted = lake.ledger_counts(ledger.end()).await.map_err(StartError::Read)?;
+            ledger.reconcile(counted, committed);
+        }
+        let journal_folder = options.data.join("journal");
+        let (journal, reader) =
+            Journal::open(&journal_folder, options.journal.clone(), committed).map_err(StartError::Journal)?;
+        let mut states = StateFolder::open(options.data.join("detect")).map_err(folder_error)?;
+        let detector = restored_detector(rules, &mut states, committed);
+        let mut pipeline = Self {
+            lake,
+            journal,
+            sources: Arc::new(Sources::default()),
+            timings: Arc::new(Timings::default()),
+            replacements: Arc::new(Replacements::default()),
+            worker: None,
+            tasks: JoinSet::new(),
+            flusher: tokio::spawn(flush(Arc::clone(&ledger))),
+            ledger,
+        };
+        pipeline.spawn(reader, detector, packs, states, sink, options.commit_wait).map_err(folder_error)?;
+        Ok(pipeline)
+    }
+
+    fn spawn(
+        &mut self,
+        reader: JournalReader,
+        detector: Detector,
+        packs: Arc<PackSet>,
+        states: StateFolder,
+        sink: Arc<dyn FindingSink>,
+        commit_wait: Duration,
+    ) -> std::io::Result<()> {
+        // One prepared commit waits while another is written: enough to keep both busy.
+        let (prepared, to_commit) = mpsc::channel(1);
+        let (committed, to_deliver) = mpsc::unbounded_channel();
+        let processor = Processor {
+            reader,
+            detector,
+            packs,
+            replacements: Arc::clone(&self.replacements),
+            sources: Arc::clone(&self.sources),
+            timings: Arc::clone(&self.timings),
+            commit_wait,
+            output: prepared,
+        };
+        let runtime = Handle::current();
+        let worker = std::thread::Builder::new().name("pipeline".to_owned());
+        self.worker = Some(worker.spawn(move || processor.run(&runtime))?);
+        let committer = Committer {
+            lake: Arc::clone(&self.lake),
+            journal: self.journal.clone(),
+            ledger: Arc::clone(&self.ledger),
+            states,
+            timings: Arc::clone(&self.timings),
+            input: to_commit,
+            output: committed,
+        };
+        self.tasks.spawn(committer.run());
+        self.tasks.spawn(deliver::run(Arc::clone(&self.lake), sink, to_deliver));
+        Ok(())
+    }
+
+    /// The event lake.
+    pub fn lake(&self) -> &Arc<Lake> {
+        &self.lake
+    }
+
+    /// The journal.
+    pub fn journal(&self) -> &Journal {
+        &self.journal
+    }
+
+    /// The completeness ledger.
+    pub fn ledger(&self) -> &Arc<Ledger> {
+        &self.ledger
+    }
+
+    /// Live figures per source.
+    pub fn sources(&self) -> &Arc<Sources> {
+        &self.sources
+    }
+
+    /// Time per stage.
+    pub fn timings(&self) -> &Arc<Timings> {
+        &self.timings
+    }
+
+    /// How long ago the last record in the lake arrived, while later ones wait; 0 when none
+    /// does.
+    pub fn lag_ms(&self) -> u64 {
+        let journal = self.journal.stats();
+        let committed_us = self.timings.committed_us();
+        if journal.next_position == journal.released || committed_us == 0 {
+            return 0;
+        }
+        let now_us = jiff::Timestamp::now().as_microsecond();
+        u64::try_from((now_us - committed_us) / 1000).unwrap_or(0)
+    }
+
+    /// Waits until everything in the journal is in the lake, at most so long; says whether it
+    /// is.
+    pub async fn settle(&self, limit: Duration) -> bool {
+        let end = tokio::time::Instant::now() + limit;
+        loop {
+            let journal = self.journal.stats();
+            if journal.next_position == journal.released {
+                return true;
+            }
+            if tokio::time::Instant::now() >= end {
+                return false;
+            }
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    }
+
+    /// Takes other rules from the next batch on.
+    pub fn replace_rules(&self, rules: RuleSet) {
+        self.replacements.set_rules(rules);
+    }
+
+    /// Takes other mapping packs from the next batch on.
+    pub fn replace_packs(&self, packs: Arc<PackSet>) {
+        self.replacements.set_packs(packs);
+    }
+}
+
+/// A detector with the state that belongs to the lake's position.
+fn restored_detector(rules: RuleSet, states: &mut StateFolder, committed: u64) -> Detector {
+    let mut detector = Detector::new(rules);
+    match states.load(committed) {
+        Some(saved) => {
+            if let Err(error) = detector.restore(&saved) {
+                tracing::error!(error = &error as &dyn std::error::Error, "correlations start anew");
+            }
+        }
+        None if committed > 0 => tracing::warn!(committed, "no saved state of correlations for this position; they start anew"),
+        None => {}
+    }
+    states.tidy(committed);
+    detector
+}
+
+async fn flush(ledger: Arc<Ledger>) {
+    let mut tick = tokio::time::interval(FLUSH_WAIT);
+    loop {
+        tick.tick().await;
+        ledger.flush();
+    }
+}
+
+impl Drop for Pipeline {
+    fn drop(&mut self) {
+        self.flusher.abort();
+        self.ledger.flush();
+    }
+}

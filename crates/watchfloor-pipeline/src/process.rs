@@ -1,0 +1,174 @@
+//! The working thread: journal records to events, findings and counts.
+
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use tokio::runtime::Handle;
+use tokio::sync::mpsc;
+use watchfloor_decode::{Decoder, Limits};
+use watchfloor_detect::Detector;
+use watchfloor_event::{EventBatch, MAX_BATCH_EVENTS, RawRecord};
+use watchfloor_ingest::{JournalReader, ReadError};
+use watchfloor_lake::PendingCommit;
+use watchfloor_normalize::PackSet;
+use watchfloor_rules::RuleSet;
+
+use crate::ledger::{self, Deltas};
+use crate::sources::Sources;
+use crate::timings::{Stage, Timings};
+
+/// Events that make a commit even before its time.
+const COMMIT_EVENTS: usize = 8 * MAX_BATCH_EVENTS;
+/// Bytes of raw records that make a commit even before its time.
+const COMMIT_BYTES: usize = 64 << 20;
+/// Records read at once; a record may hold several events.
+const READ_RECORDS: usize = 4096;
+/// Wait after the journal could not be read.
+const RETRY_WAIT: Duration = Duration::from_secs(1);
+
+/// What the committing task gets.
+pub(crate) struct Prepared {
+    pub pending: PendingCommit,
+    pub deltas: Deltas,
+    /// State of correlations after these events.
+    pub state: Vec<u8>,
+}
+
+/// Other rules or packs, to be taken up between two batches.
+#[derive(Default)]
+pub(crate) struct Replacements {
+    rules: Mutex<Option<RuleSet>>,
+    packs: Mutex<Option<Arc<PackSet>>>,
+}
+
+impl Replacements {
+    pub(crate) fn set_rules(&self, rules: RuleSet) {
+        *self.rules.lock().unwrap_or_else(PoisonError::into_inner) = Some(rules);
+    }
+
+    pub(crate) fn set_packs(&self, packs: Arc<PackSet>) {
+        *self.packs.lock().unwrap_or_else(PoisonError::into_inner) = Some(packs);
+    }
+}
+
+pub(crate) struct Processor {
+    pub reader: JournalReader,
+    pub detector: Detector,
+    pub packs: Arc<PackSet>,
+    pub replacements: Arc<Replacements>,
+    pub sources: Arc<Sources>,
+    pub timings: Arc<Timings>,
+    pub commit_wait: Duration,
+    pub output: mpsc::Sender<Prepared>,
+}
+
+#[derive(Default)]
+struct Gathered {
+    pending: PendingCommit,
+    deltas: Deltas,
+    events: usize,
+    bytes: usize,
+    since: Option<Instant>,
+}
+
+impl Processor {
+    /// Works until the journal is closed or the committing task is gone.
+    pub(crate) fn run(mut self, runtime: &Handle) {
+        let mut decoder = Decoder::new(Limits::STANDARD);
+        let mut gathered = Gathered::default();
+        loop {
+            if !self.wait(runtime, &gathered) {
+                break;
+            }
+            self.take_replacements();
+            match self.reader.read(READ_RECORDS) {
+                Ok(records) if !records.is_empty() => self.work(&mut decoder, records, &mut gathered),
+                Ok(_) => {}
+                Err(error) => pause_after(&error),
+            }
+            if self.is_due(&gathered) && !self.hand_over(runtime, &mut gathered) {
+                return;
+            }
+        }
+        if gathered.since.is_some() {
+            self.hand_over(runtime, &mut gathered);
+        }
+    }
+
+    /// Waits for records, at most until the commit is due; `false` at the journal's end.
+    fn wait(&mut self, runtime: &Handle, gathered: &Gathered) -> bool {
+        let rest = gathered.since.map(|since| self.commit_wait.saturating_sub(since.elapsed()));
+        let ready = self.reader.ready();
+        runtime.block_on(async {
+            match rest {
+                Some(rest) => tokio::time::timeout(rest, ready).await.unwrap_or(true),
+                None => ready.await,
+            }
+        })
+    }
+
+    fn take_replacements(&mut self) {
+        let rules = self.replacements.rules.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some(rules) = rules {
+            self.detector.replace_rules(rules);
+        }
+        let packs = self.replacements.packs.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some(packs) = packs {
+            self.packs = packs;
+        }
+    }
+
+    fn work(&mut self, decoder: &mut Decoder, records: Vec<RawRecord>, gathered: &mut Gathered) {
+        gathered.since.get_or_insert_with(Instant::now);
+        let mut rest = records.as_slice();
+        while !rest.is_empty() {
+            let mut batch = EventBatch::new();
+            let mut taken = 0;
+            self.timings.time(Stage::Decode, || {
+                while taken < rest.len() && !batch.is_full() {
+                    decoder.decode(&mut batch, &rest[taken]);
+                    taken += 1;
+                }
+            });
+            let (done, later) = rest.split_at(taken);
+            rest = later;
+            self.finish_batch(done, batch, gathered);
+        }
+    }
+
+    fn finish_batch(&mut self, records: &[RawRecord], mut batch: EventBatch, gathered: &mut Gathered) {
+        self.timings.time(Stage::Normalize, || self.packs.normalize(&mut batch));
+        let outcome = self.timings.time(Stage::Detect, || self.detector.evaluate(&batch));
+        ledger::count_batch(&mut gathered.deltas, records, &batch);
+        self.sources.count(&batch);
+        self.timings.count(batch.len() as u64, outcome.findings.len() as u64);
+        let last = records.last().map_or(0, |record| record.position);
+        gathered.pending.end = last + 1;
+        gathered.pending.findings.extend(outcome.findings.into_iter().map(|finding| (last, finding)));
+        gathered.events += batch.len();
+        gathered.bytes += records.iter().map(|record| record.bytes.len()).sum::<usize>();
+        gathered.pending.batches.push(batch);
+    }
+
+    fn is_due(&self, gathered: &Gathered) -> bool {
+        let is_late = gathered.since.is_some_and(|since| since.elapsed() >= self.commit_wait);
+        is_late || gathered.events >= COMMIT_EVENTS || gathered.bytes >= COMMIT_BYTES
+    }
+
+    /// Gives what was gathered to the committing task, waiting for it: this is what holds the
+    /// pipeline back when the lake is slower.
+    fn hand_over(&mut self, runtime: &Handle, gathered: &mut Gathered) -> bool {
+        let done = std::mem::take(gathered);
+        let prepared = Prepared {
+            pending: done.pending,
+            deltas: done.deltas,
+            state: self.detector.save(),
+        };
+        runtime.block_on(self.output.send(prepared)).is_ok()
+    }
+}
+
+fn pause_after(error: &ReadError) {
+    tracing::error!(error = error as &dyn std::error::Error, "journal cannot be read; trying again");
+    std::thread::sleep(RETRY_WAIT);
+}

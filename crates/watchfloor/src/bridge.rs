@@ -1,0 +1,12 @@
+//! Where the planes meet: the traits that each side declares, over the other side.
+
+mod convert;
+mod events;
+mod findings;
+mod intake;
+mod status;
+
+pub(crate) use events::LakeEvents;
+pub(crate) use findings::CaseworkSink;
+pub(crate) use intake::JournalIntake;
+pub(crate) use status::{DataPlane, RuleBook};

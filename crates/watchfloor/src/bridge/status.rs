@@ -1,0 +1,340 @@
+//! Figures of the data plane for the API.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, PoisonError, RwLock};
+
+use futures::FutureExt;
+use futures::future::BoxFuture;
+use jiff::{SignedDuration, Timestamp};
+use watchfloor_api::ports::{
+    AnomalyCount, DataPlaneStatus, EventsOverview, HistogramBucket, LakeStats, LedgerEntry, Listener, LiveCounters, Metric,
+    MetricKind, PipelineStatus, RefusedRule, RuleCounts, RuleDetail, RuleInfo, SourceInfo, StatusError,
+};
+use watchfloor_event::Logsource;
+use watchfloor_lake::{SearchRequest, SortOrder};
+use watchfloor_pipeline::{Counts, LedgerRow, Pipeline};
+use watchfloor_query::Query;
+use watchfloor_rules::{Refusal, RuleMeta, RuleSet};
+
+/// What is known of the rules that run.
+#[derive(Debug, Default)]
+pub(crate) struct RuleBook {
+    rules: Vec<(RuleMeta, String)>,
+    refused: Vec<Refusal>,
+}
+
+impl RuleBook {
+    pub(crate) fn of(set: &RuleSet) -> Self {
+        let events = set.rules.iter().map(|rule| (rule.meta.clone(), logsource_text(&rule.logsource)));
+        let correlations = set.correlations.iter().map(|one| (one.meta.clone(), "correlation".to_owned()));
+        let mut rules: Vec<_> = events.chain(correlations).collect();
+        rules.sort_by(|left, right| left.0.title.cmp(&right.0.title).then_with(|| left.0.id.cmp(&right.0.id)));
+        Self {
+            rules,
+            refused: set.refused.clone(),
+        }
+    }
+}
+
+fn logsource_text(logsource: &Logsource) -> String {
+    let parts = [&logsource.product, &logsource.category, &logsource.service];
+    let parts: Vec<&str> = parts.into_iter().flatten().map(String::as_str).collect();
+    parts.join(" / ")
+}
+
+/// The running data plane as the API reads it.
+pub(crate) struct DataPlane {
+    pipeline: Arc<Pipeline>,
+    rules: RwLock<RuleBook>,
+    listeners: Vec<Listener>,
+}
+
+impl DataPlane {
+    pub(crate) fn new(pipeline: Arc<Pipeline>, rules: RuleBook, listeners: Vec<Listener>) -> Self {
+        Self {
+            pipeline,
+            rules: RwLock::new(rules),
+            listeners,
+        }
+    }
+
+    fn book(&self) -> std::sync::RwLockReadGuard<'_, RuleBook> {
+        self.rules.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn source_list(&self) -> Vec<SourceInfo> {
+        let now = Timestamp::now();
+        let live = self.pipeline.sources().read(now);
+        let mut sources: BTreeMap<String, SourceInfo> = BTreeMap::new();
+        let far = SignedDuration::from_hours(91 * 24);
+        let from = now.saturating_sub(far).unwrap_or(Timestamp::MIN);
+        for row in self.pipeline.ledger().rows(from, now, None) {
+            add_row(sources.entry(row.source.clone()).or_insert_with(|| new_source(&row)), &row);
+        }
+        for (name, status) in live {
+            let Some(source) = sources.get_mut(&name) else {
+                // Its first commit is under way; the next look has it.
+                continue;
+            };
+            source.last_seen = status.last_seen;
+            source.first_seen = source.first_seen.min(status.first_seen);
+            source.events_last_hour = status.rate.iter().sum();
+            source.understood_share = status.understood as f64 / status.events.max(1) as f64;
+            source.rate = status.rate;
+            source.products = status.products.into_iter().collect();
+            for anomaly in &mut source.anomalies {
+                let code = watchfloor_event::AnomalyCode::parse(&anomaly.code);
+                if let Some(example) = code.and_then(|code| status.anomalies.get(&code)) {
+                    anomaly.example = format!("{}: {}", example.detail, example.example);
+                }
+            }
+        }
+        let mut list: Vec<SourceInfo> = sources.into_values().collect();
+        for source in &mut list {
+            source.anomalies.sort_by(|left, right| right.count.cmp(&left.count).then_with(|| left.code.cmp(&right.code)));
+        }
+        list
+    }
+
+    async fn rule_list(&self) -> Result<Vec<RuleInfo>, StatusError> {
+        let week_ago = Timestamp::now() - SignedDuration::from_hours(7 * 24);
+        let counts = self.pipeline.lake().findings_by_rule(week_ago).await.map_err(status_error)?;
+        let counts: BTreeMap<String, (u64, Timestamp)> = counts.into_iter().map(|one| (one.rule_id, (one.findings, one.last))).collect();
+        let info = |(meta, logsource): &(RuleMeta, String)| RuleInfo {
+            id: meta.id.clone(),
+            title: meta.title.clone(),
+            level: meta.level.as_str().to_owned(),
+            status: meta.status.clone(),
+            logsource: logsource.clone(),
+            tags: meta.tags.clone(),
+            path: meta.path.to_string(),
+            version: meta.version.clone(),
+            enabled: true,
+            findings_last_7d: counts.get(&meta.id).map_or(0, |(count, _)| *count),
+            last_fired: counts.get(&meta.id).map(|(_, last)| *last),
+        };
+        Ok(self.book().rules.iter().map(info).collect())
+    }
+
+    async fn overview(&self) -> Result<EventsOverview, StatusError> {
+        let now = Timestamp::now();
+        let request = SearchRequest {
+            query: Query::All,
+            from: now - SignedDuration::from_hours(24),
+            to: now + SignedDuration::from_secs(1),
+            limit: 0,
+            order: SortOrder::NewestFirst,
+            with_findings: false,
+            bucket_seconds: 900,
+        };
+        let found = self.pipeline.lake().search(&request).await.map_err(status_error)?;
+        let buckets = found.histogram.iter().map(|bucket| HistogramBucket {
+            start: bucket.start,
+            count: bucket.count,
+        });
+        Ok(EventsOverview {
+            events_last_24h: found.total,
+            events_rate: buckets.collect(),
+        })
+    }
+
+    async fn state(&self) -> Result<DataPlaneStatus, StatusError> {
+        let lake = self.pipeline.lake().stats().await.map_err(status_error)?;
+        let book = self.book();
+        Ok(DataPlaneStatus {
+            listeners: self.listeners.clone(),
+            lake: LakeStats {
+                events: lake.rows,
+                files: lake.files,
+                bytes: lake.bytes,
+            },
+            rules: RuleCounts {
+                loaded: book.rules.len() as u64,
+                refused: book.refused.len() as u64,
+            },
+        })
+    }
+}
+
+fn new_source(row: &LedgerRow) -> SourceInfo {
+    let hour = Timestamp::from_second(row.hour).unwrap_or(Timestamp::UNIX_EPOCH);
+    SourceInfo {
+        name: row.source.clone(),
+        kind: row.source.split(':').next().unwrap_or_default().to_owned(),
+        first_seen: hour,
+        last_seen: hour,
+        events_last_hour: 0,
+        events_total: 0,
+        understood_share: 0.0,
+        anomalies: Vec::new(),
+        dropped: BTreeMap::new(),
+        rate: vec![0; 60],
+        products: Vec::new(),
+    }
+}
+
+/// The ledger's share of a source: what lasts over restarts.
+fn add_row(source: &mut SourceInfo, row: &LedgerRow) {
+    let Counts { events, decoded, stored, dropped, anomalies, .. } = &row.counts;
+    source.last_seen = Timestamp::from_second(row.hour).unwrap_or(source.last_seen).max(source.last_seen);
+    source.events_total += events;
+    if *stored > 0 {
+        source.understood_share = *decoded as f64 / *stored as f64;
+    }
+    for (reason, count) in dropped {
+        *source.dropped.entry(reason.clone()).or_default() += count;
+    }
+    for (code, count) in anomalies {
+        match source.anomalies.iter_mut().find(|anomaly| anomaly.code == *code) {
+            Some(anomaly) => anomaly.count += count,
+            None => source.anomalies.push(AnomalyCount {
+                code: code.clone(),
+                count: *count,
+                example: String::new(),
+            }),
+        }
+    }
+}
+
+fn status_error(error: watchfloor_lake::ReadError) -> StatusError {
+    StatusError(error.to_string())
+}
+
+impl PipelineStatus for DataPlane {
+    fn ledger(&self, from: Timestamp, to: Timestamp, source: Option<String>) -> BoxFuture<'_, Result<Vec<LedgerEntry>, StatusError>> {
+        async move {
+            let rows = self.pipeline.ledger().rows(from, to, source.as_deref());
+            Ok(rows.into_iter().map(ledger_entry).collect())
+        }
+        .boxed()
+    }
+
+    fn sources(&self) -> BoxFuture<'_, Result<Vec<SourceInfo>, StatusError>> {
+        async move { Ok(self.source_list()) }.boxed()
+    }
+
+    fn rules(&self) -> BoxFuture<'_, Result<Vec<RuleInfo>, StatusError>> {
+        self.rule_list().boxed()
+    }
+
+    fn rule(&self, id: String) -> BoxFuture<'_, Result<Option<RuleDetail>, StatusError>> {
+        async move {
+            let book = self.book();
+            let found = book.rules.iter().find(|(meta, _)| meta.id == id);
+            Ok(found.map(|(meta, _)| rule_detail(meta)))
+        }
+        .boxed()
+    }
+
+    fn refused_rules(&self) -> BoxFuture<'_, Result<Vec<RefusedRule>, StatusError>> {
+        async move {
+            let book = self.book();
+            let refused = book.refused.iter().map(|refusal| RefusedRule {
+                path: refusal.path.to_string(),
+                line: u32::try_from(refusal.line).ok(),
+                reason: refusal.reason.clone(),
+            });
+            Ok(refused.collect())
+        }
+        .boxed()
+    }
+
+    fn status(&self) -> BoxFuture<'_, Result<DataPlaneStatus, StatusError>> {
+        self.state().boxed()
+    }
+
+    fn events_overview(&self) -> BoxFuture<'_, Result<EventsOverview, StatusError>> {
+        self.overview().boxed()
+    }
+
+    fn counters(&self) -> LiveCounters {
+        let journal = self.pipeline.journal().stats();
+        let totals = self.pipeline.ledger().totals();
+        LiveCounters {
+            received: totals.received,
+            stored: totals.stored,
+            lag_ms: self.pipeline.lag_ms(),
+            journal_pending: journal.next_position.saturating_sub(journal.released),
+        }
+    }
+
+    fn metrics(&self) -> Vec<Metric> {
+        metrics(&self.pipeline)
+    }
+}
+
+fn ledger_entry(row: LedgerRow) -> LedgerEntry {
+    LedgerEntry {
+        source: row.source,
+        hour: Timestamp::from_second(row.hour).unwrap_or(Timestamp::UNIX_EPOCH),
+        received: row.counts.received,
+        decoded: row.counts.decoded,
+        undecoded: row.counts.undecoded,
+        stored: row.counts.stored,
+        evaluated: row.counts.evaluated,
+        dropped: row.counts.dropped,
+    }
+}
+
+fn rule_detail(meta: &RuleMeta) -> RuleDetail {
+    RuleDetail {
+        id: meta.id.clone(),
+        title: meta.title.clone(),
+        description: meta.description.clone(),
+        level: meta.level.as_str().to_owned(),
+        version: meta.version.clone(),
+        yaml: meta.yaml.to_string(),
+        references: meta.references.clone(),
+        falsepositives: meta.falsepositives.clone(),
+    }
+}
+
+fn metrics(pipeline: &Pipeline) -> Vec<Metric> {
+    let totals = pipeline.ledger().totals();
+    let journal = pipeline.journal().stats();
+    let times = pipeline.timings().read();
+    let metric = |kind, name, help, value| Metric {
+        name,
+        help,
+        kind,
+        labels: Vec::new(),
+        value,
+    };
+    let counter = |name, help, value: u64| metric(MetricKind::Counter, name, help, value as f64);
+    let mut metrics = vec![
+        counter("watchfloor_records_received_total", "Raw records that arrived.", totals.received),
+        counter("watchfloor_records_stored_total", "Raw records in the lake.", totals.stored),
+        counter("watchfloor_records_undecoded_total", "Raw records that no decoder understood.", totals.undecoded),
+        counter("watchfloor_events_total", "Events in the lake.", totals.events),
+        counter("watchfloor_findings_total", "Findings since start.", times.findings),
+        counter("watchfloor_commits_total", "Lake commits since start.", times.commits),
+        metric(MetricKind::Gauge, "watchfloor_journal_pending_bytes", "Bytes that wait in the journal.", journal.pending_bytes as f64),
+        metric(
+            MetricKind::Gauge,
+            "watchfloor_journal_pending_records",
+            "Records that wait in the journal.",
+            journal.next_position.saturating_sub(journal.released) as f64,
+        ),
+    ];
+    let stages = [
+        ("decode", times.decode_ns),
+        ("normalize", times.normalize_ns),
+        ("detect", times.detect_ns),
+        ("commit", times.commit_ns),
+    ];
+    metrics.extend(stages.map(|(stage, nanos)| Metric {
+        name: "watchfloor_stage_seconds_total",
+        help: "Time that a stage worked.",
+        kind: MetricKind::Counter,
+        labels: vec![("stage", stage.to_owned())],
+        value: nanos as f64 / 1e9,
+    }));
+    metrics.extend(totals.dropped.into_iter().map(|(reason, count)| Metric {
+        name: "watchfloor_records_dropped_total",
+        help: "Raw records that were dropped.",
+        kind: MetricKind::Counter,
+        labels: vec![("reason", reason)],
+        value: count as f64,
+    }));
+    metrics
+}

@@ -1,0 +1,267 @@
+//! The command line.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use anyhow::Result;
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+use crate::{EXIT_FAILED, Outcome, command};
+
+/// A security operations center in one program.
+#[derive(Debug, Parser)]
+#[command(name = "watchfloor", version, about, long_about = None)]
+pub(crate) struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Run the server.
+    Serve(ServeArgs),
+    /// Run the server with a recorded intrusion beside a benign background.
+    Demo(DemoArgs),
+    /// Read files and folders into a data folder.
+    Import(ImportArgs),
+    /// Run rules over files and print findings.
+    Detect(DetectArgs),
+    /// Print one OCSF event per record.
+    Normalize(NormalizeArgs),
+    /// Search events.
+    Hunt(HuntArgs),
+    /// Look at rules.
+    #[command(subcommand)]
+    Rules(RulesCommand),
+    /// Look at mapping packs.
+    #[command(subcommand)]
+    Mapping(MappingCommand),
+    /// Look after the event lake.
+    #[command(subcommand)]
+    Lake(LakeCommand),
+    /// Look after the installation.
+    #[command(subcommand)]
+    Admin(AdminCommand),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ServeArgs {
+    /// Configuration file (TOML); without one, everything has a default.
+    #[arg(long)]
+    pub config: Option<PathBuf>,
+    /// Data folder [default: ./watchfloor-data].
+    #[arg(long)]
+    pub data: Option<PathBuf>,
+    /// Address of console, API and HTTP ingest [default: 127.0.0.1:8787].
+    #[arg(long)]
+    pub listen: Option<SocketAddr>,
+    /// Address of syslog, UDP and TCP; `off` for none [default: 127.0.0.1:5514].
+    #[arg(long)]
+    pub syslog: Option<String>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct DemoArgs {
+    /// Data folder; emptied by nobody, so name a new one [default: a temporary folder].
+    #[arg(long)]
+    pub data: Option<PathBuf>,
+    /// Address of console, API and HTTP ingest.
+    #[arg(long, default_value = "127.0.0.1:8787")]
+    pub listen: SocketAddr,
+    /// Replay so many times faster than it was recorded.
+    #[arg(long, default_value_t = 1.0)]
+    pub speed: f64,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ImportArgs {
+    /// Form of the files; found from content and name if not given.
+    #[arg(long)]
+    pub format: Option<String>,
+    /// Data folder, of a running server or of none.
+    #[arg(long)]
+    pub data: PathBuf,
+    /// Rules to run beside the built-in ones, files or folders.
+    #[arg(long)]
+    pub rules: Vec<PathBuf>,
+    /// Files and folders.
+    #[arg(required = true)]
+    pub input: Vec<PathBuf>,
+}
+
+/// How findings are printed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum FindingFormat {
+    /// One JSON object per line.
+    Ndjson,
+    /// Columns for a terminal.
+    Table,
+    /// Comma-separated values.
+    Csv,
+    /// Counts per rule.
+    Summary,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct DetectArgs {
+    /// Rule files and folders.
+    #[arg(long, required = true)]
+    pub rules: Vec<PathBuf>,
+    /// Form of the output.
+    #[arg(long, value_enum, default_value = "ndjson")]
+    pub format: FindingFormat,
+    /// Threads [default: the machine's cores].
+    #[arg(long)]
+    pub threads: Option<usize>,
+    /// Write figures as JSON to this file.
+    #[arg(long)]
+    pub stats: Option<PathBuf>,
+    /// Files and folders.
+    #[arg(required = true)]
+    pub input: Vec<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct NormalizeArgs {
+    /// Form of the files; found from content and name if not given.
+    #[arg(long)]
+    pub format: Option<String>,
+    /// Files; `-` is standard input.
+    #[arg(required = true)]
+    pub input: Vec<PathBuf>,
+}
+
+/// How events are printed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum EventFormat {
+    /// Columns for a terminal.
+    Table,
+    /// One JSON object per line.
+    Ndjson,
+    /// Comma-separated values.
+    Csv,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct HuntArgs {
+    /// Words and field:value, e.g. 'failed user.name:root'.
+    pub query: String,
+    /// From this time: RFC 3339, or like 15m, 24h, 30d before now.
+    #[arg(long, default_value = "24h")]
+    pub from: String,
+    /// Up to this time.
+    #[arg(long, default_value = "now")]
+    pub to: String,
+    /// Data folder.
+    #[arg(long)]
+    pub data: PathBuf,
+    /// Most events.
+    #[arg(long, default_value_t = 100)]
+    pub limit: usize,
+    /// Form of the output.
+    #[arg(long, value_enum, default_value = "table")]
+    pub format: EventFormat,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum RulesCommand {
+    /// Check rules; exits with 1 if one is refused.
+    Lint {
+        /// Rule files and folders.
+        #[arg(required = true)]
+        paths: Vec<PathBuf>,
+    },
+    /// Run the cases beside rules (`RULE.cases.yaml`); exits with 1 if one fails.
+    Test {
+        /// Rule files and folders [default: the built-in rules].
+        paths: Vec<PathBuf>,
+    },
+    /// List rules.
+    List {
+        /// Rule files and folders [default: the built-in rules].
+        paths: Vec<PathBuf>,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum MappingCommand {
+    /// Run the cases of the built-in packs, or of a folder's; exits with 1 if one fails.
+    Test {
+        /// Folder of packs [default: the built-in packs].
+        folder: Option<PathBuf>,
+    },
+    /// Show what each line of a file becomes.
+    Try {
+        /// The file.
+        file: PathBuf,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum LakeCommand {
+    /// Print rows, files and bytes.
+    Stats {
+        /// Data folder.
+        #[arg(long)]
+        data: PathBuf,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum AdminCommand {
+    /// Make an API token and print it.
+    Token {
+        /// What it may: ingest, read, write, admin; several by commas.
+        #[arg(long, required = true, value_delimiter = ',')]
+        scope: Vec<String>,
+        /// Name, for the list of tokens.
+        #[arg(long, default_value = "command line")]
+        name: String,
+        /// Days until it ends.
+        #[arg(long, default_value_t = 90)]
+        days: u32,
+        /// Data folder.
+        #[arg(long)]
+        data: PathBuf,
+    },
+    /// Verify the audit chain; exits with 1 if it is broken.
+    #[command(subcommand)]
+    Audit(AuditCommand),
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum AuditCommand {
+    /// Verify every entry's hash.
+    Verify {
+        /// Data folder.
+        #[arg(long)]
+        data: PathBuf,
+    },
+}
+
+/// Reads the command line; help goes to stdout with code 0, errors to stderr with code 2.
+pub(crate) fn parse() -> Result<Cli, ExitCode> {
+    Cli::try_parse().map_err(|error| {
+        let failed = error.use_stderr();
+        // A closed pipe is not worth a complaint.
+        let _ = error.print();
+        if failed { ExitCode::from(EXIT_FAILED) } else { ExitCode::SUCCESS }
+    })
+}
+
+/// Runs the command.
+pub(crate) fn run(cli: Cli) -> Result<Outcome> {
+    match cli.command {
+        Command::Serve(args) => command::serve::run(&args),
+        Command::Demo(args) => command::demo::run(&args),
+        Command::Import(args) => command::import::run(&args),
+        Command::Detect(args) => command::detect::run(&args),
+        Command::Normalize(args) => command::normalize::run(&args),
+        Command::Hunt(args) => command::hunt::run(&args),
+        Command::Rules(sub) => command::rules::run(&sub),
+        Command::Mapping(sub) => command::mapping::run(&sub),
+        Command::Lake(sub) => command::lake::run(&sub),
+        Command::Admin(sub) => command::admin::run(&sub),
+    }
+}

@@ -1,0 +1,109 @@
+//! The configuration file. Everything has a default; a key that does not exist is an error
+//! that names it and its line.
+
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result, anyhow};
+use serde::Deserialize;
+
+use crate::cli::ServeArgs;
+
+/// What an installation may choose, with the defaults filled in.
+#[derive(Clone, Debug)]
+pub(crate) struct Config {
+    pub data: PathBuf,
+    pub listen: SocketAddr,
+    pub syslog: Option<SocketAddr>,
+    /// Folders and files of rules beside the built-in ones.
+    pub rules: Vec<PathBuf>,
+    /// Folders of mapping packs beside the built-in ones.
+    pub mappings: Vec<PathBuf>,
+    /// Names under which the server may be asked for, beside loopback.
+    pub host_names: Vec<String>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct File {
+    data: Option<PathBuf>,
+    listen: Option<SocketAddr>,
+    syslog: Option<String>,
+    #[serde(default)]
+    rules: Vec<PathBuf>,
+    #[serde(default)]
+    mappings: Vec<PathBuf>,
+    #[serde(default)]
+    host_names: Vec<String>,
+}
+
+/// The folder that is used when none is named.
+const DATA: &str = "watchfloor-data";
+const LISTEN: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST), 8787);
+/// Not 514, which only root may listen on.
+const SYSLOG: &str = "127.0.0.1:5514";
+
+impl Config {
+    /// Reads the file, if one is named; the command line goes before it.
+    pub(crate) fn load(args: &ServeArgs) -> Result<Self> {
+        let file = args.config.as_deref().map(read).transpose()?.unwrap_or_default();
+        let syslog = args.syslog.clone().or(file.syslog).unwrap_or_else(|| SYSLOG.to_owned());
+        Ok(Self {
+            data: args.data.clone().or(file.data).unwrap_or_else(|| PathBuf::from(DATA)),
+            listen: args.listen.or(file.listen).unwrap_or(LISTEN),
+            syslog: syslog_address(&syslog)?,
+            rules: file.rules,
+            mappings: file.mappings,
+            host_names: file.host_names,
+        })
+    }
+}
+
+fn syslog_address(text: &str) -> Result<Option<SocketAddr>> {
+    if text == "off" {
+        return Ok(None);
+    }
+    let address = text.parse().map_err(|_| anyhow!("syslog address '{text}' is not of the form 127.0.0.1:5514, nor 'off'"))?;
+    Ok(Some(address))
+}
+
+fn read(path: &Path) -> Result<File> {
+    let text = std::fs::read_to_string(path).with_context(|| format!("cannot read the configuration file {}", path.display()))?;
+    toml::from_str(&text).map_err(|error| {
+        let text = error.to_string();
+        let reason = text.trim().lines().map(str::trim_end).collect::<Vec<_>>().join("\n  ");
+        anyhow!("configuration file {} is not valid; mend or remove what is marked:\n  {reason}", path.display())
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn args(config: Option<PathBuf>) -> ServeArgs {
+        ServeArgs {
+            config,
+            data: None,
+            listen: None,
+            syslog: None,
+        }
+    }
+
+    #[test]
+    fn a_key_that_does_not_exist_is_named_with_its_line() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("w.toml");
+        std::fs::write(&path, "data = \"d\"\nlisten_on = \"1.2.3.4:5\"\n").unwrap();
+        let message = Config::load(&args(Some(path.clone()))).unwrap_err().to_string();
+        assert!(message.contains("listen_on") && message.contains("line 2"), "{message}");
+        std::fs::write(&path, "syslog = \"off\"\n").unwrap();
+        assert_eq!(Config::load(&args(Some(path))).unwrap().syslog, None);
+    }
+
+    #[test]
+    fn without_a_file_everything_has_a_default() {
+        let config = Config::load(&args(None)).unwrap();
+        assert_eq!(config.listen.to_string(), "127.0.0.1:8787");
+        assert_eq!(config.syslog.unwrap().to_string(), SYSLOG);
+    }
+}

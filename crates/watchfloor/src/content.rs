@@ -1,0 +1,118 @@
+//! Rules and mapping packs: those in the program, and those in folders that a user names.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use anyhow::{Context, Result, bail};
+use watchfloor_normalize::{PackError, PackSet};
+use watchfloor_rules::{RuleFile, RuleSet};
+
+#[derive(rust_embed::RustEmbed)]
+#[folder = "../../content"]
+struct Embedded;
+
+/// A text file of content.
+#[derive(Clone, Debug)]
+pub(crate) struct ContentFile {
+    pub path: String,
+    pub text: String,
+}
+
+/// The built-in files below a folder of `content/`, by path.
+pub(crate) fn embedded(folder: &str) -> Vec<ContentFile> {
+    let mut files: Vec<ContentFile> = Embedded::iter()
+        .filter(|path| path.starts_with(folder))
+        .filter_map(|path| {
+            let file = Embedded::get(&path)?;
+            Some(ContentFile {
+                path: path.into_owned(),
+                text: String::from_utf8_lossy(&file.data).into_owned(),
+            })
+        })
+        .collect();
+    files.sort_by(|left, right| left.path.cmp(&right.path));
+    files
+}
+
+/// The YAML and NDJSON files below paths, by path.
+pub(crate) fn files_below(paths: &[PathBuf]) -> Result<Vec<ContentFile>> {
+    let mut found = Vec::new();
+    for path in paths {
+        let metadata = std::fs::metadata(path).with_context(|| format!("cannot read {}", path.display()))?;
+        if metadata.is_dir() {
+            collect(path, &mut found)?;
+        } else {
+            found.push(read(path)?);
+        }
+    }
+    Ok(found)
+}
+
+fn collect(folder: &Path, found: &mut Vec<ContentFile>) -> Result<()> {
+    let entries = std::fs::read_dir(folder).with_context(|| format!("cannot read the folder {}", folder.display()))?;
+    let mut paths: Vec<PathBuf> = entries.flatten().map(|entry| entry.path()).collect();
+    paths.sort();
+    for path in paths {
+        let is_hidden = path.file_name().is_some_and(|name| name.to_string_lossy().starts_with('.'));
+        let extension = path.extension().and_then(|extension| extension.to_str());
+        if is_hidden {
+            continue;
+        }
+        if path.is_dir() {
+            collect(&path, found)?;
+        } else if matches!(extension, Some("yml" | "yaml" | "ndjson")) {
+            found.push(read(&path)?);
+        }
+    }
+    Ok(())
+}
+
+fn read(path: &Path) -> Result<ContentFile> {
+    let bytes = std::fs::read(path).with_context(|| format!("cannot read {}", path.display()))?;
+    Ok(ContentFile {
+        path: path.to_string_lossy().into_owned(),
+        text: String::from_utf8_lossy(&bytes).into_owned(),
+    })
+}
+
+/// Whether a file holds the cases of a rule.
+pub(crate) fn is_cases(path: &str) -> bool {
+    path.ends_with(".cases.yaml") || path.ends_with(".cases.yml")
+}
+
+/// Loads rules from content files; cases and READMEs are passed over.
+pub(crate) fn load_rules(files: Vec<ContentFile>) -> RuleSet {
+    let rules = files.into_iter().filter(|file| !is_cases(&file.path) && !file.path.ends_with(".ndjson"));
+    let files = rules.map(|file| RuleFile {
+        path: Arc::from(file.path),
+        text: file.text,
+    });
+    RuleSet::load(files, BTreeMap::new())
+}
+
+/// The built-in rules and those below paths.
+pub(crate) fn rules(paths: &[PathBuf]) -> Result<RuleSet> {
+    let mut files = embedded("rules/");
+    files.extend(files_below(paths)?);
+    Ok(load_rules(files))
+}
+
+/// The built-in mapping packs and those below folders. A pack that does not load is an error:
+/// without it, its product would go unseen.
+pub(crate) fn packs(folders: &[PathBuf]) -> Result<PackSet> {
+    let mut files = embedded("mappings/");
+    files.extend(files_below(folders)?);
+    let packs = files.into_iter().filter(|file| is_pack(&file.path)).map(|file| (file.path, file.text));
+    let (set, errors) = PackSet::load(packs);
+    if errors.is_empty() {
+        return Ok(set);
+    }
+    let shown: Vec<String> = errors.iter().map(PackError::to_string).collect();
+    bail!("mapping packs cannot be loaded:\n  {}", shown.join("\n  "))
+}
+
+/// Whether a file is a pack and not its cases.
+pub(crate) fn is_pack(path: &str) -> bool {
+    path.ends_with("/pack.yaml") || path.ends_with("/pack.yml")
+}

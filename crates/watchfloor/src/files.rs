@@ -1,0 +1,79 @@
+//! Files and folders of records, as the commands that read them see them.
+
+use std::fs::File;
+use std::io::{self, BufReader, Read};
+use std::ops::ControlFlow;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result, anyhow};
+use watchfloor_decode::framing::{self, FileFormat, FramedRecord, Report};
+use watchfloor_event::Format;
+
+/// The files below paths, by path; `-` stands for standard input.
+pub(crate) fn find(paths: &[PathBuf]) -> Result<Vec<PathBuf>> {
+    let mut found = Vec::new();
+    for path in paths {
+        if path.as_os_str() == "-" {
+            found.push(path.clone());
+            continue;
+        }
+        let metadata = std::fs::metadata(path).with_context(|| format!("cannot read {}", path.display()))?;
+        if metadata.is_dir() {
+            collect(path, &mut found)?;
+        } else {
+            found.push(path.clone());
+        }
+    }
+    Ok(found)
+}
+
+fn collect(folder: &Path, found: &mut Vec<PathBuf>) -> Result<()> {
+    let entries = std::fs::read_dir(folder).with_context(|| format!("cannot read the folder {}", folder.display()))?;
+    let mut paths: Vec<PathBuf> = entries.flatten().map(|entry| entry.path()).collect();
+    paths.sort();
+    for path in paths {
+        let is_hidden = path.file_name().is_some_and(|name| name.to_string_lossy().starts_with('.'));
+        if path.is_dir() {
+            collect(&path, found)?;
+        } else if !is_hidden {
+            found.push(path);
+        }
+    }
+    Ok(())
+}
+
+/// The file format of a word on the command line.
+pub(crate) fn format(word: Option<&str>) -> Result<Option<FileFormat>> {
+    let Some(word) = word else {
+        return Ok(None);
+    };
+    let known = match word {
+        "auto" => return Ok(None),
+        "evtx" => FileFormat::Evtx,
+        "json" | "ndjson" | "eve" | "cloudtrail" => FileFormat::JsonValues,
+        "zeek" | "zeek-tsv" => FileFormat::ZeekTsv,
+        "journal-export" => FileFormat::JournalExport,
+        other => {
+            let format = Format::parse(other);
+            let format = format.ok_or_else(|| anyhow!("there is no format '{other}'; there are auto, evtx, json, zeek-tsv, journal-export, syslog, auditd, access-log, windows-xml, text"))?;
+            FileFormat::Lines(format)
+        }
+    };
+    Ok(Some(known))
+}
+
+/// Reads the records of a file.
+pub(crate) fn read(
+    path: &Path,
+    format: Option<FileFormat>,
+    emit: &mut dyn FnMut(FramedRecord<'_>) -> ControlFlow<()>,
+) -> Result<Report> {
+    let (reader, name): (Box<dyn Read>, String) = if path.as_os_str() == "-" {
+        (Box::new(io::stdin().lock()), "stdin".to_owned())
+    } else {
+        let file = File::open(path).with_context(|| format!("cannot open {}", path.display()))?;
+        let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        (Box::new(BufReader::with_capacity(1 << 18, file)), name)
+    };
+    framing::read_records(reader, &name, format, emit).with_context(|| format!("cannot read {} to its end", path.display()))
+}

@@ -1,0 +1,201 @@
+//! The running server: planes, listeners, and their end.
+
+use std::net::SocketAddr;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail};
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+use watchfloor_api::ports::Listener;
+use watchfloor_api::{ApiSettings, ApiState, CookieTransport, HostPolicy};
+use watchfloor_casework::{Casework, CaseworkSettings, Store, SystemClock};
+use watchfloor_ingest::{DropSink, JournalOptions, LocalListener, SyslogListener, SyslogOptions};
+use watchfloor_pipeline::{Pipeline, PipelineOptions};
+
+use crate::bridge::{CaseworkSink, DataPlane, JournalIntake, LakeEvents, RuleBook};
+use crate::config::Config;
+use crate::content;
+use crate::data_folder::DataFolder;
+
+/// How long events are gathered before they are committed.
+const COMMIT_WAIT: Duration = Duration::from_millis(250);
+/// How long the end waits for the journal to be worked off; what is left is worked off at the
+/// next start.
+const END_LIMIT: Duration = Duration::from_secs(5);
+
+/// A server that listens.
+pub(crate) struct Server {
+    pub url: String,
+    pub pipeline: Arc<Pipeline>,
+    pub casework: Casework,
+    http: TcpListener,
+    router: axum::Router,
+    stop: CancellationToken,
+    tasks: Vec<tokio::task::JoinHandle<()>>,
+    _folder: DataFolder,
+}
+
+/// Both planes over a data folder, without listeners.
+pub(crate) struct Planes {
+    pub pipeline: Arc<Pipeline>,
+    pub casework: Casework,
+    pub rules: RuleBook,
+}
+
+impl Planes {
+    /// Opens everything in the folder and starts to work.
+    pub(crate) async fn start(data: &Path, rules: &[std::path::PathBuf], mappings: &[std::path::PathBuf]) -> Result<Self> {
+        let store = Store::open(data).await.context("the records cannot be opened")?;
+        let casework = Casework::new(store, CaseworkSettings::standard(), Arc::new(SystemClock));
+        let set = content::rules(rules)?;
+        for refusal in &set.refused {
+            tracing::warn!(path = %refusal.path, line = refusal.line, reason = %refusal.reason, "rule is refused");
+        }
+        let book = RuleBook::of(&set);
+        let packs = Arc::new(content::packs(mappings)?);
+        let options = PipelineOptions {
+            data: data.to_owned(),
+            journal: JournalOptions::standard(),
+            commit_wait: COMMIT_WAIT,
+        };
+        let sink = Arc::new(CaseworkSink(casework.clone()));
+        let pipeline = Pipeline::start(options, packs, set, sink).await.context("the data plane cannot start")?;
+        Ok(Self {
+            pipeline: Arc::new(pipeline),
+            casework,
+            rules: book,
+        })
+    }
+}
+
+impl Server {
+    /// Takes the sockets and the data folder, and starts everything but HTTP answers.
+    pub(crate) async fn start(config: &Config) -> Result<Self> {
+        let folder = DataFolder::take(&config.data)?;
+        let http = bind(config.listen).await?;
+        let address = http.local_addr().context("the listening address cannot be read")?;
+        let planes = Planes::start(&folder.path, &config.rules, &config.mappings).await?;
+        let Planes { pipeline, casework, rules } = planes;
+        let stop = CancellationToken::new();
+        let mut listeners = vec![listener("http", address)];
+        let mut tasks = Vec::new();
+        if let Some(address) = config.syslog {
+            let (task, address) = start_syslog(address, &pipeline, &stop).await?;
+            tasks.push(task);
+            listeners.extend([listener("syslog-tcp", address), listener("syslog-udp", address)]);
+        }
+        let local = LocalListener::bind(&folder.path).context("the socket for local senders cannot be made")?;
+        tasks.push(tokio::spawn(local.run(pipeline.journal().clone(), stop.clone())));
+        let state = ApiState::new(
+            casework.clone(),
+            Arc::new(LakeEvents::new(Arc::clone(pipeline.lake()))),
+            Arc::new(DataPlane::new(Arc::clone(&pipeline), rules, listeners)),
+            Arc::new(JournalIntake::new(pipeline.journal().clone(), Arc::clone(pipeline.ledger()))),
+            ApiSettings {
+                hosts: host_policy(config),
+                cookie: CookieTransport::Plain,
+                version: env!("CARGO_PKG_VERSION").to_owned(),
+            },
+        );
+        Ok(Self {
+            url: format!("http://{address}"),
+            router: watchfloor_api::router(state),
+            pipeline,
+            casework,
+            http,
+            stop,
+            tasks,
+            _folder: folder,
+        })
+    }
+
+    /// The link with which the first user sets a name and a password; `None` once there is one.
+    pub(crate) async fn setup_link(&self) -> Result<Option<String>> {
+        let token = self.casework.setup_link_token().await.context("the set-up link cannot be made")?;
+        Ok(token.map(|token| format!("{}/setup#token={token}", self.url)))
+    }
+
+    /// Says that it is ready and answers until the process is told to end.
+    pub(crate) async fn serve(self) -> Result<()> {
+        if let Some(link) = self.setup_link().await? {
+            eprintln!("first visit: open {link} to set a name and a password (works once)");
+        }
+        println!("ready {}", self.url);
+        let service = self.router.into_make_service_with_connect_info::<SocketAddr>();
+        let stop = self.stop.clone();
+        let answering = tokio::spawn(async move { axum::serve(self.http, service).with_graceful_shutdown(stop.cancelled_owned()).await });
+        told_to_end().await;
+        self.stop.cancel();
+        // Open live streams would hold the answering side up for ever.
+        let answered = tokio::time::timeout(Duration::from_secs(1), answering).await;
+        if let Ok(Ok(Err(error))) = answered {
+            bail!("HTTP answers ended: {error}");
+        }
+        for task in self.tasks {
+            task.abort();
+        }
+        self.pipeline.settle(END_LIMIT).await;
+        Ok(())
+    }
+}
+
+async fn bind(address: SocketAddr) -> Result<TcpListener> {
+    match TcpListener::bind(address).await {
+        Ok(listener) => Ok(listener),
+        Err(error) if error.kind() == std::io::ErrorKind::AddrInUse => {
+            bail!("port {} on {} is in use; stop the other program, or choose another with --listen {}:0", address.port(), address.ip(), address.ip())
+        }
+        Err(error) => Err(error).with_context(|| format!("cannot listen on {address}; choose another address with --listen")),
+    }
+}
+
+async fn start_syslog(
+    address: SocketAddr,
+    pipeline: &Arc<Pipeline>,
+    stop: &CancellationToken,
+) -> Result<(tokio::task::JoinHandle<()>, SocketAddr)> {
+    let ledger = Arc::clone(pipeline.ledger());
+    let on_drop: DropSink = Arc::new(move |source, reason, count| ledger.drop_records(source, reason, count));
+    let options = SyslogOptions { address, on_drop };
+    let listener = SyslogListener::bind(&options)
+        .await
+        .with_context(|| format!("syslog cannot listen on {address}; choose another address with --syslog, or --syslog off"))?;
+    let bound = listener.address().unwrap_or(address);
+    let task = tokio::spawn(listener.run(pipeline.journal().clone(), options, stop.clone()));
+    Ok((task, bound))
+}
+
+fn listener(kind: &str, address: SocketAddr) -> Listener {
+    Listener {
+        kind: kind.to_owned(),
+        address: address.to_string(),
+    }
+}
+
+fn host_policy(config: &Config) -> HostPolicy {
+    if config.host_names.is_empty() && config.listen.ip().is_loopback() {
+        HostPolicy::Loopback
+    } else if config.host_names.is_empty() {
+        HostPolicy::Any
+    } else {
+        HostPolicy::Names(config.host_names.clone())
+    }
+}
+
+async fn told_to_end() {
+    use tokio::signal::unix::{SignalKind, signal};
+    let interrupt = tokio::signal::ctrl_c();
+    match signal(SignalKind::terminate()) {
+        Ok(mut terminate) => {
+            tokio::select! {
+                _ = interrupt => {}
+                _ = terminate.recv() => {}
+            }
+        }
+        Err(_) => {
+            let _ = interrupt.await;
+        }
+    }
+}

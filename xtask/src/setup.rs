@@ -1,0 +1,98 @@
+//! What has to be on the machine: installed on Debian as root, named elsewhere.
+
+use anyhow::{Result, bail};
+
+use crate::shell;
+
+/// A Debian package and a program that shows that it is there.
+type Needed = (&'static str, &'static str);
+
+/// To build.
+const BUILD: &[Needed] = &[("gcc", "cc"), ("git", "git")];
+/// To test: browser, senders, PDF reader.
+const TEST: &[Needed] = &[
+    ("chromium", "chromium"),
+    ("rsyslog", "rsyslogd"),
+    ("curl", "curl"),
+    ("poppler-utils", "pdftotext"),
+    ("python3-venv", "python3"),
+];
+
+/// Makes sure that the program can be built.
+pub(crate) fn for_build() -> Result<()> {
+    install(BUILD)?;
+    require_node()
+}
+
+/// Makes sure that the tests can run.
+pub(crate) fn for_test() -> Result<()> {
+    for_build()?;
+    install(TEST)
+}
+
+fn install(needed: &[Needed]) -> Result<()> {
+    let path = std::env::var("PATH").unwrap_or_default();
+    let is_there = |program: &str| shell::has(program) || std::path::Path::new("/usr/sbin").join(program).is_file();
+    let missing: Vec<&str> = needed.iter().filter(|(_, program)| !is_there(program)).map(|(package, _)| *package).collect();
+    if missing.is_empty() {
+        return Ok(());
+    }
+    if !can_install() {
+        bail!("please install {} (by the names of Debian's packages; looked in {path})", missing.join(", "));
+    }
+    println!("installing {}", missing.join(", "));
+    let apt = |arguments: &[&str]| {
+        let mut command = shell::command("apt-get", ".");
+        command.args(arguments).env("DEBIAN_FRONTEND", "noninteractive");
+        shell::run(&mut command)
+    };
+    apt(&["update", "-qq"])?;
+    let mut arguments = vec!["install", "-y", "-qq", "--no-install-recommends"];
+    arguments.extend(&missing);
+    apt(&arguments)
+}
+
+fn can_install() -> bool {
+    let is_root = shell::output(shell::command("id", ".").arg("-u")).is_ok_and(|id| id.trim() == "0");
+    is_root && shell::has("apt-get")
+}
+
+fn require_node() -> Result<()> {
+    let version = shell::output(shell::command("node", ".").arg("--version"));
+    let major = version.ok().and_then(|text| text.trim().trim_start_matches('v').split('.').next()?.parse::<u32>().ok());
+    match major {
+        Some(major) if major >= 20 => Ok(()),
+        Some(major) => bail!("Node.js {major} is too old for the console; please install version 20 or newer"),
+        None => bail!("Node.js is missing; please install version 20 or newer with npm"),
+    }
+}
+
+/// Installs the console's packages if the lock file is newer, and builds it.
+pub(crate) fn console() -> Result<()> {
+    require_node()?;
+    let folder = shell::root().join("console");
+    let modified = |path: &std::path::Path| std::fs::metadata(path).and_then(|metadata| metadata.modified()).ok();
+    let installed = modified(&folder.join("node_modules/.package-lock.json"));
+    if installed.is_none() || installed < modified(&folder.join("package-lock.json")) {
+        shell::run(shell::command("npm", "console").args(["ci", "--no-audit", "--no-fund"]))?;
+    }
+    shell::run(shell::command("npm", "console").args(["run", "--silent", "build"]))
+}
+
+/// A Python environment with the clients that tests send with; returns its interpreter.
+pub(crate) fn python() -> Result<std::path::PathBuf> {
+    const CLIENTS: &[&str] = &["elasticsearch>=8,<9", "duckdb>=1,<2"];
+    let folder = shell::target().join("python");
+    let python = folder.join("bin/python");
+    let stamp = folder.join("installed.txt");
+    let wanted = CLIENTS.join("\n");
+    if std::fs::read_to_string(&stamp).is_ok_and(|text| text == wanted) {
+        return Ok(python);
+    }
+    std::fs::create_dir_all(&folder)?;
+    shell::run(shell::command("python3", ".").args(["-m", "venv"]).arg(&folder))?;
+    let mut pip = shell::command(&python.to_string_lossy(), ".");
+    shell::run(pip.args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check"]).args(CLIENTS))?;
+    std::fs::write(stamp, wanted)?;
+    Ok(python)
+}
