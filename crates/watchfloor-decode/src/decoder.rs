@@ -50,7 +50,11 @@ impl Decoder {
             .bytes
             .get(..MAX_RECORD_BYTES)
             .unwrap_or(&record.bytes);
-        let text = String::from_utf8_lossy(bytes);
+        // The strict check is several times faster than the lossy one, and nearly all pass.
+        let text = match std::str::from_utf8(bytes) {
+            Ok(text) => Cow::Borrowed(text),
+            Err(_) => String::from_utf8_lossy(bytes),
+        };
         // A cut may fall inside a character; that alone is no invalid text.
         let invalid = matches!(text, Cow::Owned(_)) && !(cut && ends_inside_character(bytes));
         let first = batch.len();

@@ -38,17 +38,13 @@ pub(crate) fn parts(text: &str) -> Vec<Range<usize>> {
     let mut scan = Scan::new(text);
     scan.blanks();
     if scan.peek() == Some(b'{') {
-        let head = crate::sink::clip(text.get(scan.at()..).unwrap_or(""), 64);
-        if !head.contains("ecords\"") {
-            return whole;
-        }
         scan.skip_byte();
         scan.blanks();
-        let mut unescaped = String::new();
-        let Ok(key) = scan.string(&mut unescaped) else {
+        let rest = text.get(scan.at()..).unwrap_or("");
+        if !rest.starts_with("\"Records\"") && !rest.starts_with("\"records\"") {
             return whole;
-        };
-        if !matches!(key, Some("Records" | "records")) {
+        }
+        if scan.skip_string().is_err() {
             return whole;
         }
         scan.blanks();

@@ -42,7 +42,7 @@ pub(crate) fn put_event_path(sink: &mut Sink<'_>, path: &str, kind: ValueKind, t
         });
     match inner {
         // Attributes of data are name spaces and types.
-        Some(name) if name.contains("#attributes") || name.contains("_attributes") => {}
+        Some(name) if has_attribute(name) => {}
         Some(name) => {
             let name = name.strip_suffix(".#text").unwrap_or(name);
             sink.put(name, kind, text);
@@ -52,10 +52,21 @@ pub(crate) fn put_event_path(sink: &mut Sink<'_>, path: &str, kind: ValueKind, t
     }
 }
 
+/// Whether a path names an XML attribute. Bytes are looked for first, since a search for
+/// text costs more than the rest of a field's handling.
+fn has_attribute(name: &str) -> bool {
+    let bytes = name.as_bytes();
+    (bytes.contains(&b'#') && name.contains("#attributes"))
+        || (bytes.contains(&b'_') && name.contains("_attributes"))
+}
+
 fn put_system(sink: &mut Sink<'_>, name: &str, kind: ValueKind, text: &str) {
-    let split = name
-        .split_once(".#attributes.")
-        .or_else(|| name.split_once("_attributes."));
+    let split = if has_attribute(name) {
+        name.split_once(".#attributes.")
+            .or_else(|| name.split_once("_attributes."))
+    } else {
+        None
+    };
     match split {
         Some(("TimeCreated", _)) => sink.put("TimeCreated", kind, text),
         Some((element, attribute)) => {
