@@ -20,18 +20,6 @@ export function patchAlerts(client: QueryClient, ids: ReadonlySet<string>, patch
   }
 }
 
-export function findAlert(client: QueryClient, id: string): Alert | undefined {
-  const detail = client.getQueryData<AlertDetail>(['alert', id])
-  if (detail) return detail
-  for (const [, data] of client.getQueriesData<Pages>({ queryKey: ['alerts'] })) {
-    for (const page of data?.pages ?? []) {
-      const row = page.items.find((item) => item.id === id)
-      if (row) return row
-    }
-  }
-  return undefined
-}
-
 /** Puts rows in front of a list that is sorted newest first. */
 export function prependAlerts(client: QueryClient, key: readonly unknown[], rows: readonly Alert[]): void {
   client.setQueryData<Pages>(key, (data) => {

@@ -28,4 +28,3 @@ export const tacticKey = (tactic: string): string =>
     .replace(/[ _]/g, '-')
 
 export const tacticWord = (tactic: string): string => WORD.get(tacticKey(tactic)) ?? tactic
-export const tacticOrder = (tactic: string): number => TACTICS.findIndex(([key]) => key === tacticKey(tactic))

@@ -51,7 +51,9 @@ export function HuntRows({ events, columns, openId, onOpen, onColumns }: HuntRow
     { keys: 'Enter', label: 'Open event', quiet: true, run: toggle },
     { keys: 'Escape', label: 'Close event', run: () => onOpen(null) },
   ])
-  const template = `104px 118px 132px ${columns.map(() => 'minmax(110px, 170px)').join(' ')} minmax(200px, 1fr)`
+  // Beside an open event its class is read there; the room goes to the text.
+  const withClass = openId === null
+  const template = `104px 100px ${withClass ? '132px' : ''} ${columns.map(() => 'minmax(110px, 170px)').join(' ')} minmax(200px, 1fr)`
   return (
     <div
       ref={scroller}
@@ -61,7 +63,12 @@ export function HuntRows({ events, columns, openId, onOpen, onColumns }: HuntRow
       aria-rowcount={events.length + 1}
       aria-activedescendant={at >= 0 ? `event-${activeId}` : undefined}
       tabIndex={0}
-      style={{ '--columns': template, '--least': `${640 + columns.length * 122}px` } as React.CSSProperties}
+      style={
+        {
+          '--columns': template,
+          '--least': `${(withClass ? 640 : 480) + columns.length * 122}px`,
+        } as React.CSSProperties
+      }
     >
       <div role="rowgroup" className="grid-head">
         <div role="row" aria-rowindex={1} className="grid-row">
@@ -71,9 +78,11 @@ export function HuntRows({ events, columns, openId, onOpen, onColumns }: HuntRow
           <div role="columnheader" className="grid-cell">
             Source
           </div>
-          <div role="columnheader" className="grid-cell">
-            Class
-          </div>
+          {withClass && (
+            <div role="columnheader" className="grid-cell">
+              Class
+            </div>
+          )}
           {columns.map((column) => (
             <div key={column} role="columnheader" className="grid-cell mono">
               <span className="cell-title" title={column}>
@@ -104,6 +113,7 @@ export function HuntRows({ events, columns, openId, onOpen, onColumns }: HuntRow
               index={item.index}
               top={item.start}
               columns={columns}
+              withClass={withClass}
               isActive={event.id === activeId}
               onOpen={() => {
                 setActive(event.id)
@@ -122,12 +132,13 @@ interface EventRowProps {
   index: number
   top: number
   columns: string[]
+  withClass: boolean
   isActive: boolean
   onOpen: () => void
 }
 
 const EventRow = memo(
-  function EventRow({ event, index, top, columns, isActive, onOpen }: EventRowProps) {
+  function EventRow({ event, index, top, columns, withClass, isActive, onOpen }: EventRowProps) {
     return (
       // biome-ignore lint/a11y/useKeyWithClickEvents: the grid's keys (j k o Enter) do the same for the keyboard.
       <div
@@ -146,9 +157,11 @@ const EventRow = memo(
         <div role="gridcell" className="grid-cell muted">
           {visible(event.source)}
         </div>
-        <div role="gridcell" className="grid-cell muted">
-          {visible(event.class_name)}
-        </div>
+        {withClass && (
+          <div role="gridcell" className="grid-cell muted">
+            {visible(event.class_name)}
+          </div>
+        )}
         {columns.map((column) => {
           const value = valueText(event.fields[column])
           return (
@@ -178,5 +191,6 @@ const EventRow = memo(
     a.event === b.event &&
     a.top === b.top &&
     a.isActive === b.isActive &&
+    a.withClass === b.withClass &&
     a.columns.join() === b.columns.join(),
 )

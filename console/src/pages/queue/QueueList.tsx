@@ -9,7 +9,9 @@ import { COLUMNS, type Column } from './columns'
 
 export const ROW_PX = 32
 const OVERSCAN = 12
+/** Below this not every column fits; beside an open panel, status only above that. */
 const COMPACT_PX = 1300
+const STATUS_PX = 700
 
 interface ListProps {
   rows: readonly Alert[]
@@ -30,9 +32,13 @@ interface ListProps {
 export function QueueList(props: ListProps) {
   const { rows, total, activeId, selected, isNarrow, sort, scroller, onNeed } = props
   const hidden = queueColumnsStore.use()
-  const isCompact = useCompact(scroller)
+  const width = useListWidth(scroller)
+  const isCompact = width < COMPACT_PX
   const columns = COLUMNS.filter(
-    (c) => (c.narrow || !isNarrow) && !(c.wide && isCompact) && !hidden.includes(c.id),
+    (c) =>
+      (c.narrow || !isNarrow || (c.id === 'status' && width > STATUS_PX)) &&
+      !(c.wide && isCompact) &&
+      !hidden.includes(c.id),
   )
   const template = `30px ${columns.map((c) => (isNarrow && c.id === 'title' ? 'minmax(0, 1fr)' : c.width)).join(' ')}`
   const virtual = useVirtualizer({
@@ -95,7 +101,7 @@ export function QueueList(props: ListProps) {
               index={item.index}
               top={item.start}
               columns={columns}
-              columnsKey={`${isNarrow}${isCompact}${hidden.join()}`}
+              columnsKey={`${isCompact}${columns.map((c) => c.id).join()}`}
               isCompact={isCompact}
               isActive={alert.id === activeId}
               isSelected={selected.has(alert.id)}
@@ -124,17 +130,16 @@ export function QueueList(props: ListProps) {
   )
 }
 
-/** Whether the list is too narrow for every column. */
-function useCompact(scroller: RefObject<HTMLDivElement | null>): boolean {
-  const [isCompact, setCompact] = useState(() => window.innerWidth < COMPACT_PX)
+function useListWidth(scroller: RefObject<HTMLDivElement | null>): number {
+  const [width, setWidth] = useState(window.innerWidth)
   useEffect(() => {
     const element = scroller.current
     if (!element) return
-    const observer = new ResizeObserver(([entry]) => setCompact((entry?.contentRect.width ?? 0) < COMPACT_PX))
+    const observer = new ResizeObserver(([entry]) => setWidth(entry?.contentRect.width ?? 0))
     observer.observe(element)
     return () => observer.disconnect()
   }, [scroller])
-  return isCompact
+  return width
 }
 
 function Head({ column, sort, onSort }: { column: Column; sort: string; onSort: (sort: string) => void }) {
