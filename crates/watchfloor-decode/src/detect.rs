@@ -42,6 +42,7 @@ pub fn line_form(text: &str) -> LineForm {
         Some(b'0'..=b'9') => number_form(text),
         Some(b'A'..=b'Z' | b'*') if starts_with_month(text) => LineForm::Syslog,
         _ if crate::access_log::looks_like(text) => LineForm::AccessLog,
+        _ if has_mnemonic(text) => LineForm::Syslog,
         _ if crate::key_value::looks_like(text) => LineForm::KeyValue,
         _ => LineForm::Plain,
     }
@@ -82,7 +83,9 @@ fn number_form(text: &str) -> LineForm {
         return LineForm::AccessLog;
     }
     let Some((_, rest)) = parse_iso_prefix(text) else {
-        return if crate::key_value::looks_like(text) {
+        return if has_mnemonic(text) {
+            LineForm::Syslog
+        } else if crate::key_value::looks_like(text) {
             LineForm::KeyValue
         } else {
             LineForm::Plain
@@ -102,6 +105,22 @@ fn number_form(text: &str) -> LineForm {
     } else {
         LineForm::Plain
     }
+}
+
+/// Whether a line holds a mnemonic of network devices, such as `: %SYS-5-CONFIG_I: `.
+fn has_mnemonic(text: &str) -> bool {
+    let head = crate::sink::clip(text, 160);
+    let Some((_, rest)) = head.split_once(": %") else {
+        return false;
+    };
+    let mut parts = rest.splitn(3, '-');
+    let facility = parts.next().unwrap_or("");
+    let severity = parts.next().unwrap_or("");
+    !facility.is_empty()
+        && facility
+            .bytes()
+            .all(|byte| byte.is_ascii_uppercase() || byte == b'_')
+        && matches!(severity.as_bytes(), [b'0'..=b'7'])
 }
 
 fn starts_with_month(text: &str) -> bool {
@@ -148,6 +167,10 @@ mod tests {
                 LineForm::WebErrorLog,
             ),
             ("date=2024-05-01 devname=fw action=deny", LineForm::KeyValue),
+            (
+                "172.16.5.10 67: Feb 17 13:40:03.6: %SYS-5-CONFIG_I: x",
+                LineForm::Syslog,
+            ),
             ("A new process has been created", LineForm::Plain),
             ("", LineForm::Plain),
         ];

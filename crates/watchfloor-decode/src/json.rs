@@ -158,7 +158,7 @@ fn put(sink: &mut Sink<'_>, path: &str, kind: ValueKind, text: &str) {
         Some(b'w') if path.starts_with("winlog.") => {
             sink.put(path, kind, text);
             if let Some(bare) = crate::windows::bare_winlog(path) {
-                sink.put(bare, kind, text);
+                crate::windows::put_data(sink, bare, kind, text);
             }
         }
         _ => sink.put(path, kind, text),

@@ -171,7 +171,7 @@ fn quoted<'a>(text: &'a str, into: &mut String) -> Option<&'a str> {
 fn header_3164<'a>(sink: &mut Sink<'_>, text: &'a str) -> Option<&'a str> {
     let received_at = sink.batch.rows().get(sink.row)?.received_at;
     // Cisco writes a sequence number, and sometimes the host, before the time.
-    let text = skip_sequence(text);
+    let text = skip_sequence(sink, text);
     let (moment, rest) = parse_rfc3164_prefix(text, received_at).or_else(|| {
         let (moment, rest) = parse_iso_prefix(text)?;
         Some((moment, rest))
@@ -192,15 +192,20 @@ fn header_3164<'a>(sink: &mut Sink<'_>, text: &'a str) -> Option<&'a str> {
     Some(tag(sink, rest).unwrap_or(rest))
 }
 
-fn skip_sequence(text: &str) -> &str {
-    match text.split_once(": ") {
-        Some((number, rest))
-            if !number.is_empty() && number.bytes().all(|byte| byte.is_ascii_digit()) =>
-        {
-            rest
-        }
-        _ => text,
+/// Steps over `6705: ` or `172.16.5.10 6705: `, the host kept.
+fn skip_sequence<'a>(sink: &mut Sink<'_>, text: &'a str) -> &'a str {
+    let Some((head, rest)) = text.split_once(": ") else {
+        return text;
+    };
+    let (host, number) = head.rsplit_once(' ').unwrap_or(("", head));
+    let is_number = !number.is_empty() && number.bytes().all(|byte| byte.is_ascii_digit());
+    if !is_number || host.contains(' ') {
+        return text;
     }
+    if !host.is_empty() {
+        sink.text("syslog.hostname", host);
+    }
+    rest
 }
 
 /// Reads `name[pid]: ` and gives what follows; `None` if there is no tag.

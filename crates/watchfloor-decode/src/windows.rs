@@ -44,11 +44,24 @@ pub(crate) fn put_event_path(sink: &mut Sink<'_>, path: &str, kind: ValueKind, t
         // Attributes of data are name spaces and types.
         Some(name) if has_attribute(name) => {}
         Some(name) => {
-            let name = name.strip_suffix(".#text").unwrap_or(name);
-            sink.put(name, kind, text);
+            put_data(
+                sink,
+                name.strip_suffix(".#text").unwrap_or(name),
+                kind,
+                text,
+            );
         }
         None if rest.starts_with("RenderingInfo.Message") => sink.put("Message", kind, text),
         None => {}
+    }
+}
+
+/// Puts a datum; a name with blanks (`Threat Name` of Defender) also without them, as rules
+/// write it.
+pub(crate) fn put_data(sink: &mut Sink<'_>, name: &str, kind: ValueKind, text: &str) {
+    sink.put(name, kind, text);
+    if name.as_bytes().contains(&b' ') {
+        sink.put(&name.replace(' ', ""), kind, text);
     }
 }
 

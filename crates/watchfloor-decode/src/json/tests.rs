@@ -165,6 +165,10 @@ fn windows_shapes_give_the_same_names() {
         &[("SubjectUserName", Str, "u")],
     );
     check(
+        r#"{"Event":{"EventData":{"Threat Name":"EICAR"}}}"#,
+        &[("Threat Name", Str, "EICAR"), ("ThreatName", Str, "EICAR")],
+    );
+    check(
         r#"{"winlog":{"channel":"Security","event_id":"4624","event_data":{"TargetUserName":"u"}},"event":{"code":"4624"}}"#,
         &[
             ("winlog.channel", Str, "Security"),

@@ -146,7 +146,12 @@ fn leave(
             sink.scalar(&element.name, element.text.trim());
         }
         Part::Data if depth >= 2 => match &element.data_name {
-            Some(name) => sink.scalar(name, &element.text),
+            Some(name) => {
+                sink.scalar(name, &element.text);
+                if name.contains(' ') {
+                    sink.scalar(&name.replace(' ', ""), &element.text);
+                }
+            }
             None if element.name == "Data" => unnamed.push(element.text),
             None => sink.scalar(&element.name, &element.text),
         },
