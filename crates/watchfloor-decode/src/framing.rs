@@ -9,6 +9,7 @@ mod journal;
 mod json_values;
 mod lines;
 mod source;
+mod windows_xml;
 
 use std::io::Read;
 use std::ops::ControlFlow;
@@ -30,6 +31,8 @@ pub enum FileFormat {
     ZeekTsv,
     /// The systemd journal export format.
     JournalExport,
+    /// Windows events as XML, over any lines.
+    WindowsXml,
     /// A Windows event log file.
     Evtx,
     /// Gzip around one of the others.
@@ -155,6 +158,7 @@ fn dispatch(
         FileFormat::ZeekTsv => lines::read(reader, Format::ZeekTsv, &mut output)?,
         FileFormat::JsonValues => json_values::read(reader, &mut output)?,
         FileFormat::JournalExport => journal::read(reader, &mut output)?,
+        FileFormat::WindowsXml => windows_xml::read(reader, &mut output)?,
         FileFormat::Evtx => evtx::read(reader, &mut output)?,
         FileFormat::Gzip => return Err(FramingError::GzipBomb),
     }

@@ -30,6 +30,9 @@ pub fn detect_file(name: &str, first: &[u8]) -> FileFormat {
             return json_format(text, line);
         }
     }
+    if line.starts_with("<?xml") && text.contains("<Event") {
+        return FileFormat::WindowsXml;
+    }
     if name.to_ascii_lowercase().ends_with(".evtx") && first.is_empty() {
         return FileFormat::Evtx;
     }
@@ -37,7 +40,7 @@ pub fn detect_file(name: &str, first: &[u8]) -> FileFormat {
         LineForm::Auditd => Format::Auditd,
         LineForm::Syslog => Format::Syslog,
         LineForm::AccessLog => Format::AccessLog,
-        LineForm::WindowsXml => Format::WindowsXml,
+        LineForm::WindowsXml => return FileFormat::WindowsXml,
         LineForm::Json => Format::Json,
         LineForm::JournalExport => return FileFormat::JournalExport,
         LineForm::WebErrorLog | LineForm::KeyValue | LineForm::Plain => Format::Auto,

@@ -50,6 +50,22 @@ fn lines_and_values_are_cut() {
 }
 
 #[test]
+fn windows_xml_is_cut_by_element() {
+    let text = b"<?xml version='1.0'?>\n<Events>\n<Event xmlns='x'><System>\n<EventID>1</EventID></System>\n</Event><Event><EventData/></Event>\n</Events>";
+    check(
+        "a.xml",
+        text,
+        &[
+            "<Event xmlns='x'><System>\n<EventID>1</EventID></System>\n</Event>",
+            "<Event><EventData/></Event>",
+        ],
+    );
+    let (records, report) = read("a.xml", b"<Event><System>");
+    assert_eq!(records.len(), 1);
+    assert_eq!(report.expect("readable").problems.len(), 1);
+}
+
+#[test]
 fn zeek_lines_carry_their_header() {
     let text = b"#separator \\x09\n#path\tconn\n#fields\tts\tuid\n1\tC1\n#close\n#fields\tts\n2\n";
     let mut seen = Vec::new();
