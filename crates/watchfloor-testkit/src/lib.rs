@@ -1,1 +1,38 @@
-//! Fixtures, fake twins and helpers for tests.
+//! What the tests of the whole program share: a server as a process, and the simplest HTTP
+//! client there can be.
+
+mod client;
+mod server;
+
+pub use client::{Answer, Client};
+pub use server::ServerProcess;
+
+use std::time::{Duration, Instant};
+
+use anyhow::{Result, bail};
+
+/// Looks until a condition holds; an error after a minute.
+///
+/// # Errors
+/// If it does not hold in time, or looking fails.
+pub fn wait_for(what: &str, mut holds: impl FnMut() -> Result<bool>) -> Result<()> {
+    const LIMIT: Duration = Duration::from_secs(60);
+    let start = Instant::now();
+    while !holds()? {
+        if start.elapsed() > LIMIT {
+            bail!("waited {} s in vain: {what}", LIMIT.as_secs());
+        }
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    Ok(())
+}
+
+/// The folder of shared data for tests, if it is there.
+pub fn corpus() -> Option<std::path::PathBuf> {
+    let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../shared/corpus");
+    if folder.is_dir() {
+        return Some(folder);
+    }
+    println!("skipped: {} is absent", folder.display());
+    None
+}
