@@ -36,7 +36,7 @@ pub fn to_ocsf_json(batch: &EventBatch, row: usize) -> Value {
     );
     for column in batch.columns(Namespace::Ocsf) {
         if let Some(value) = column.get(row) {
-            insert(&mut object, column.name(), to_json(value));
+            insert(&mut object, column.name(), attribute(column.name(), value));
         }
     }
     let mut unmapped = Map::new();
@@ -55,6 +55,45 @@ pub fn to_ocsf_json(batch: &EventBatch, row: usize) -> Value {
         json!(String::from_utf8_lossy(&meta.raw)),
     );
     Value::Object(object)
+}
+
+/// An attribute in the form that the schema gives it; the lake keeps such lists as text.
+fn attribute(path: &str, value: ValueRef<'_>) -> Value {
+    let texts = || value.elements().into_iter().map(|(_, text)| text);
+    match path {
+        _ if path.ends_with(".hashes") => texts().flat_map(|text| fingerprints(&text)).collect(),
+        "answers" => texts().map(|text| json!({"rdata": text})).collect(),
+        "email.to" => texts().map(Value::String).collect(),
+        "http_request.x_forwarded_for" => texts()
+            .flat_map(|text| {
+                let parts = text.split(',').map(|part| json!(part.trim()));
+                parts.collect::<Vec<_>>()
+            })
+            .collect(),
+        _ => to_json(value),
+    }
+}
+
+/// Hashes such as `SHA1=…,SHA256=…`, or a bare one that its length tells.
+///
+/// # Source
+/// OCSF object `fingerprint`.
+fn fingerprints(text: &str) -> Vec<Value> {
+    let parts = text.split([',', ' ', '|']).filter(|part| !part.is_empty());
+    parts
+        .map(|part| {
+            let (name, hash) = part.split_once(['=', ':']).unwrap_or(("", part));
+            let (algorithm, id) = match (name.to_ascii_uppercase().as_str(), hash.len()) {
+                ("MD5", _) | ("", 32) => ("MD5", 1),
+                ("SHA1" | "SHA-1", _) | ("", 40) => ("SHA-1", 2),
+                ("SHA256" | "SHA-256", _) | ("", 64) => ("SHA-256", 3),
+                ("SHA512" | "SHA-512", _) | ("", 128) => ("SHA-512", 4),
+                ("", _) => ("Unknown", 0),
+                _ => (name, 99),
+            };
+            json!({"algorithm": algorithm, "algorithm_id": id, "value": hash})
+        })
+        .collect()
 }
 
 /// Puts a value at a dotted path. Where a step is taken by a value already, the rest of the
@@ -87,5 +126,24 @@ fn to_json(value: ValueRef<'_>) -> Value {
             serde_json::from_str(value.text).unwrap_or_else(|_| json!(value.text))
         }
         ValueKind::Str => json!(value.text),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn hashes_become_fingerprints() {
+        let found = attribute("file.hashes", ValueRef::str("SHA1=AB,IMPHASH=CD"));
+        let expected = json!([
+            {"algorithm": "SHA-1", "algorithm_id": 2, "value": "AB"},
+            {"algorithm": "IMPHASH", "algorithm_id": 99, "value": "CD"},
+        ]);
+        assert_eq!(found, expected);
+        let bare = "d41d8cd98f00b204e9800998ecf8427e";
+        let found = attribute("file.hashes", ValueRef::str(bare));
+        let expected = json!([{"algorithm": "MD5", "algorithm_id": 1, "value": bare}]);
+        assert_eq!(found, expected);
     }
 }
