@@ -41,16 +41,17 @@ export async function workAlert(world) {
     'the alert to be acknowledged',
     async () => (await statusOf(page, alert.id)).status === 'acknowledged',
   )
-  await page.keyboard.press('z')
-  await until('the undo to reopen it', async () => (await statusOf(page, alert.id)).status === 'new')
-  await page.keyboard.press('a')
-  await until(
-    'the alert to be acknowledged again',
-    async () => (await statusOf(page, alert.id)).status === 'acknowledged',
-  )
   await page.keyboard.press('c')
   await until(
     'the alert to be assigned',
+    async () => (await statusOf(page, alert.id)).assignee === world.options.name,
+  )
+  await page.getByText('Assigned to you').waitFor()
+  await page.keyboard.press('z')
+  await until('the undo to unassign it', async () => !(await statusOf(page, alert.id)).assignee)
+  await page.keyboard.press('c')
+  await until(
+    'the alert to be assigned again',
     async () => (await statusOf(page, alert.id)).assignee === world.options.name,
   )
   await page.keyboard.press('n')

@@ -43,7 +43,8 @@ interface Change {
   body: BulkBody
   patch: Partial<Alert>
   label: string
-  revert: (alert: Alert) => { path: string; body?: unknown; patch: Partial<Alert> }
+  /** The call that takes it back; absent where the server has none. */
+  revert?: (alert: Alert) => { path: string; body?: unknown; patch: Partial<Alert> }
 }
 
 export function useAlertActions() {
@@ -83,7 +84,7 @@ export function useAlertActions() {
           patchAlerts(client, new Set([failed.id]), failed)
         }
         if (result.incident_id) patchAlerts(client, done, { incident_id: result.incident_id })
-        if (before.length > 0) {
+        if (before.length > 0 && revert) {
           pushUndo({
             label,
             revert: async () => {
@@ -95,8 +96,8 @@ export function useAlertActions() {
               refresh(ids, body.action === 'attach')
             },
           })
-          toast({ tone: 'plain', text: label, undo: true })
         }
+        if (before.length > 0) toast({ tone: 'plain', text: label, undo: revert !== undefined })
         if (result.failed.length > 0) {
           const reasons = [...new Set(result.failed.map((f) => f.reason))].join('; ')
           toast({ tone: 'error', text: `${plural(result.failed.length, 'alert')} not changed: ${reasons}` })
@@ -120,7 +121,6 @@ export function useAlertActions() {
           body: { action: 'acknowledge' },
           patch: { status: 'acknowledged' },
           label: named('Acknowledged', alerts),
-          revert: () => ({ path: 'reopen', patch: { status: 'new' } }),
         }),
       assign: (alerts: readonly Alert[], assignee: string | null = me) =>
         apply({
@@ -180,7 +180,7 @@ export function useAlertActions() {
       reopen: async (alert: Alert) => {
         try {
           await api.post(`/alerts/${alert.id}/reopen`)
-          patchAlerts(client, new Set([alert.id]), { status: 'new', verdict: null })
+          patchAlerts(client, new Set([alert.id]), { status: 'in_progress', verdict: null })
           toast({ tone: 'plain', text: 'Reopened' })
           refresh([alert.id], false)
         } catch (error) {

@@ -19,52 +19,82 @@ export function onLiveAlert(listener: AlertListener): () => void {
 /** A burst of changes refreshes a page once, not once per change. */
 const REFRESH_MS = 1500
 
+/** After the server refused the stream (restart, lost session) it is tried again this much later. */
+const RETRY_MS = 5000
+/** A longer list than this is not read again as a whole; its rows are kept true one by one. */
+const PAGES_MAX = 2
+
 export function connectLive(client: QueryClient): () => void {
-  const stream = new EventSource('/api/v1/live')
   const due = new Map<string, readonly unknown[]>()
-  let timer: ReturnType<typeof setTimeout> | undefined
-  const refreshSoon = (key: readonly unknown[]) => {
+  let refreshTimer: ReturnType<typeof setTimeout> | undefined
+  let retryTimer: ReturnType<typeof setTimeout> | undefined
+  let stream: EventSource | undefined
+  let wasOpen = false
+
+  const refreshSoon = (...key: readonly unknown[]) => {
     due.set(JSON.stringify(key), key)
-    timer ??= setTimeout(() => {
-      timer = undefined
+    refreshTimer ??= setTimeout(() => {
+      refreshTimer = undefined
       for (const queryKey of due.values()) void client.invalidateQueries({ queryKey })
       due.clear()
     }, REFRESH_MS)
   }
-  const on = <T>(name: string, handle: (data: T) => void) =>
-    stream.addEventListener(name, (event) => {
-      try {
-        handle(JSON.parse((event as MessageEvent<string>).data) as T)
-      } catch {
-        // A line that is not JSON says nothing; the next refresh tells the truth.
-      }
+  /** Changes were missed: what is held may be old, so the pages ask again. */
+  const refreshAll = () => {
+    for (const key of ['incidents', 'incident', 'alert', 'overview']) refreshSoon(key)
+    void client.invalidateQueries({
+      queryKey: ['alerts'],
+      predicate: ({ state }) =>
+        ((state.data as { pages: unknown[] } | undefined)?.pages.length ?? 0) <= PAGES_MAX,
     })
+  }
 
-  liveState.set('connecting')
-  stream.onopen = () => liveState.set('on')
-  stream.onerror = () => liveState.set('connecting')
-  on<Alert>('alert', (alert) => {
-    for (const listener of alertListeners) listener(alert)
-    refreshSoon(['overview'])
-  })
-  on<Alert>('alert_changed', (alert) => {
-    patchAlerts(client, new Set([alert.id]), alert)
-    refreshSoon(['alert', alert.id])
-    refreshSoon(['overview'])
-  })
-  on<Incident>('incident', (incident) => {
-    refreshSoon(['incidents'])
-    refreshSoon(['incident', incident.id])
-  })
-  // The server had to leave changes out: what is held may be old, so the pages ask again.
-  on<number>('lagged', () => {
-    for (const key of ['alerts', 'incidents', 'incident', 'overview']) refreshSoon([key])
-  })
-  on<LedgerTick>('ledger', (tick) => ledgerTick.set(tick))
+  const open = () => {
+    liveState.set('connecting')
+    const source = new EventSource('/api/v1/live')
+    stream = source
+    const on = <T>(name: string, handle: (data: T) => void) =>
+      source.addEventListener(name, (event) => {
+        try {
+          handle(JSON.parse((event as MessageEvent<string>).data) as T)
+        } catch {
+          // A line that is not JSON says nothing; the next refresh tells the truth.
+        }
+      })
+    source.onopen = () => {
+      liveState.set('on')
+      if (wasOpen) refreshAll()
+      wasOpen = true
+    }
+    source.onerror = () => {
+      liveState.set('connecting')
+      if (source.readyState !== EventSource.CLOSED) return
+      refreshSoon('session')
+      clearTimeout(retryTimer)
+      retryTimer = setTimeout(open, RETRY_MS)
+    }
+    on<Alert>('alert', (alert) => {
+      for (const listener of alertListeners) listener(alert)
+      refreshSoon('overview')
+    })
+    on<Alert>('alert_changed', (alert) => {
+      patchAlerts(client, new Set([alert.id]), alert)
+      refreshSoon('alert', alert.id)
+      refreshSoon('overview')
+    })
+    on<Incident>('incident', (incident) => {
+      refreshSoon('incidents')
+      refreshSoon('incident', incident.id)
+    })
+    on<number>('lagged', refreshAll)
+    on<LedgerTick>('ledger', (tick) => ledgerTick.set(tick))
+  }
+  open()
 
   return () => {
-    clearTimeout(timer)
-    stream.close()
+    clearTimeout(refreshTimer)
+    clearTimeout(retryTimer)
+    stream?.close()
     liveState.set('off')
     ledgerTick.set(null)
   }

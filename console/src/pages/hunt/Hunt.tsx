@@ -4,6 +4,7 @@ import { useMemo } from 'react'
 import { ApiError } from '../../api/client'
 import { type SearchBody, searchQuery } from '../../api/queries'
 import type { SearchResult } from '../../api/types'
+import { fillBuckets } from '../../lib/buckets'
 import { count, plural } from '../../lib/format'
 import { huntColumnsStore } from '../../lib/settings'
 import { duration } from '../../lib/time'
@@ -58,7 +59,12 @@ export default function Hunt() {
         <div className="hunt-answer" data-stale={isPlaceholderData}>
           <div className="hunt-shape">
             <Bars
-              buckets={data.histogram}
+              buckets={fillBuckets(
+                data.histogram,
+                data.bucket_seconds,
+                body.from,
+                body.from && (body.to ?? new Date().toISOString()),
+              )}
               seconds={data.bucket_seconds}
               height={92}
               label="Events over time"

@@ -2,8 +2,9 @@
 import { useInfiniteQuery, useQuery } from '@tanstack/react-query'
 import { Link } from '@tanstack/react-router'
 import { incidentsQuery, overviewQuery } from '../../api/queries'
-import type { Overview as OverviewData } from '../../api/types'
+import type { Bucket, Overview as OverviewData } from '../../api/types'
 import { TACTICS, tacticKey } from '../../lib/attack'
+import { fillBuckets } from '../../lib/buckets'
 import { compact, count, plural, SEVERITIES, SEVERITY_WORD, severityRank } from '../../lib/format'
 import { visible } from '../../lib/text'
 import { duration } from '../../lib/time'
@@ -47,10 +48,25 @@ export function FirstData() {
   )
 }
 
+const DAY_MS = 86_400_000
+/** The server counts in quarters of an hour; with two buckets or more the data itself says so. */
+const QUARTER_S = 900
+
+function bucketSeconds(buckets: readonly Bucket[]): number {
+  const starts = buckets.map((b) => Date.parse(b.start))
+  const steps = starts.slice(1).map((start, i) => (start - (starts[i] ?? start)) / 1000)
+  return steps.length > 0 ? Math.min(...steps, QUARTER_S) : QUARTER_S
+}
+
 function Loaded({ data }: { data: OverviewData }) {
-  const rate = data.events_rate
-  const [first, second] = rate
-  const seconds = first && second ? (Date.parse(second.start) - Date.parse(first.start)) / 1000 : 3600
+  const seconds = bucketSeconds(data.events_rate)
+  const now = Date.now()
+  const rate = fillBuckets(
+    data.events_rate,
+    seconds,
+    new Date(now - DAY_MS).toISOString(),
+    new Date(now).toISOString(),
+  )
   const isBehind = data.ingest.lag_ms > 5000
   return (
     <>
