@@ -57,7 +57,10 @@ pub(crate) async fn serve(request: Request) -> Response {
         return answer(&path, file, request.headers()).await;
     }
     // A missing file is missing; only paths without an extension are pages of the console.
-    let is_page = path.rsplit('/').next().is_none_or(|last| !last.contains('.'));
+    let is_page = path
+        .rsplit('/')
+        .next()
+        .is_none_or(|last| !last.contains('.'));
     match Assets::get("index.html").filter(|_| is_page) {
         Some(file) => answer("index.html", file, request.headers()).await,
         None => ApiError::not_found("no such file").into_response(),
@@ -93,7 +96,10 @@ fn media_type(path: &str) -> &'static str {
 }
 
 fn is_compressible(media: &str) -> bool {
-    media.starts_with("text/") || media.contains("json") || media.contains("svg") || media.contains("wasm")
+    media.starts_with("text/")
+        || media.contains("json")
+        || media.contains("svg")
+        || media.contains("wasm")
 }
 
 async fn answer(path: &str, file: EmbeddedFile, headers: &HeaderMap) -> Response {

@@ -68,7 +68,9 @@ fn file_name(path: &str) -> String {
 fn name(event: &Event, prefix: &str) -> Option<String> {
     let path = format!("{prefix}.file.path");
     let plain = format!("{prefix}.name");
-    field(event, &[&path]).map(file_name).or_else(|| field(event, &[&plain]).map(file_name))
+    field(event, &[&path])
+        .map(file_name)
+        .or_else(|| field(event, &[&plain]).map(file_name))
 }
 
 /// Builds the process tree of events. A process that starts is a node; its parent is one too,
@@ -84,10 +86,19 @@ pub(crate) fn process_tree(events: &[Event], alerted: &[String]) -> Vec<ProcessN
             .find_map(|prefix| Some((identity(event, prefix)?, prefix)));
         if let Some((id, prefix)) = &parent {
             let only_actor = identity(event, "process").is_none();
-            note(&mut nodes, id, event, prefix, None, is_alerted && only_actor);
+            note(
+                &mut nodes,
+                id,
+                event,
+                prefix,
+                None,
+                is_alerted && only_actor,
+            );
         }
         if let Some(id) = identity(event, "process") {
-            let parent = parent.map(|(parent, _)| parent).filter(|parent| *parent != id);
+            let parent = parent
+                .map(|(parent, _)| parent)
+                .filter(|parent| *parent != id);
             note(&mut nodes, &id, event, "process", parent, is_alerted);
         }
     }
@@ -108,7 +119,10 @@ fn note(
     let cmd_line = format!("{prefix}.cmd_line");
     let cmd_line = field(event, &[&cmd_line]).unwrap_or_default().to_owned();
     let user = if is_own {
-        field(event, &["process.user.name", "actor.user.name", "user.name"])
+        field(
+            event,
+            &["process.user.name", "actor.user.name", "user.name"],
+        )
     } else {
         field(event, &["actor.process.user.name"])
     };
@@ -136,7 +150,7 @@ fn note(
         node.parent_id = parent_id;
     }
     node.time = node.time.or(time);
-    if is_own && (node.event_id.is_none() || is_alerted) || is_alerted {
+    if is_alerted || is_own && node.event_id.is_none() {
         node.event_id = Some(event.id.clone());
     }
     node.is_alerted |= is_alerted;
@@ -151,7 +165,7 @@ fn arrange(mut nodes: BTreeMap<String, ProcessNode>) -> Vec<ProcessNode> {
         .collect();
     let root_of = |id: &str| {
         let mut at = id;
-        for _ in 0..parents.len() {
+        for _ in 0..=parents.len() {
             match parents.get(at) {
                 Some(parent) => at = parent,
                 None => return Some(at.to_owned()),
@@ -183,7 +197,10 @@ fn arrange(mut nodes: BTreeMap<String, ProcessNode>) -> Vec<ProcessNode> {
     let mut list: Vec<(usize, ProcessNode)> = nodes
         .values()
         .filter(|node| {
-            wanted.is_empty() || roots.get(&node.id).is_some_and(|root| wanted.contains(&root))
+            wanted.is_empty()
+                || roots
+                    .get(&node.id)
+                    .is_some_and(|root| wanted.contains(&root))
         })
         .map(|node| (depth_of(node), node.clone()))
         .collect();

@@ -37,10 +37,7 @@ impl<T: DeserializeOwned> FromRequest<ApiState> for ApiJson<T> {
 
 fn json_problem(rejection: &JsonRejection) -> ApiError {
     let (status, code) = match rejection.status() {
-        StatusCode::PAYLOAD_TOO_LARGE => (
-            StatusCode::PAYLOAD_TOO_LARGE,
-            ProblemCode::BodyTooLarge,
-        ),
+        StatusCode::PAYLOAD_TOO_LARGE => (StatusCode::PAYLOAD_TOO_LARGE, ProblemCode::BodyTooLarge),
         StatusCode::UNSUPPORTED_MEDIA_TYPE => (
             StatusCode::UNSUPPORTED_MEDIA_TYPE,
             ProblemCode::MediaTypeUnsupported,

@@ -57,11 +57,7 @@ pub(crate) async fn number(request: Request, next: Next) -> Response {
 
 /// Refuses requests that were sent to another name: a page that makes its name point to this
 /// machine (DNS rebinding) gets no answer.
-pub(crate) async fn admit(
-    State(state): State<ApiState>,
-    request: Request,
-    next: Next,
-) -> Response {
+pub(crate) async fn admit(State(state): State<ApiState>, request: Request, next: Next) -> Response {
     let host = request
         .headers()
         .get(header::HOST)

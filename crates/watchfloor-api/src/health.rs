@@ -38,7 +38,10 @@ pub(crate) async fn metrics(State(state): State<ApiState>) -> Response {
     });
     let text = exposition(list);
     (
-        [(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")],
+        [(
+            header::CONTENT_TYPE,
+            "text/plain; version=0.0.4; charset=utf-8",
+        )],
         text,
     )
         .into_response()

@@ -64,14 +64,16 @@ impl MemoryDataPlane {
 }
 
 fn matches(event: &Event, query: &str) -> bool {
-    query.split_whitespace().all(|word| match word.split_once(':') {
-        Some((field, value)) => event.fields.get(field).is_some_and(|found| found == value),
-        None => {
-            let wanted = word.to_lowercase();
-            event.raw.to_lowercase().contains(&wanted)
-                || event.message.to_lowercase().contains(&wanted)
-        }
-    })
+    query
+        .split_whitespace()
+        .all(|word| match word.split_once(':') {
+            Some((field, value)) => event.fields.get(field).is_some_and(|found| found == value),
+            None => {
+                let wanted = word.to_lowercase();
+                event.raw.to_lowercase().contains(&wanted)
+                    || event.message.to_lowercase().contains(&wanted)
+            }
+        })
 }
 
 fn histogram(events: &[Event]) -> Vec<HistogramBucket> {
@@ -106,7 +108,7 @@ fn summaries(events: &[Event]) -> Vec<FieldSummary> {
                     count: *count,
                 })
                 .collect();
-            top.sort_by(|left, right| right.count.cmp(&left.count));
+            top.sort_by_key(|value| std::cmp::Reverse(value.count));
             top.truncate(TOP_VALUES);
             FieldSummary {
                 name: name.to_owned(),
@@ -275,10 +277,7 @@ impl PipelineStatus for MemoryDataPlane {
 }
 
 impl Intake for MemoryDataPlane {
-    fn take(
-        &self,
-        items: Vec<IngestItem>,
-    ) -> BoxFuture<'_, Result<Vec<ItemOutcome>, IntakeError>> {
+    fn take(&self, items: Vec<IngestItem>) -> BoxFuture<'_, Result<Vec<ItemOutcome>, IntakeError>> {
         let mut contents = self.contents();
         if contents.busy {
             return ready(Err(IntakeError::Busy { retry_after_s: 1 }));

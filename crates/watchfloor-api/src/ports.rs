@@ -492,10 +492,7 @@ pub enum IntakeError {
 /// Takes records. Implemented over the journal.
 pub trait Intake: Send + Sync {
     /// Makes records durable. Answers one outcome per item, in order.
-    fn take(
-        &self,
-        items: Vec<IngestItem>,
-    ) -> BoxFuture<'_, Result<Vec<ItemOutcome>, IntakeError>>;
+    fn take(&self, items: Vec<IngestItem>) -> BoxFuture<'_, Result<Vec<ItemOutcome>, IntakeError>>;
 
     /// Counts records that never became an item (too long, not well-formed), so that the ledger
     /// is complete. `reason` is a stable word: `too_long`, `malformed`, `malformed_json`.

@@ -204,6 +204,21 @@ impl ApiError {
         self
     }
 
+    /// HTTP status.
+    pub(crate) const fn status(&self) -> StatusCode {
+        self.status
+    }
+
+    /// What went wrong, for a person.
+    pub(crate) fn detail(&self) -> &str {
+        &self.problem.detail
+    }
+
+    /// Seconds to wait, where waiting helps.
+    pub(crate) const fn retry_after_s(&self) -> Option<i64> {
+        self.retry_after_s
+    }
+
     /// Whether the record changed since the caller read it.
     pub(crate) fn is_version_conflict(&self) -> bool {
         self.problem.code == ProblemCode::VersionConflict

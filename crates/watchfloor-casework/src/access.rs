@@ -1,9 +1,7 @@
 //! Sign-in, sessions, the set-up link, and who stands behind a request.
 
 use jiff::{SignedDuration, Timestamp};
-use watchfloor_model::{
-    Actor, ActorKind, Permission, Role, Session, SessionId, User, UserId,
-};
+use watchfloor_model::{Actor, ActorKind, Permission, Role, Session, SessionId, User, UserId};
 use watchfloor_store::{NewSession, WriteTx};
 
 use crate::error::checked_text;
@@ -181,8 +179,16 @@ impl Casework {
         earlier: Option<&str>,
         peer: &Peer,
     ) -> Result<SignedIn, SignInError> {
-        let folded: String = name.trim().to_lowercase().chars().take(NAME_BYTES_MAX).collect();
-        let keys = [format!("name {folded}"), format!("address {}", peer.address)];
+        let folded: String = name
+            .trim()
+            .to_lowercase()
+            .chars()
+            .take(NAME_BYTES_MAX)
+            .collect();
+        let keys = [
+            format!("name {folded}"),
+            format!("address {}", peer.address),
+        ];
         self.limiter()
             .admit(&keys, self.now())
             .map_err(|retry_after_s| SignInError::RateLimited { retry_after_s })?;
@@ -203,7 +209,8 @@ impl Casework {
         if let Some(owner) = self.session_of(earlier).await?
             && owner.user.id == user.id
         {
-            tx.remove_session(&user.id, &owner.session.id, &change).await?;
+            tx.remove_session(&user.id, &owner.session.id, &change)
+                .await?;
         }
         tx.save_user(&user, &change).await?;
         let signed_in = self.start_session(&mut tx, user, peer).await?;
@@ -238,7 +245,9 @@ impl Casework {
         let token = secret::new_secret()?;
         let secret_hash = secret::hash(&token).ok_or(CaseworkError::System { what: "secret" })?;
         let now = self.now();
-        let expires_at = now.saturating_add(SESSION_LIFE_MAX).unwrap_or(Timestamp::MAX);
+        let expires_at = now
+            .saturating_add(SESSION_LIFE_MAX)
+            .unwrap_or(Timestamp::MAX);
         let session = Session {
             id: SessionId::numbered(tx.next_number("session").await?),
             user_id: user.id.clone(),
@@ -303,7 +312,9 @@ impl Casework {
                 .touch_session(&owner.tenant, &owner.session.id, now)
                 .await?;
         }
-        let idle_end = now.saturating_add(SESSION_IDLE_MAX).unwrap_or(Timestamp::MAX);
+        let idle_end = now
+            .saturating_add(SESSION_IDLE_MAX)
+            .unwrap_or(Timestamp::MAX);
         Ok(Some(SignedIn {
             actor: Actor {
                 tenant: owner.tenant,

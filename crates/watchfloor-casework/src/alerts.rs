@@ -472,7 +472,11 @@ impl Casework {
         if incident.clocks.acknowledged_at.is_some() {
             return Ok(None);
         }
-        let change = self.change(actor, "incident.acknowledge", "by the first look at an alert");
+        let change = self.change(
+            actor,
+            "incident.acknowledge",
+            "by the first look at an alert",
+        );
         incident.clocks.acknowledged_at = Some(change.at);
         incident.version += 1;
         incident.updated_at = change.at;

@@ -175,7 +175,10 @@ impl Casework {
             return Ok(());
         }
         let window = self.settings().repeat_window;
-        let from = finding.first_time.saturating_sub(window).unwrap_or(finding.first_time);
+        let from = finding
+            .first_time
+            .saturating_sub(window)
+            .unwrap_or(finding.first_time);
         let to = finding.time.saturating_add(window).unwrap_or(finding.time);
         if let Some(mut open) = tx.q().repeated_alert(&alert.repeat_key, from, to).await? {
             intake::raise(&mut open, finding, alert.entities, now);
@@ -208,8 +211,14 @@ impl Casework {
     ) -> Result<Vec<Bound>, CaseworkError> {
         let settings = self.settings();
         let window = settings.incident_window;
-        let from = alert.first_time.saturating_sub(window).unwrap_or(alert.first_time);
-        let to = alert.last_time.saturating_add(window).unwrap_or(alert.last_time);
+        let from = alert
+            .first_time
+            .saturating_sub(window)
+            .unwrap_or(alert.first_time);
+        let to = alert
+            .last_time
+            .saturating_add(window)
+            .unwrap_or(alert.last_time);
         let keys: BTreeSet<EntityRef> = alert
             .entities
             .iter()
@@ -279,7 +288,8 @@ impl Casework {
                     reasons.push(bind::sentence(alert, &bound.alert, &bound.shared));
                 }
                 None if bound.alert.closed_at.is_none() => {
-                    if !tx.q().was_detached(&bound.alert.id).await? {
+                    let detached = tx.q().was_detached(&bound.alert.id).await?;
+                    if !detached {
                         loose.push(bound);
                     }
                 }

@@ -1,10 +1,10 @@
 //! What people do with incidents.
 
 use watchfloor_model::{
-    Actor, AlertId, EntityKind, Incident, IncidentId, IncidentStatus, Note, Observable,
-    ObservableId, Permission, Severity, Task, TaskId, TaskStatus, Verdict,
+    Actor, Alert, AlertId, AlertStatus, EntityKind, Incident, IncidentId, IncidentStatus, Note,
+    Observable, ObservableId, Permission, Severity, Task, TaskId, TaskStatus, Verdict,
 };
-use watchfloor_store::{IncidentFilter, Page, PageRequest};
+use watchfloor_store::{IncidentFilter, Page, PageRequest, WriteTx};
 
 use crate::alerts::{LINE_BYTES_MAX, NOTE_BYTES_MAX, check_version};
 use crate::error::checked_text;
@@ -147,9 +147,40 @@ impl Casework {
         incident.updated_at = now;
         let change = self.change(actor, action, details.join("; "));
         tx.save_incident(&incident, &change).await?;
+        let closed = self.close_with(&mut tx, actor, &incident).await?;
         tx.commit().await?;
+        for alert in &closed {
+            self.tell_alert(&actor.tenant, alert);
+        }
         self.tell_incident(&actor.tenant, &incident);
         Ok(incident)
+    }
+
+    /// Closes the alerts of an incident that is over, with its verdict: else they would stay in
+    /// the queue, and repeats of them would vanish into an incident that nobody looks at.
+    async fn close_with(
+        &self,
+        tx: &mut WriteTx,
+        actor: &Actor,
+        incident: &Incident,
+    ) -> Result<Vec<Alert>, CaseworkError> {
+        let mut closed = Vec::new();
+        let Some(verdict) = incident.verdict.filter(|_| !incident.status.is_open()) else {
+            return Ok(closed);
+        };
+        for mut alert in tx.q().alerts_of(&incident.id).await? {
+            if alert.status == AlertStatus::Closed {
+                continue;
+            }
+            let reason = format!("closed with incident #{}", incident.number);
+            let change = self.change(actor, "alert.close", format!("as {verdict}: {reason}"));
+            alert.close(verdict, Some(reason), change.at)?;
+            alert.version += 1;
+            alert.updated_at = change.at;
+            tx.save_alert(&alert, &change).await?;
+            closed.push(alert);
+        }
+        Ok(closed)
     }
 
     /// Writes a note on an incident.

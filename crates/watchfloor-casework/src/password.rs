@@ -14,7 +14,13 @@ const PASSWORD_BYTES_MAX: usize = 1_024;
 
 /// Passwords that guessers try first.
 const GUESSED: [&str; 8] = [
-    "password", "watchfloor", "123456789012", "qwertyuiop", "letmein", "changeme", "administrator",
+    "password",
+    "watchfloor",
+    "123456789012",
+    "qwertyuiop",
+    "letmein",
+    "changeme",
+    "administrator",
     "welcome",
 ];
 
@@ -34,7 +40,11 @@ pub(crate) fn check_new(name: &str, password: &str) -> Result<(), CaseworkError>
     let bare: String = folded.chars().filter(|c| c.is_alphabetic()).collect();
     let is_name = !name.is_empty() && bare == name.to_lowercase();
     let one_character = folded.chars().all(|c| folded.starts_with(c));
-    if GUESSED.contains(&bare.as_str()) || GUESSED.contains(&folded.as_str()) || is_name || one_character {
+    if GUESSED.contains(&bare.as_str())
+        || GUESSED.contains(&folded.as_str())
+        || is_name
+        || one_character
+    {
         return Err(invalid("is one of the first that a guesser tries"));
     }
     Ok(())

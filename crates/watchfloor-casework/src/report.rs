@@ -48,11 +48,12 @@ impl Casework {
             ReportFormat::Html => Ok(incident_html(&report).into_bytes()),
             ReportFormat::Pdf => incident_pdf(&report),
         };
-        let bytes = tokio::task::spawn_blocking(work)
-            .await
-            .map_err(|_| CaseworkError::System {
-                what: "report worker",
-            })??;
+        let bytes =
+            tokio::task::spawn_blocking(work)
+                .await
+                .map_err(|_| CaseworkError::System {
+                    what: "report worker",
+                })??;
         Ok((number, bytes))
     }
 }
@@ -182,7 +183,8 @@ fn path(detail: &IncidentDetail) -> Vec<ReportTechnique> {
     for row in &detail.alerts {
         for tactic in &row.alert.tactics {
             let step = steps.entry(tactic).or_default();
-            step.0.extend(row.alert.techniques.iter().map(String::as_str));
+            step.0
+                .extend(row.alert.techniques.iter().map(String::as_str));
             step.1 += 1;
         }
     }
@@ -283,6 +285,10 @@ fn decision(entry: &AuditEntry) -> Option<ReportDecision> {
     Some(ReportDecision {
         at: clock(entry.at),
         actor: entry.actor.clone(),
-        text: format!("{}: {}", words(&entry.action.replace('.', " ")), entry.detail),
+        text: format!(
+            "{}: {}",
+            words(&entry.action.replace('.', " ")),
+            entry.detail
+        ),
     })
 }

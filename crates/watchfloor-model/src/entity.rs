@@ -109,7 +109,10 @@ mod tests {
         ] {
             assert_eq!(EntityRef::new(kind, left), EntityRef::new(kind, right));
         }
-        assert_eq!(EntityRef::new(EntityKind::Host, "10.1.2.3").value, "10.1.2.3");
+        assert_eq!(
+            EntityRef::new(EntityKind::Host, "10.1.2.3").value,
+            "10.1.2.3"
+        );
         assert_eq!(EntityRef::new(EntityKind::User, "@").value, "@");
     }
 }

@@ -111,7 +111,10 @@ fn head(page: &mut Page, report: &IncidentReport) {
     }
     page.add(format_args!("</dl>\n"));
     page.heading("Summary");
-    page.add(format_args!("<p class=\"summary\">{}</p>\n", esc(&report.summary)));
+    page.add(format_args!(
+        "<p class=\"summary\">{}</p>\n",
+        esc(&report.summary)
+    ));
 }
 
 fn clocks_and_path(page: &mut Page, report: &IncidentReport) {
@@ -203,13 +206,16 @@ fn alerts(page: &mut Page, report: &IncidentReport) {
             page.table(
                 "matched",
                 &["Matched field", "Value"],
-                alert.matched.iter().map(|(field, value)| {
-                    vec![esc(field), format!("<code>{}</code>", esc(value))]
-                }),
+                alert
+                    .matched
+                    .iter()
+                    .map(|(field, value)| vec![esc(field), format!("<code>{}</code>", esc(value))]),
             );
         }
         if !alert.reasons.is_empty() {
-            page.add(format_args!("<p class=\"meta\">Why it belongs here:</p><ul>"));
+            page.add(format_args!(
+                "<p class=\"meta\">Why it belongs here:</p><ul>"
+            ));
             for reason in &alert.reasons {
                 page.add(format_args!("<li>{}</li>", esc(reason)));
             }

@@ -21,7 +21,7 @@ CREATE TABLE incidents (
   first_time BIGINT NOT NULL, last_time BIGINT NOT NULL,
   entities TEXT NOT NULL, tactics TEXT NOT NULL, techniques TEXT NOT NULL,
   detected_at BIGINT NOT NULL, acknowledged_at BIGINT, contained_at BIGINT, resolved_at BIGINT,
-  merged_into TEXT, version BIGINT NOT NULL,
+  merged_into TEXT, version BIGINT NOT NULL, search_text TEXT NOT NULL,
   PRIMARY KEY (tenant, id)
 );
 CREATE UNIQUE INDEX incidents_by_number ON incidents (tenant, number);
@@ -39,7 +39,7 @@ CREATE TABLE alerts (
   count BIGINT NOT NULL, source TEXT NOT NULL, summary TEXT NOT NULL,
   entities TEXT NOT NULL, tactics TEXT NOT NULL, techniques TEXT NOT NULL,
   reasons TEXT NOT NULL, event_ids TEXT NOT NULL,
-  repeat_key TEXT NOT NULL, version BIGINT NOT NULL,
+  repeat_key TEXT NOT NULL, version BIGINT NOT NULL, search_text TEXT NOT NULL,
   PRIMARY KEY (tenant, id),
   FOREIGN KEY (tenant, incident_id) REFERENCES incidents (tenant, id)
 );
@@ -52,6 +52,7 @@ CREATE INDEX alerts_by_count ON alerts (tenant, count, time, id);
 CREATE INDEX alerts_by_status ON alerts (tenant, status, time, id);
 CREATE INDEX alerts_by_incident ON alerts (tenant, incident_id, time);
 CREATE INDEX alerts_by_rule ON alerts (tenant, rule_id, time, id);
+CREATE INDEX alerts_by_text ON alerts (tenant, search_text, id);
 CREATE INDEX alerts_by_repeat ON alerts (tenant, repeat_key, last_time);
 CREATE TABLE alert_entities (
   tenant TEXT NOT NULL, kind TEXT NOT NULL, value TEXT NOT NULL,

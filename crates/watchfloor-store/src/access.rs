@@ -3,9 +3,7 @@
 use jiff::Timestamp;
 use sqlx::Row;
 use sqlx::sqlite::SqliteRow;
-use watchfloor_model::{
-    Role, Scope, Session, SessionId, TenantId, Token, TokenId, User, UserId,
-};
+use watchfloor_model::{Role, Scope, Session, SessionId, TenantId, Token, TokenId, User, UserId};
 
 use crate::row::{corrupt, from_json, id, micros, time, time_opt, to_json, word};
 use crate::{Change, Queries, Store, StoreError, WriteTx};
@@ -184,10 +182,11 @@ impl Queries<'_> {
     /// # Errors
     /// [`StoreError`].
     pub async fn users(&mut self) -> Result<Vec<User>, StoreError> {
-        let rows = sqlx::query("SELECT * FROM users WHERE tenant = $1 ORDER BY name_key LIMIT 10000")
-            .bind(self.tenant)
-            .fetch_all(&mut *self.conn)
-            .await?;
+        let rows =
+            sqlx::query("SELECT * FROM users WHERE tenant = $1 ORDER BY name_key LIMIT 10000")
+                .bind(self.tenant)
+                .fetch_all(&mut *self.conn)
+                .await?;
         rows.iter().map(user_from).collect()
     }
 
@@ -214,10 +213,7 @@ impl Queries<'_> {
     ///
     /// # Errors
     /// [`StoreError`].
-    pub async fn user_by_name(
-        &mut self,
-        name: &str,
-    ) -> Result<Option<(User, String)>, StoreError> {
+    pub async fn user_by_name(&mut self, name: &str) -> Result<Option<(User, String)>, StoreError> {
         let row = sqlx::query("SELECT * FROM users WHERE tenant = $1 AND name_key = $2")
             .bind(self.tenant)
             .bind(name_key(name))

@@ -38,7 +38,7 @@ pub struct AlertFilter {
     pub rule_id: Option<String>,
     /// With an entity of this value, of this kind if given.
     pub entity: Option<(Option<EntityKind>, String)>,
-    /// Text in title, summary or entities.
+    /// Text in title, summary, rule, source or entities.
     pub text: Option<String>,
     /// Event time from (inclusive).
     pub from: Option<Timestamp>,
@@ -131,11 +131,7 @@ pub(crate) fn alert_from(row: &SqliteRow) -> Result<Alert, StoreError> {
         title: row.try_get("title")?,
         severity: Severity::from_rank(severity)
             .ok_or_else(|| row::corrupt("alerts.severity", severity))?,
-        status: word(
-            "alerts.status",
-            row.try_get("status")?,
-            AlertStatus::parse,
-        )?,
+        status: word("alerts.status", row.try_get("status")?, AlertStatus::parse)?,
         verdict: verdict
             .map(|text| word("alerts.verdict", text, Verdict::parse))
             .transpose()?,
@@ -162,17 +158,43 @@ pub(crate) fn alert_from(row: &SqliteRow) -> Result<Alert, StoreError> {
     })
 }
 
-/// Makes text a LIKE pattern for "contains", with `\` as escape.
-pub(crate) fn contains_pattern(text: &str) -> String {
-    let mut pattern = String::from("%");
-    for c in text.chars() {
-        if matches!(c, '%' | '_' | '\\') {
-            pattern.push('\\');
+/// Longest text that is searched in, in bytes.
+const SEARCH_TEXT_BYTES_MAX: usize = 2_000;
+
+/// The text that is searched in: folded once, when it is written, so that searching is a plain
+/// comparison of bytes over one index.
+pub(crate) fn search_text<'t>(
+    parts: impl IntoIterator<Item = &'t str>,
+    entities: &'t [watchfloor_model::Entity],
+) -> String {
+    let mut text = String::new();
+    for part in parts
+        .into_iter()
+        .chain(entities.iter().map(|entity| entity.value.as_str()))
+    {
+        if text.len() + part.len() > SEARCH_TEXT_BYTES_MAX {
+            continue;
         }
-        pattern.push(c);
+        text.push_str(&part.to_lowercase());
+        text.push('\n');
     }
-    pattern.push('%');
-    pattern
+    text
+}
+
+/// Asks for rows of a table whose text holds another. `INSTR` is `STRPOS` in PostgreSQL.
+pub(crate) fn push_contains(
+    query: &mut QueryBuilder<Sqlite>,
+    table: &str,
+    tenant: &str,
+    text: &str,
+) {
+    query.push(format_args!(
+        " AND id IN (SELECT id FROM {table} WHERE tenant = "
+    ));
+    query.push_bind(tenant.to_owned());
+    query.push(" AND INSTR(search_text, ");
+    query.push_bind(text.trim().to_lowercase());
+    query.push(") > 0)");
 }
 
 pub(crate) fn push_in(
@@ -241,25 +263,12 @@ fn push_filter(query: &mut QueryBuilder<Sqlite>, tenant: &str, filter: &AlertFil
         }
         query.push(")");
     }
-    push_text_and_time(query, filter);
+    push_text_and_time(query, tenant, filter);
 }
 
-fn push_text_and_time(query: &mut QueryBuilder<Sqlite>, filter: &AlertFilter) {
+fn push_text_and_time(query: &mut QueryBuilder<Sqlite>, tenant: &str, filter: &AlertFilter) {
     if let Some(text) = &filter.text {
-        let pattern = contains_pattern(&text.to_lowercase());
-        query.push(" AND (");
-        for (position, column) in ["title", "summary", "rule_id", "source", "entities"]
-            .into_iter()
-            .enumerate()
-        {
-            if position > 0 {
-                query.push(" OR ");
-            }
-            query.push(format_args!("LOWER({column}) LIKE "));
-            query.push_bind(pattern.clone());
-            query.push(" ESCAPE '\\'");
-        }
-        query.push(")");
+        push_contains(query, "alerts", tenant, text);
     }
     if let Some(from) = filter.from {
         query.push(" AND time >= ").push_bind(micros(from));
@@ -294,15 +303,25 @@ impl Queries<'_> {
         } else {
             (">", "ASC")
         };
+        // A column named twice keeps SQLite from walking the index in order.
+        let by_time = sort.key == AlertSortKey::Time;
         if let Some(after) = &page.after {
-            query.push(format_args!(" AND ({column}, time, id) {compare} ("));
-            query.push_bind(after.primary).push(", ");
+            query.push(" AND (");
+            if !by_time {
+                query.push(format_args!("{column}, "));
+            }
+            query.push(format_args!("time, id) {compare} ("));
+            if !by_time {
+                query.push_bind(after.primary).push(", ");
+            }
             query.push_bind(after.secondary).push(", ");
             query.push_bind(after.id.clone()).push(")");
         }
-        query.push(format_args!(
-            " ORDER BY {column} {direction}, time {direction}, id {direction} LIMIT "
-        ));
+        query.push(" ORDER BY ");
+        if !by_time {
+            query.push(format_args!("{column} {direction}, "));
+        }
+        query.push(format_args!("time {direction}, id {direction} LIMIT "));
         query.push_bind(page.fetch());
         let rows = query.build().fetch_all(&mut *self.conn).await?;
         let items = rows.iter().map(alert_from).collect::<Result<Vec<_>, _>>()?;
@@ -553,11 +572,13 @@ impl Queries<'_> {
     /// [`StoreError`].
     pub async fn finding_outcome(&mut self, finding: &str) -> Result<Option<String>, StoreError> {
         Ok(
-            sqlx::query_scalar("SELECT outcome FROM findings WHERE tenant = $1 AND finding_id = $2")
-                .bind(self.tenant)
-                .bind(finding)
-                .fetch_optional(&mut *self.conn)
-                .await?,
+            sqlx::query_scalar(
+                "SELECT outcome FROM findings WHERE tenant = $1 AND finding_id = $2",
+            )
+            .bind(self.tenant)
+            .bind(finding)
+            .fetch_optional(&mut *self.conn)
+            .await?,
         )
     }
 
@@ -596,9 +617,9 @@ impl WriteTx {
             "INSERT INTO alerts (tenant, id, rule_id, rule_title, rule_version, title, severity, \
              status, verdict, verdict_reason, assignee, incident_id, attachment_reasons, time, \
              first_time, last_time, created_at, updated_at, acknowledged_at, closed_at, count, \
-             source, summary, entities, tactics, techniques, reasons, event_ids, repeat_key, version) \
+             source, summary, entities, tactics, techniques, reasons, event_ids, repeat_key, version, search_text) \
              VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, \
-             $18, $19, $20, $21, $22, $23, $24, $25, $26, $27, $28, $29, $30) \
+             $18, $19, $20, $21, $22, $23, $24, $25, $26, $27, $28, $29, $30, $31) \
              ON CONFLICT (tenant, id) DO UPDATE SET title = excluded.title, \
              severity = excluded.severity, status = excluded.status, verdict = excluded.verdict, \
              verdict_reason = excluded.verdict_reason, assignee = excluded.assignee, \
@@ -608,7 +629,7 @@ impl WriteTx {
              closed_at = excluded.closed_at, count = excluded.count, summary = excluded.summary, \
              entities = excluded.entities, tactics = excluded.tactics, \
              techniques = excluded.techniques, event_ids = excluded.event_ids, \
-             version = excluded.version",
+             version = excluded.version, search_text = excluded.search_text",
         )
         .bind(tenant)
         .bind(alert.id.as_str())
@@ -640,6 +661,10 @@ impl WriteTx {
         .bind(to_json(&alert.event_ids))
         .bind(&alert.repeat_key)
         .bind(signed(alert.version))
+        .bind(search_text(
+            [&*alert.title, &*alert.summary, &*alert.rule_id, &*alert.source],
+            &alert.entities,
+        ))
         .execute(self.conn())
         .await?;
         Ok(())

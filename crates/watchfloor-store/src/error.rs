@@ -14,7 +14,9 @@ pub enum OpenError {
         source: std::io::Error,
     },
     /// The file could not be opened.
-    #[error("cannot open the records in {path}; check that the folder is writable and no other server uses it")]
+    #[error(
+        "cannot open the records in {path}; check that the folder is writable and no other server uses it"
+    )]
     Database {
         /// The file.
         path: PathBuf,

@@ -5,7 +5,7 @@ use sqlx::sqlite::SqliteRow;
 use sqlx::{QueryBuilder, Row, Sqlite};
 use watchfloor_model::{AlertId, Clocks, Incident, IncidentId, IncidentStatus, Severity, Verdict};
 
-use crate::alerts::{contains_pattern, push_in};
+use crate::alerts::{push_contains, push_in, search_text};
 use crate::row::{
     corrupt, entities_from_json, entities_to_json, from_json, id, micros, signed, time, time_opt,
     to_json, unsigned, word,
@@ -29,9 +29,8 @@ fn incident_from(row: &SqliteRow, alert_ids: Vec<AlertId>) -> Result<Incident, S
     let severity: i64 = row.try_get("severity")?;
     let verdict: Option<&str> = row.try_get("verdict")?;
     let merged_into: Option<&str> = row.try_get("merged_into")?;
-    let flag = |column: &str| -> Result<bool, StoreError> {
-        Ok(row.try_get::<i64, _>(column)? != 0)
-    };
+    let flag =
+        |column: &str| -> Result<bool, StoreError> { Ok(row.try_get::<i64, _>(column)? != 0) };
     Ok(Incident {
         id: id("incidents.id", row.try_get("id")?)?,
         number: unsigned("incidents.number", row.try_get("number")?)?,
@@ -99,13 +98,7 @@ fn push_filter(query: &mut QueryBuilder<Sqlite>, tenant: &str, filter: &Incident
         None => {}
     }
     if let Some(text) = &filter.text {
-        let pattern = contains_pattern(&text.to_lowercase());
-        for (lead, column) in [(" AND (", "title"), (" OR ", "summary"), (" OR ", "entities")] {
-            query.push(lead);
-            query.push(format_args!("LOWER({column}) LIKE "));
-            query.push_bind(pattern.clone()).push(" ESCAPE '\\'");
-        }
-        query.push(")");
+        push_contains(query, "incidents", tenant, text);
     }
 }
 
@@ -218,10 +211,7 @@ impl Queries<'_> {
                         "incidents.acknowledged_at",
                         row.try_get("acknowledged_at")?,
                     )?,
-                    contained_at: time_opt(
-                        "incidents.contained_at",
-                        row.try_get("contained_at")?,
-                    )?,
+                    contained_at: time_opt("incidents.contained_at", row.try_get("contained_at")?)?,
                     resolved_at: time_opt("incidents.resolved_at", row.try_get("resolved_at")?)?,
                 })
             })
@@ -245,9 +235,9 @@ impl WriteTx {
             "INSERT INTO incidents (tenant, id, number, title, title_by_hand, summary, \
              summary_by_hand, severity, severity_by_hand, status, verdict, assignee, created_at, \
              updated_at, first_time, last_time, entities, tactics, techniques, detected_at, \
-             acknowledged_at, contained_at, resolved_at, merged_into, version) \
+             acknowledged_at, contained_at, resolved_at, merged_into, version, search_text) \
              VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, \
-             $18, $19, $20, $21, $22, $23, $24, $25) \
+             $18, $19, $20, $21, $22, $23, $24, $25, $26) \
              ON CONFLICT (tenant, id) DO UPDATE SET title = excluded.title, \
              title_by_hand = excluded.title_by_hand, summary = excluded.summary, \
              summary_by_hand = excluded.summary_by_hand, severity = excluded.severity, \
@@ -258,7 +248,8 @@ impl WriteTx {
              tactics = excluded.tactics, techniques = excluded.techniques, \
              detected_at = excluded.detected_at, acknowledged_at = excluded.acknowledged_at, \
              contained_at = excluded.contained_at, resolved_at = excluded.resolved_at, \
-             merged_into = excluded.merged_into, version = excluded.version",
+             merged_into = excluded.merged_into, version = excluded.version, \
+             search_text = excluded.search_text",
         )
         .bind(tenant)
         .bind(incident.id.as_str())
@@ -285,6 +276,10 @@ impl WriteTx {
         .bind(incident.clocks.resolved_at.map(micros))
         .bind(incident.merged_into.as_ref().map(IncidentId::as_str))
         .bind(signed(incident.version))
+        .bind(search_text(
+            [&*incident.title, &*incident.summary],
+            &incident.entities,
+        ))
         .execute(self.conn())
         .await?;
         self.record(change, incident.id.as_str()).await

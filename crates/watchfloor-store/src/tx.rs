@@ -162,14 +162,16 @@ impl WriteTx {
         .bind(&entry.hash)
         .execute(self.conn())
         .await?;
-        sqlx::query("INSERT INTO outbox (tenant, seq, at, kind, target) VALUES ($1, $2, $3, $4, $5)")
-            .bind(tenant)
-            .bind(seq)
-            .bind(micros(entry.at))
-            .bind(&entry.action)
-            .bind(&entry.target)
-            .execute(self.conn())
-            .await?;
+        sqlx::query(
+            "INSERT INTO outbox (tenant, seq, at, kind, target) VALUES ($1, $2, $3, $4, $5)",
+        )
+        .bind(tenant)
+        .bind(seq)
+        .bind(micros(entry.at))
+        .bind(&entry.action)
+        .bind(&entry.target)
+        .execute(self.conn())
+        .await?;
         Ok(())
     }
 }

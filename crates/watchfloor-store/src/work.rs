@@ -1,9 +1,7 @@
 //! Notes, tasks and observables.
 
 use sqlx::Row;
-use watchfloor_model::{
-    EntityKind, IncidentId, Note, Observable, Task, TaskId, TaskStatus,
-};
+use watchfloor_model::{EntityKind, IncidentId, Note, Observable, Task, TaskId, TaskStatus};
 
 use crate::row::{id, micros, time, time_opt, word};
 use crate::{Change, Queries, StoreError, WriteTx};
@@ -64,11 +62,7 @@ impl Queries<'_> {
     ///
     /// # Errors
     /// [`StoreError::Missing`] and others.
-    pub async fn task(
-        &mut self,
-        incident: &IncidentId,
-        task: &TaskId,
-    ) -> Result<Task, StoreError> {
+    pub async fn task(&mut self, incident: &IncidentId, task: &TaskId) -> Result<Task, StoreError> {
         self.tasks_of(incident)
             .await?
             .into_iter()

@@ -123,7 +123,11 @@ mod tests {
         let found: Vec<(u64, Bytes)> = lines(&body).collect();
         assert_eq!(
             found,
-            [(1, Bytes::from("a")), (4, Bytes::from("b")), (5, Bytes::from("c"))]
+            [
+                (1, Bytes::from("a")),
+                (4, Bytes::from("b")),
+                (5, Bytes::from("c"))
+            ]
         );
     }
 

@@ -17,7 +17,7 @@ use super::body::{json_fault, lines, read};
 use super::{LINE_BYTES_MAX, Sender, checked_source};
 use crate::extract::ApiPath;
 use crate::guard::request_id;
-use crate::ports::{IngestItem, IntakeError, ItemOutcome};
+use crate::ports::{IngestItem, ItemOutcome};
 use crate::problem::ApiError;
 use crate::state::ApiState;
 
@@ -120,38 +120,92 @@ pub(crate) async fn info() -> Response {
 
 /// Takes items that name their index.
 pub(crate) async fn take(
-    state: State<ApiState>,
-    sender: Sender,
+    State(state): State<ApiState>,
+    sender: Result<Sender, ApiError>,
     headers: HeaderMap,
     body: Body,
 ) -> Response {
-    with_product(bulk(&state, &sender, INDEX, &headers, body).await)
+    let result = match sender {
+        Ok(Sender) => bulk(&state, INDEX, &headers, body).await,
+        Err(error) => Err(error),
+    };
+    answered(result, &headers)
 }
 
 /// Takes items for the index of the path.
 pub(crate) async fn take_into(
-    state: State<ApiState>,
-    sender: Sender,
+    State(state): State<ApiState>,
+    sender: Result<Sender, ApiError>,
     ApiPath(index): ApiPath<String>,
     headers: HeaderMap,
     body: Body,
 ) -> Response {
-    with_product(bulk(&state, &sender, &index, &headers, body).await)
+    let result = match sender {
+        Ok(Sender) => bulk(&state, &index, &headers, body).await,
+        Err(error) => Err(error),
+    };
+    answered(result, &headers)
 }
 
-fn with_product(result: Result<Response, ApiError>) -> Response {
-    let mut response = result.into_response();
-    response.headers_mut().insert(PRODUCT.0, PRODUCT.1);
+/// Answers in the form that clients read: errors too, because they refuse the media type of
+/// problems; and in their own media type, which those of version 8 ask for.
+fn answered(result: Result<Value, ApiError>, headers: &HeaderMap) -> Response {
+    let mut response = match result {
+        Ok(body) => Json(body).into_response(),
+        Err(error) => fault(&error),
+    };
+    let wants_vendor = headers
+        .get(http::header::ACCEPT)
+        .and_then(|value| value.to_str().ok())
+        .is_some_and(|text| text.contains("vnd.elasticsearch+json"));
+    let out = response.headers_mut();
+    if wants_vendor {
+        out.insert(
+            http::header::CONTENT_TYPE,
+            HeaderValue::from_static("application/vnd.elasticsearch+json;compatible-with=8"),
+        );
+    }
+    out.insert(PRODUCT.0, PRODUCT.1);
+    response
+}
+
+fn fault(error: &ApiError) -> Response {
+    // Clients wait and try again on 429 only.
+    let status = match error.status() {
+        StatusCode::SERVICE_UNAVAILABLE => StatusCode::TOO_MANY_REQUESTS,
+        status => status,
+    };
+    let kind = match status {
+        StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => "security_exception",
+        StatusCode::TOO_MANY_REQUESTS => "es_rejected_execution_exception",
+        status if status.is_client_error() => "illegal_argument_exception",
+        _ => "exception",
+    };
+    let cause = json!({ "type": kind, "reason": error.detail() });
+    let body = json!({
+        "error": { "root_cause": [cause], "type": kind, "reason": error.detail() },
+        "status": status.as_u16()
+    });
+    let mut response = (status, Json(body)).into_response();
+    let out = response.headers_mut();
+    if status == StatusCode::UNAUTHORIZED {
+        out.insert(
+            http::header::WWW_AUTHENTICATE,
+            HeaderValue::from_static("Basic realm=\"watchfloor\", Bearer, ApiKey"),
+        );
+    }
+    if let Some(seconds) = error.retry_after_s() {
+        out.insert(http::header::RETRY_AFTER, HeaderValue::from(seconds));
+    }
     response
 }
 
 async fn bulk(
     state: &ApiState,
-    _sender: &Sender,
     index: &str,
     headers: &HeaderMap,
     body: Body,
-) -> Result<Response, ApiError> {
+) -> Result<Value, ApiError> {
     let started = std::time::Instant::now();
     let index = checked_source("index", index)?;
     let body = read(headers, body).await?;
@@ -171,16 +225,7 @@ async fn bulk(
         }
     }
     if !records.is_empty() {
-        let outcomes = match state.intake().take(records).await {
-            Ok(outcomes) => outcomes,
-            // Clients of Elasticsearch wait and try again on 429 only.
-            Err(error @ IntakeError::Busy { .. }) => {
-                let mut response = ApiError::from(error).into_response();
-                *response.status_mut() = StatusCode::TOO_MANY_REQUESTS;
-                return Ok(response);
-            }
-            Err(error @ IntakeError::Failed(_)) => return Err(error.into()),
-        };
+        let outcomes = state.intake().take(records).await?;
         let taken = items.iter_mut().filter(|item| item.fault.is_none());
         for (item, outcome) in taken.zip(outcomes) {
             if let ItemOutcome::Rejected { reason } = outcome {
@@ -196,20 +241,7 @@ async fn bulk(
         .map(|(place, item)| row(item, &request, place))
         .collect();
     let took = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
-    let mut response =
-        Json(json!({ "took": took, "errors": errors, "items": rows })).into_response();
-    // The compatibility header of 8.x clients wants its own media type back.
-    let wants_vendor = headers
-        .get(http::header::ACCEPT)
-        .and_then(|value| value.to_str().ok())
-        .is_some_and(|text| text.contains("vnd.elasticsearch+json"));
-    if wants_vendor {
-        response.headers_mut().insert(
-            http::header::CONTENT_TYPE,
-            HeaderValue::from_static("application/vnd.elasticsearch+json;compatible-with=8"),
-        );
-    }
-    Ok(response)
+    Ok(json!({ "took": took, "errors": errors, "items": rows }))
 }
 
 fn row(item: Item, request: &str, place: usize) -> Value {
@@ -321,7 +353,10 @@ fn judge(
     }
     match json_fault(bytes) {
         Some(reason) => (
-            Some(("document_parsing_exception", format!("line {line}: {reason}"))),
+            Some((
+                "document_parsing_exception",
+                format!("line {line}: {reason}"),
+            )),
             Some("malformed_json"),
         ),
         None => (None, None),

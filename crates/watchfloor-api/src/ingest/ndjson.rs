@@ -81,9 +81,14 @@ pub(crate) async fn take(
         .await
         .map_err(|error| ApiError::internal(&error))?;
     let mut rejected = cut.rejected;
-    for (reason, records) in [("too_long", cut.too_long), ("malformed_json", cut.malformed)] {
+    for (reason, records) in [
+        ("too_long", cut.too_long),
+        ("malformed_json", cut.malformed),
+    ] {
         if records > 0 {
-            state.intake().count_rejected(&counted_under, reason, records);
+            state
+                .intake()
+                .count_rejected(&counted_under, reason, records);
         }
     }
     let mut accepted = 0;

@@ -171,7 +171,9 @@ async fn revoke_session(
 #[utoipa::path(get, path = "/users", tag = "access", responses((status = 200, body = List<User>)))]
 async fn list_users(State(state): State<ApiState>, caller: Caller) -> ApiResult<Json<List<User>>> {
     let users = state.casework().users(caller.actor()).await?;
-    Ok(Json(List::whole(users.into_iter().map(Into::into).collect())))
+    Ok(Json(List::whole(
+        users.into_iter().map(Into::into).collect(),
+    )))
 }
 
 /// Makes a user.
@@ -217,7 +219,9 @@ async fn list_tokens(
     caller: Caller,
 ) -> ApiResult<Json<List<Token>>> {
     let tokens = state.casework().tokens(caller.actor()).await?;
-    Ok(Json(List::whole(tokens.into_iter().map(Into::into).collect())))
+    Ok(Json(List::whole(
+        tokens.into_iter().map(Into::into).collect(),
+    )))
 }
 
 /// Makes an API token.

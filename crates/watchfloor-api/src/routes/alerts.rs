@@ -62,7 +62,11 @@ fn filter(query: AlertQuery) -> ApiResult<AlertFilter> {
     });
     Ok(AlertFilter {
         statuses: words("status", query.status.as_deref(), model::AlertStatus::parse)?,
-        severities: words("severity", query.severity.as_deref(), model::Severity::parse)?,
+        severities: words(
+            "severity",
+            query.severity.as_deref(),
+            model::Severity::parse,
+        )?,
         assignee: none_or(query.assignee),
         incident,
         rule_id: not_blank(query.rule_id),
@@ -198,9 +202,7 @@ async fn get_context(
 ) -> ApiResult<Json<AlertContext>> {
     let casework = state.casework();
     casework.authorize(caller.actor(), model::Permission::ReadEvents)?;
-    let detail = casework
-        .alert_detail(caller.actor(), &id(&alert)?)
-        .await?;
+    let detail = casework.alert_detail(caller.actor(), &id(&alert)?).await?;
     let alert = &detail.alert;
     let minutes = query
         .minutes
@@ -209,8 +211,14 @@ async fn get_context(
     let span = SignedDuration::from_mins(i64::from(minutes));
     let request = RelatedRequest {
         values: context::related_values(alert),
-        from: alert.first_time.saturating_sub(span).unwrap_or(alert.first_time),
-        to: alert.last_time.saturating_add(span).unwrap_or(alert.last_time),
+        from: alert
+            .first_time
+            .saturating_sub(span)
+            .unwrap_or(alert.first_time),
+        to: alert
+            .last_time
+            .saturating_add(span)
+            .unwrap_or(alert.last_time),
         limit: CONTEXT_EVENTS_MAX,
     };
     let related = state.events().related(request).await?;

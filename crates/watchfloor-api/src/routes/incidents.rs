@@ -43,7 +43,11 @@ async fn list_incidents(
             query.status.as_deref(),
             model::IncidentStatus::parse,
         )?,
-        severities: words("severity", query.severity.as_deref(), model::Severity::parse)?,
+        severities: words(
+            "severity",
+            query.severity.as_deref(),
+            model::Severity::parse,
+        )?,
         assignee: none_or(query.assignee),
         text: not_blank(query.q),
     };
@@ -97,7 +101,10 @@ async fn get_incident(
         .casework()
         .incident_detail(caller.actor(), &id(&incident)?)
         .await?;
-    Ok(tagged(detail.incident.version, IncidentDetail::from(detail)))
+    Ok(tagged(
+        detail.incident.version,
+        IncidentDetail::from(detail),
+    ))
 }
 
 async fn answered(

@@ -180,10 +180,7 @@ pub(crate) struct Overview {
 
 /// The first page.
 #[utoipa::path(get, path = "/overview", tag = "monitor", responses((status = 200, body = Overview)))]
-async fn get_overview(
-    State(state): State<ApiState>,
-    caller: Caller,
-) -> ApiResult<Json<Overview>> {
+async fn get_overview(State(state): State<ApiState>, caller: Caller) -> ApiResult<Json<Overview>> {
     may_monitor(&state, &caller)?;
     let cases = state.casework().overview(caller.actor()).await?;
     let events = state.pipeline().events_overview().await?;

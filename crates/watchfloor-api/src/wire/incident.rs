@@ -7,7 +7,9 @@ use watchfloor_casework as casework;
 use watchfloor_model as model;
 
 use super::alert::Alert;
-use super::{Entity, EntityKind, HistoryEntry, IncidentStatus, Note, Severity, TaskStatus, Verdict};
+use super::{
+    Entity, EntityKind, HistoryEntry, IncidentStatus, Note, Severity, TaskStatus, Verdict,
+};
 use crate::extract::present;
 
 /// An incident, as a row.

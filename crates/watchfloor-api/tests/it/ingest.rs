@@ -6,7 +6,6 @@ use axum::body::Body;
 use axum::http::{Request, StatusCode};
 use flate2::Compression;
 use flate2::write::GzEncoder;
-use serde_json::json;
 use watchfloor_model::Scope;
 
 use crate::support::{Answer, Server, server};
@@ -39,13 +38,24 @@ async fn ndjson_keeps_what_is_well_formed() {
     let long = format!("{{\"a\":\"{}\"}}", "x".repeat(1024 * 1024));
     let deep = format!("{}{}", "[".repeat(10_000), "]".repeat(10_000));
     let body = format!("{{\"a\":1}}\n\n{{\"a\":\n{long}\r\n{deep}\n{{\"a\":2}}");
-    let answer = post(&server, "/ingest/ndjson?source=web", &[auth, key], body.clone()).await;
+    let answer = post(
+        &server,
+        "/ingest/ndjson?source=web",
+        &[auth, key],
+        body.clone(),
+    )
+    .await;
     assert_eq!(answer.status, StatusCode::OK);
     let told = answer.json();
     assert_eq!(told["accepted"], 3);
     assert_eq!(told["rejected"][0]["line"], 3);
     assert_eq!(told["rejected"][1]["line"], 4);
-    assert!(told["rejected"][1]["reason"].as_str().unwrap().contains("1 MiB"));
+    assert!(
+        told["rejected"][1]["reason"]
+            .as_str()
+            .unwrap()
+            .contains("1 MiB")
+    );
     {
         let contents = server.inner.plane.contents();
         assert_eq!(contents.taken.len(), 3);
@@ -53,7 +63,10 @@ async fn ndjson_keeps_what_is_well_formed() {
         assert_eq!(contents.taken[0].idempotency.as_deref(), Some("batch-1:1"));
         assert_eq!(
             contents.rejected,
-            [("web".to_owned(), "too_long", 1), ("web".to_owned(), "malformed_json", 1)]
+            [
+                ("web".to_owned(), "too_long", 1),
+                ("web".to_owned(), "malformed_json", 1)
+            ]
         );
     }
     // Sent again, it is answered alike and taken once.
@@ -74,8 +87,14 @@ async fn only_senders_with_a_token_may_send() {
     for (headers, status) in [
         (vec![], StatusCode::UNAUTHORIZED),
         (vec![("cookie", cookie.as_str())], StatusCode::UNAUTHORIZED),
-        (vec![("authorization", "Bearer wf_x")], StatusCode::UNAUTHORIZED),
-        (vec![("authorization", read.as_str())], StatusCode::FORBIDDEN),
+        (
+            vec![("authorization", "Bearer wf_x")],
+            StatusCode::UNAUTHORIZED,
+        ),
+        (
+            vec![("authorization", read.as_str())],
+            StatusCode::FORBIDDEN,
+        ),
     ] {
         let answer = post(&server, "/ingest/ndjson", &headers, "{}").await;
         assert_eq!(answer.status, status, "{headers:?}");
@@ -88,8 +107,17 @@ async fn only_senders_with_a_token_may_send() {
 async fn gzip_within_limits() {
     let server = server().await;
     let token = format!("Bearer {}", server.token(Scope::Ingest).await);
-    let headers = [("authorization", token.as_str()), ("content-encoding", "gzip")];
-    let answer = post(&server, "/ingest/ndjson", &headers, gzip(b"{\"a\":1}\n{\"a\":2}\n")).await;
+    let headers = [
+        ("authorization", token.as_str()),
+        ("content-encoding", "gzip"),
+    ];
+    let answer = post(
+        &server,
+        "/ingest/ndjson",
+        &headers,
+        gzip(b"{\"a\":1}\n{\"a\":2}\n"),
+    )
+    .await;
     assert_eq!(answer.json()["accepted"], 2);
     let bomb = gzip(&vec![b' '; 65 * 1024 * 1024]);
     assert!(bomb.len() < 1024 * 1024);
@@ -98,7 +126,10 @@ async fn gzip_within_limits() {
     assert_eq!(answer.json()["code"], "body_too_large");
     let answer = post(&server, "/ingest/ndjson", &headers, "no gzip").await;
     assert_eq!(answer.status, StatusCode::BAD_REQUEST);
-    let odd = [("authorization", token.as_str()), ("content-encoding", "br")];
+    let odd = [
+        ("authorization", token.as_str()),
+        ("content-encoding", "br"),
+    ];
     let answer = post(&server, "/ingest/ndjson", &odd, "x").await;
     assert_eq!(answer.status, StatusCode::UNSUPPORTED_MEDIA_TYPE);
     assert_eq!(server.inner.plane.contents().taken.len(), 2);
@@ -115,35 +146,67 @@ async fn bulk_answers_as_its_clients_expect() {
     };
     let headers = [
         ("authorization", basic.as_str()),
-        ("content-type", "application/vnd.elasticsearch+x-ndjson; compatible-with=8"),
-        ("accept", "application/vnd.elasticsearch+json; compatible-with=8"),
+        (
+            "content-type",
+            "application/vnd.elasticsearch+x-ndjson; compatible-with=8",
+        ),
+        (
+            "accept",
+            "application/vnd.elasticsearch+json; compatible-with=8",
+        ),
     ];
     for path in ["/ingest/", "/ingest", "/"] {
         let info = server.call("GET", path, &headers, None).await;
         assert_eq!(info.header("x-elastic-product"), "Elasticsearch", "{path}");
-        assert!(info.json()["version"]["number"].as_str().unwrap().starts_with("8."), "{path}");
+        assert!(
+            info.json()["version"]["number"]
+                .as_str()
+                .unwrap()
+                .starts_with("8."),
+            "{path}"
+        );
         let head = server.call("HEAD", path, &headers, None).await;
-        assert_eq!((head.status, head.body.len()), (StatusCode::OK, 0), "{path}");
+        assert_eq!(
+            (head.status, head.body.len()),
+            (StatusCode::OK, 0),
+            "{path}"
+        );
     }
     let body = "{\"create\":{\"_index\":\"logs\",\"_id\":\"7\"}}\n{\"a\":1}\n\
                 {\"index\":{}}\n{\"broken\":\n{\"index\":{}}\n{\"a\":2}\n";
-    for path in ["/_bulk", "/ingest/_bulk", "/other/_bulk", "/ingest/other/_bulk"] {
+    for path in [
+        "/_bulk",
+        "/ingest/_bulk",
+        "/other/_bulk",
+        "/ingest/other/_bulk",
+    ] {
         let answer = post(&server, path, &headers, body).await;
         assert_eq!(answer.status, StatusCode::OK, "{path}");
         assert_eq!(answer.header("x-elastic-product"), "Elasticsearch");
-        assert!(answer.header("content-type").contains("vnd.elasticsearch+json"));
+        assert!(
+            answer
+                .header("content-type")
+                .contains("vnd.elasticsearch+json")
+        );
         let told = answer.json();
         assert_eq!(told["errors"], true);
         let items = told["items"].as_array().unwrap();
         assert_eq!(items[0]["create"]["status"], 201);
         assert_eq!(items[0]["create"]["_id"], "7");
         assert_eq!(items[1]["index"]["status"], 400);
-        assert_eq!(items[1]["index"]["error"]["type"], "document_parsing_exception");
+        assert_eq!(
+            items[1]["index"]["error"]["type"],
+            "document_parsing_exception"
+        );
         assert_eq!(items[2]["index"]["status"], 201);
     }
     {
         let contents = server.inner.plane.contents();
-        let created = contents.taken.iter().filter(|item| item.source == "logs").count();
+        let created = contents
+            .taken
+            .iter()
+            .filter(|item| item.source == "logs")
+            .count();
         assert_eq!(created, 1, "the same _id is one record");
         let sources: Vec<&str> = contents.taken.iter().map(|i| i.source.as_str()).collect();
         assert_eq!(sources, ["logs", "bulk", "bulk", "other", "other"]);
@@ -151,6 +214,13 @@ async fn bulk_answers_as_its_clients_expect() {
     server.inner.plane.contents().busy = true;
     let busy = post(&server, "/_bulk", &headers, body).await;
     assert_eq!(busy.status, StatusCode::TOO_MANY_REQUESTS);
+    assert_eq!(busy.header("retry-after"), "1");
     let empty = post(&server, "/_bulk", &headers, "").await;
-    assert_eq!(empty.json()["fields"], json!([{ "field": "body", "reason": "holds no action" }]));
+    assert_eq!(empty.status, StatusCode::BAD_REQUEST);
+    // The Python client cannot read application/problem+json.
+    let nobody = post(&server, "/_bulk", &[("authorization", "Bearer wf_x")], body).await;
+    assert_eq!(nobody.status, StatusCode::UNAUTHORIZED);
+    assert_eq!(nobody.header("content-type"), "application/json");
+    assert_eq!(nobody.json()["error"]["type"], "security_exception");
+    assert_eq!(nobody.header("x-elastic-product"), "Elasticsearch");
 }

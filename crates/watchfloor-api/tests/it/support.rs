@@ -89,9 +89,17 @@ impl Server {
 
     /// Makes the first admin; returns the cookie.
     pub(crate) async fn set_up(&self) -> String {
-        let token = self.inner.casework.setup_link_token().await.unwrap().unwrap();
+        let token = self
+            .inner
+            .casework
+            .setup_link_token()
+            .await
+            .unwrap()
+            .unwrap();
         let body = json!({ "token": token, "name": "ada", "password": PASSWORD });
-        let answer = self.call("POST", "/api/v1/session/setup", &[], Some(body)).await;
+        let answer = self
+            .call("POST", "/api/v1/session/setup", &[], Some(body))
+            .await;
         assert_eq!(answer.status, StatusCode::OK);
         cookie_of(&answer)
     }
@@ -105,28 +113,42 @@ impl Server {
         body: Option<Value>,
     ) -> Answer {
         let headers = [("cookie", cookie), ("x-watchfloor", "1")];
-        self.call(method, &format!("/api/v1{path}"), &headers, body).await
+        self.call(method, &format!("/api/v1{path}"), &headers, body)
+            .await
     }
 
     pub(crate) async fn token(&self, scope: Scope) -> String {
         let system = Actor::system(TenantId::main());
-        let made = self.inner.casework.add_token(&system, "sender", vec![scope], 30).await;
+        let made = self
+            .inner
+            .casework
+            .add_token(&system, "sender", vec![scope], 30)
+            .await;
         made.unwrap().secret
     }
 
     pub(crate) async fn take(&self, findings: Vec<Finding>) {
-        self.inner.casework.take_findings(1, findings).await.unwrap();
+        self.inner
+            .casework
+            .take_findings(1, findings)
+            .await
+            .unwrap();
     }
 }
 
 pub(crate) fn cookie_of(answer: &Answer) -> String {
     let line = answer.header("set-cookie");
-    assert!(line.contains("HttpOnly") && line.contains("SameSite=Strict"), "{line}");
+    assert!(
+        line.contains("HttpOnly") && line.contains("SameSite=Strict"),
+        "{line}"
+    );
     line.split(';').next().unwrap().to_owned()
 }
 
 pub(crate) fn finding(id: &str, rule: &str, minute: i64, host: &str, user: &str) -> Finding {
-    let time = noon().saturating_sub(SignedDuration::from_mins(60 - minute)).unwrap();
+    let time = noon()
+        .saturating_sub(SignedDuration::from_mins(60 - minute))
+        .unwrap();
     let entity = |kind, value: &str| Entity {
         kind,
         value: value.to_owned(),
@@ -150,7 +172,10 @@ pub(crate) fn finding(id: &str, rule: &str, minute: i64, host: &str, user: &str)
             value: "powershell -enc".to_owned(),
             pattern: "*-enc*".to_owned(),
         }],
-        entities: vec![entity(EntityKind::Host, host), entity(EntityKind::User, user)],
+        entities: vec![
+            entity(EntityKind::Host, host),
+            entity(EntityKind::User, user),
+        ],
         tactics: vec!["execution".to_owned()],
         techniques: vec!["T1059.001".to_owned()],
     }

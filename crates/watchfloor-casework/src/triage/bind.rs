@@ -74,14 +74,17 @@ fn is_link_local(ip: IpAddr) -> bool {
 }
 
 fn is_external(value: &str) -> bool {
-    value.parse::<IpAddr>().is_ok_and(|ip| match ip.to_canonical() {
-        // 100.64/10 is shared address space (RFC 6598).
-        IpAddr::V4(ip) => {
-            let [first, second, ..] = ip.octets();
-            !ip.is_private() && !(first == 100 && (64..128).contains(&second))
-        }
-        IpAddr::V6(ip) => !ip.is_unique_local(),
-    })
+    value
+        .parse::<IpAddr>()
+        .is_ok_and(|ip| match ip.to_canonical() {
+            // 100.64/10 is shared address space (RFC 6598).
+            IpAddr::V4(ip) => {
+                let [first, second, ..] = ip.octets();
+                let is_shared = first == 100 && (64..128).contains(&second);
+                !ip.is_private() && !is_shared
+            }
+            IpAddr::V6(ip) => !ip.is_unique_local(),
+        })
 }
 
 fn weight_alone(entity: &EntityRef) -> u8 {
@@ -151,7 +154,11 @@ const NAMED_MAX: usize = 4;
 
 /// Why two alerts are bound, as a sentence.
 pub(crate) fn sentence(new: &Alert, other: &Alert, shared: &BTreeSet<EntityRef>) -> String {
-    let mut named: Vec<String> = shared.iter().take(NAMED_MAX).map(ToString::to_string).collect();
+    let mut named: Vec<String> = shared
+        .iter()
+        .take(NAMED_MAX)
+        .map(ToString::to_string)
+        .collect();
     if shared.len() > NAMED_MAX {
         named.push(format!("{} more", shared.len() - NAMED_MAX));
     }

@@ -68,7 +68,11 @@ pub(crate) fn repeat_key(finding: &Finding, entities: &[Entity]) -> String {
             EntityKind::Host | EntityKind::User | EntityKind::Address
         )
     };
-    let mut keys: Vec<EntityRef> = entities.iter().filter(is_principal).map(Entity::key).collect();
+    let mut keys: Vec<EntityRef> = entities
+        .iter()
+        .filter(is_principal)
+        .map(Entity::key)
+        .collect();
     if keys.is_empty() {
         keys = entities.iter().map(Entity::key).collect();
     }
@@ -183,7 +187,9 @@ pub(crate) fn is_suppressed(
                 return entities
                     .iter()
                     .filter(|entity| kind == "any" || Some(entity.kind) == wanted)
-                    .any(|entity| condition.fits(&entity.value) || condition.fits(&entity.key().value));
+                    .any(|entity| {
+                        condition.fits(&entity.value) || condition.fits(&entity.key().value)
+                    });
             }
             if condition.field == "source" {
                 return condition.fits(source);

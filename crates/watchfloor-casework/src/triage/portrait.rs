@@ -42,10 +42,10 @@ const ENTITIES_MAX: usize = 500;
 
 /// A tactic in words.
 pub(crate) fn tactic_in_words(tactic: &str) -> String {
-    TACTICS
-        .iter()
-        .find(|(id, _)| *id == tactic)
-        .map_or_else(|| tactic.replace('-', " "), |(_, words)| (*words).to_owned())
+    TACTICS.iter().find(|(id, _)| *id == tactic).map_or_else(
+        || tactic.replace('-', " "),
+        |(_, words)| (*words).to_owned(),
+    )
 }
 
 fn ordered_tactics(alerts: &[Alert]) -> Vec<String> {
@@ -127,7 +127,9 @@ fn title_of(alerts: &[Alert], tactics: &[String]) -> String {
     } else {
         format!(" on {}", listed(&hosts, TITLE_NAMES_MAX))
     };
-    let who = users.first().map_or_else(String::new, |u| format!(" by {u}"));
+    let who = users
+        .first()
+        .map_or_else(String::new, |u| format!(" by {u}"));
     format!("{what}{place}{who}")
 }
 
@@ -163,7 +165,10 @@ fn summary_of(alerts: &[Alert], tactics: &[String]) -> String {
             .iter()
             .map(|tactic| tactic_in_words(tactic).to_lowercase())
             .collect();
-        text.push_str(&format!(" Tactics seen: {}.", listed(&words, TACTICS.len())));
+        text.push_str(&format!(
+            " Tactics seen: {}.",
+            listed(&words, TACTICS.len())
+        ));
     }
     text
 }

@@ -43,11 +43,17 @@ async fn the_setup_link_opens_once() {
         let refused = casework.set_up(&token, "ada", weak, &peer()).await;
         let is_weak = matches!(
             refused,
-            Err(SignInError::Casework(CaseworkError::Invalid { field: "password", .. }))
+            Err(SignInError::Casework(CaseworkError::Invalid {
+                field: "password",
+                ..
+            }))
         );
         assert!(is_weak, "{weak}");
     }
-    let admin = casework.set_up(&token, "ada", PASSWORD, &peer()).await.unwrap();
+    let admin = casework
+        .set_up(&token, "ada", PASSWORD, &peer())
+        .await
+        .unwrap();
     assert_eq!(admin.user.as_ref().unwrap().role, Role::Admin);
     let again = casework.set_up(&token, "eve", PASSWORD, &peer()).await;
     assert!(matches!(again, Err(SignInError::BadSetupLink)));
@@ -65,23 +71,62 @@ async fn sessions_end_and_are_renewed() {
         .await
         .unwrap();
     assert_ne!(first.secret, second.secret);
-    assert!(casework.identify(&session(&first)).await.unwrap().is_none(), "renewed");
+    assert!(
+        casework.identify(&session(&first)).await.unwrap().is_none(),
+        "renewed"
+    );
     fixture.clock.advance(SignedDuration::from_hours(11));
-    assert!(casework.identify(&session(&second)).await.unwrap().is_some());
+    assert!(
+        casework
+            .identify(&session(&second))
+            .await
+            .unwrap()
+            .is_some()
+    );
     fixture.clock.advance(SignedDuration::from_hours(11));
-    assert!(casework.identify(&session(&second)).await.unwrap().is_some(), "was used");
+    assert!(
+        casework
+            .identify(&session(&second))
+            .await
+            .unwrap()
+            .is_some(),
+        "was used"
+    );
     fixture.clock.advance(SignedDuration::from_hours(13));
-    assert!(casework.identify(&session(&second)).await.unwrap().is_none(), "idle");
-    let third = casework.sign_in("ada", PASSWORD, None, &peer()).await.unwrap();
+    assert!(
+        casework
+            .identify(&session(&second))
+            .await
+            .unwrap()
+            .is_none(),
+        "idle"
+    );
+    let third = casework
+        .sign_in("ada", PASSWORD, None, &peer())
+        .await
+        .unwrap();
     for _ in 0..15 {
         fixture.clock.advance(SignedDuration::from_hours(11));
         casework.identify(&session(&third)).await.unwrap();
     }
     fixture.clock.advance(SignedDuration::from_hours(4));
-    assert!(casework.identify(&session(&third)).await.unwrap().is_none(), "seven days");
-    let fourth = casework.sign_in("ada", PASSWORD, None, &peer()).await.unwrap();
+    assert!(
+        casework.identify(&session(&third)).await.unwrap().is_none(),
+        "seven days"
+    );
+    let fourth = casework
+        .sign_in("ada", PASSWORD, None, &peer())
+        .await
+        .unwrap();
     casework.sign_out(&fourth.actor).await.unwrap();
-    assert!(casework.identify(&session(&fourth)).await.unwrap().is_none(), "signed out");
+    assert!(
+        casework
+            .identify(&session(&fourth))
+            .await
+            .unwrap()
+            .is_none(),
+        "signed out"
+    );
 }
 
 #[tokio::test]
@@ -89,15 +134,26 @@ async fn a_new_password_ends_other_sessions() {
     let fixture = fixture().await;
     let casework = &fixture.casework;
     let first = set_up(&fixture).await;
-    let second = casework.sign_in("ada", PASSWORD, None, &peer()).await.unwrap();
-    let wrong = casework.change_password(&second.actor, "wrong", "another long secret").await;
+    let second = casework
+        .sign_in("ada", PASSWORD, None, &peer())
+        .await
+        .unwrap();
+    let wrong = casework
+        .change_password(&second.actor, "wrong", "another long secret")
+        .await;
     assert!(matches!(wrong, Err(SignInError::BadCredentials)));
     casework
         .change_password(&second.actor, PASSWORD, "another long secret")
         .await
         .unwrap();
     assert!(casework.identify(&session(&first)).await.unwrap().is_none());
-    assert!(casework.identify(&session(&second)).await.unwrap().is_some());
+    assert!(
+        casework
+            .identify(&session(&second))
+            .await
+            .unwrap()
+            .is_some()
+    );
     let old = casework.sign_in("ada", PASSWORD, None, &peer()).await;
     assert!(matches!(old, Err(SignInError::BadCredentials)));
 }
@@ -117,11 +173,17 @@ async fn guessing_is_slowed_down_per_name_and_address() {
     };
     for (name, from) in [("ada", &elsewhere), ("bob", &peer())] {
         let slowed = casework.sign_in(name, PASSWORD, None, from).await;
-        assert!(matches!(slowed, Err(SignInError::RateLimited { .. })), "{name}");
+        assert!(
+            matches!(slowed, Err(SignInError::RateLimited { .. })),
+            "{name}"
+        );
     }
     fixture.clock.advance(SignedDuration::from_secs(31));
     let started = std::time::Instant::now();
-    casework.sign_in("ada", PASSWORD, None, &peer()).await.unwrap();
+    casework
+        .sign_in("ada", PASSWORD, None, &peer())
+        .await
+        .unwrap();
     println!("sign-in took {:?}", started.elapsed());
 }
 
@@ -135,17 +197,29 @@ async fn tokens_do_what_their_scope_says() {
         (Scope::Read, Permission::ReadEvents, Permission::WorkCases),
         (Scope::Write, Permission::WorkCases, Permission::ManageUsers),
     ] {
-        let made = casework.add_token(&admin, "t", vec![scope], 30).await.unwrap();
+        let made = casework
+            .add_token(&admin, "t", vec![scope], 30)
+            .await
+            .unwrap();
         assert!(made.secret.starts_with("wf_"));
         let credential = Credential::Token(made.secret);
         let actor = casework.identify(&credential).await.unwrap().unwrap().actor;
         assert!(actor.may(may) && !actor.may(may_not), "{scope}");
         casework.revoke_token(&admin, &made.token.id).await.unwrap();
-        assert!(casework.identify(&credential).await.unwrap().is_none(), "revoked");
+        assert!(
+            casework.identify(&credential).await.unwrap().is_none(),
+            "revoked"
+        );
     }
-    let made = casework.add_token(&admin, "t", vec![Scope::Read], 1).await.unwrap();
+    let made = casework
+        .add_token(&admin, "t", vec![Scope::Read], 1)
+        .await
+        .unwrap();
     fixture.clock.advance(SignedDuration::from_hours(25));
-    let over = casework.identify(&Credential::Token(made.secret)).await.unwrap();
+    let over = casework
+        .identify(&Credential::Token(made.secret))
+        .await
+        .unwrap();
     assert!(over.is_none(), "its time is over");
 }
 
@@ -154,7 +228,10 @@ async fn who_may_do_what() {
     use Permission as P;
     let matrix: [(Role, &[Permission]); 4] = [
         (Role::Viewer, &[P::ReadCases, P::ReadEvents, P::ReadMonitor]),
-        (Role::Analyst, &[P::ReadCases, P::ReadEvents, P::ReadMonitor, P::WorkCases]),
+        (
+            Role::Analyst,
+            &[P::ReadCases, P::ReadEvents, P::ReadMonitor, P::WorkCases],
+        ),
         (
             Role::Lead,
             &[
@@ -183,7 +260,9 @@ async fn who_may_do_what() {
         let incident = casework.create_incident(&actor, "By hand", None, &[]).await;
         assert_eq!(incident.is_ok(), expected.contains(&P::WorkCases), "{role}");
         let name = format!("by-{role}");
-        let user = casework.add_user(&actor, &name, PASSWORD, Role::Viewer).await;
+        let user = casework
+            .add_user(&actor, &name, PASSWORD, Role::Viewer)
+            .await;
         assert_eq!(user.is_ok(), expected.contains(&P::ManageUsers), "{role}");
     }
 }
@@ -198,11 +277,25 @@ async fn one_admin_remains() {
         let refused = casework.patch_user(&ada.actor, &id, role, disabled).await;
         assert!(matches!(refused, Err(CaseworkError::Invalid { .. })));
     }
-    let bob = casework.add_user(&ada.actor, "bob", PASSWORD, Role::Admin).await.unwrap();
-    let twice = casework.add_user(&ada.actor, "BOB", PASSWORD, Role::Viewer).await;
+    let bob = casework
+        .add_user(&ada.actor, "bob", PASSWORD, Role::Admin)
+        .await
+        .unwrap();
+    let twice = casework
+        .add_user(&ada.actor, "BOB", PASSWORD, Role::Viewer)
+        .await;
     assert!(matches!(twice, Err(CaseworkError::Taken { .. })));
-    let session = casework.sign_in("bob", PASSWORD, None, &peer()).await.unwrap();
-    casework.patch_user(&ada.actor, &bob.id, None, Some(true)).await.unwrap();
+    let session = casework
+        .sign_in("bob", PASSWORD, None, &peer())
+        .await
+        .unwrap();
+    casework
+        .patch_user(&ada.actor, &bob.id, None, Some(true))
+        .await
+        .unwrap();
     let credential = Credential::Session(session.secret.unwrap());
-    assert!(casework.identify(&credential).await.unwrap().is_none(), "disabled");
+    assert!(
+        casework.identify(&credential).await.unwrap().is_none(),
+        "disabled"
+    );
 }

@@ -1,12 +1,8 @@
 //! What people do: corrections win, states hold, versions conflict, reports hold everything.
 
 use jiff::SignedDuration;
-use watchfloor_casework::{
-    BulkAction, CaseworkError, IncidentPatch, ReportFormat, TimelineKind,
-};
-use watchfloor_model::{
-    AlertStatus, EntityKind, IncidentStatus, TaskStatus, TenantId, Verdict,
-};
+use watchfloor_casework::{BulkAction, CaseworkError, IncidentPatch, ReportFormat, TimelineKind};
+use watchfloor_model::{AlertStatus, EntityKind, IncidentStatus, TaskStatus, TenantId, Verdict};
 
 use crate::support::{alert_of, finding, fixture, grouping, incidents, system};
 
@@ -45,8 +41,15 @@ async fn split_incidents_stay_apart_and_merge_joins_them_again() {
     assert_eq!(grouping(casework).await, ["a", "b"]);
     let next = vec![finding("3", "c", "high", 6, "host:ws-1 user:eve")];
     casework.take_findings(2, next).await.unwrap();
-    assert_eq!(grouping(casework).await, ["a", "b c"], "joined to the nearer, not merged");
-    casework.note_incident(&system(), &second.id, "kept").await.unwrap();
+    assert_eq!(
+        grouping(casework).await,
+        ["a", "b c"],
+        "joined to the nearer, not merged"
+    );
+    casework
+        .note_incident(&system(), &second.id, "kept")
+        .await
+        .unwrap();
     casework
         .merge_incidents(&system(), &first, &[second.id.clone()], None)
         .await
@@ -54,7 +57,11 @@ async fn split_incidents_stay_apart_and_merge_joins_them_again() {
     assert_eq!(grouping(casework).await, ["a b c"]);
     let detail = casework.incident_detail(&system(), &first).await.unwrap();
     assert_eq!(detail.notes.len(), 1, "notes move with the incident");
-    assert_eq!(incidents(casework).await.len(), 1, "merged incidents are not listed");
+    assert_eq!(
+        incidents(casework).await.len(),
+        1,
+        "merged incidents are not listed"
+    );
 }
 
 #[tokio::test]
@@ -65,20 +72,46 @@ async fn alerts_are_worked_on() {
     casework.take_findings(1, input).await.unwrap();
     let a = alert_of(casework, "a").await;
     let me = system();
-    let seen = casework.acknowledge_alert(&me, &a.id, Some(a.version)).await.unwrap();
+    let seen = casework
+        .acknowledge_alert(&me, &a.id, Some(a.version))
+        .await
+        .unwrap();
     assert_eq!(seen.status, AlertStatus::Acknowledged);
-    let stale = casework.acknowledge_alert(&me, &a.id, Some(a.version)).await;
-    assert!(matches!(stale, Err(CaseworkError::VersionConflict { current: 2, .. })));
+    let stale = casework
+        .acknowledge_alert(&me, &a.id, Some(a.version))
+        .await;
+    assert!(matches!(
+        stale,
+        Err(CaseworkError::VersionConflict { current: 2, .. })
+    ));
     let nobody = casework
         .assign_alert(&me, &a.id, Some("ghost".to_owned()), None)
         .await;
-    assert!(matches!(nobody, Err(CaseworkError::Invalid { field: "assignee", .. })));
+    assert!(matches!(
+        nobody,
+        Err(CaseworkError::Invalid {
+            field: "assignee",
+            ..
+        })
+    ));
     let unsaid = casework
-        .close_alert(&me, &a.id, Verdict::FalsePositive, Some("  ".to_owned()), None)
+        .close_alert(
+            &me,
+            &a.id,
+            Verdict::FalsePositive,
+            Some("  ".to_owned()),
+            None,
+        )
         .await;
     assert!(matches!(unsaid, Err(CaseworkError::Illegal(_))));
     casework
-        .close_alert(&me, &a.id, Verdict::FalsePositive, Some("scanner".to_owned()), None)
+        .close_alert(
+            &me,
+            &a.id,
+            Verdict::FalsePositive,
+            Some("scanner".to_owned()),
+            None,
+        )
         .await
         .unwrap();
     fixture.clock.advance(SignedDuration::from_hours(3));
@@ -89,8 +122,15 @@ async fn alerts_are_worked_on() {
     assert_eq!(detail.judgement_counts, [(Verdict::FalsePositive, 1)]);
     assert_eq!(detail.judgements[0].reason.as_deref(), Some("scanner"));
     assert_eq!(detail.same_rule.len(), 1);
-    let incident = incidents(casework).await.into_iter().find(|i| i.number == 1).unwrap();
-    assert!(incident.clocks.acknowledged_at.is_some(), "the first look starts the clock");
+    let incident = incidents(casework)
+        .await
+        .into_iter()
+        .find(|i| i.number == 1)
+        .unwrap();
+    assert!(
+        incident.clocks.acknowledged_at.is_some(),
+        "the first look starts the clock"
+    );
 }
 
 #[tokio::test]
@@ -115,10 +155,17 @@ async fn bulk_answers_for_each() {
     assert_eq!((outcome.done.len(), outcome.failed.len()), (2, 2));
     assert_eq!(grouping(casework).await, ["a b"]);
     let close = BulkAction::Close(Verdict::BenignPositive, None);
-    let outcome = casework.bulk_alerts(&system(), &ids, close.clone()).await.unwrap();
+    let outcome = casework
+        .bulk_alerts(&system(), &ids, close.clone())
+        .await
+        .unwrap();
     assert_eq!((outcome.done.len(), outcome.failed.len()), (2, 2));
     let outcome = casework.bulk_alerts(&system(), &ids, close).await.unwrap();
-    assert_eq!((outcome.done.len(), outcome.failed.len()), (0, 4), "closed already");
+    assert_eq!(
+        (outcome.done.len(), outcome.failed.len()),
+        (0, 4),
+        "closed already"
+    );
 }
 
 #[tokio::test]
@@ -135,18 +182,38 @@ async fn an_incident_runs_its_course() {
         verdict,
         ..IncidentPatch::default()
     };
-    casework.patch_incident(&me, id, to(IncidentStatus::InProgress, None), None).await.unwrap();
+    casework
+        .patch_incident(&me, id, to(IncidentStatus::InProgress, None), None)
+        .await
+        .unwrap();
     fixture.clock.advance(SignedDuration::from_mins(10));
-    casework.patch_incident(&me, id, to(IncidentStatus::Contained, None), None).await.unwrap();
-    let early = casework.patch_incident(&me, id, to(IncidentStatus::Resolved, None), None).await;
-    assert!(matches!(early, Err(CaseworkError::Illegal(_))), "a verdict is missing");
-    let task = casework.add_task(&me, id, "Reset the password", None).await.unwrap();
+    casework
+        .patch_incident(&me, id, to(IncidentStatus::Contained, None), None)
+        .await
+        .unwrap();
+    let early = casework
+        .patch_incident(&me, id, to(IncidentStatus::Resolved, None), None)
+        .await;
+    assert!(
+        matches!(early, Err(CaseworkError::Illegal(_))),
+        "a verdict is missing"
+    );
+    let task = casework
+        .add_task(&me, id, "Reset the password", None)
+        .await
+        .unwrap();
     casework
         .patch_task(&me, id, &task.id, Some(TaskStatus::Done), None, None)
         .await
         .unwrap();
     casework
-        .add_observable(&me, id, EntityKind::Address, "203.0.113.9", Some("seen in logs"))
+        .add_observable(
+            &me,
+            id,
+            EntityKind::Address,
+            "203.0.113.9",
+            Some("seen in logs"),
+        )
         .await
         .unwrap();
     let twice = casework
@@ -164,11 +231,32 @@ async fn an_incident_runs_its_course() {
         .await
         .unwrap();
     let clocks = done.clocks;
-    assert_eq!(clocks.contained_at.unwrap().duration_since(clocks.detected_at).as_mins(), 10);
-    assert_eq!(clocks.resolved_at.unwrap().duration_since(clocks.detected_at).as_mins(), 60);
+    assert_eq!(
+        clocks
+            .contained_at
+            .unwrap()
+            .duration_since(clocks.detected_at)
+            .as_mins(),
+        10
+    );
+    assert_eq!(
+        clocks
+            .resolved_at
+            .unwrap()
+            .duration_since(clocks.detected_at)
+            .as_mins(),
+        60
+    );
     let detail = casework.incident_detail(&me, id).await.unwrap();
-    for kind in [TimelineKind::Alert, TimelineKind::Status, TimelineKind::Task] {
-        assert!(detail.timeline.iter().any(|line| line.kind == kind), "{kind:?}");
+    for kind in [
+        TimelineKind::Alert,
+        TimelineKind::Status,
+        TimelineKind::Task,
+    ] {
+        assert!(
+            detail.timeline.iter().any(|line| line.kind == kind),
+            "{kind:?}"
+        );
     }
     let overview = casework.overview(&me).await.unwrap();
     assert_eq!(overview.mean_times.unwrap().resolve_s, Some(3_600));
@@ -182,10 +270,19 @@ async fn the_report_holds_everything() {
     let fixture = fixture().await;
     let casework = &fixture.casework;
     let me = system();
-    let input = vec![finding("1", "<script>x</script>", "high", 0, "host:ws-1 user:eve")];
+    let input = vec![finding(
+        "1",
+        "<script>x</script>",
+        "high",
+        0,
+        "host:ws-1 user:eve",
+    )];
     casework.take_findings(1, input).await.unwrap();
     let id = incidents(casework).await.remove(0).id;
-    casework.note_incident(&me, &id, "#set page(width: 1pt) *bold*").await.unwrap();
+    casework
+        .note_incident(&me, &id, "#set page(width: 1pt) *bold*")
+        .await
+        .unwrap();
     let (number, html) = casework
         .incident_report(&me, &id, ReportFormat::Html)
         .await
@@ -193,6 +290,9 @@ async fn the_report_holds_everything() {
     let html = String::from_utf8(html).unwrap();
     assert_eq!(number, 1);
     assert!(html.contains("&lt;script&gt;x&lt;/script&gt;") && !html.contains("<script"));
-    let (_, pdf) = casework.incident_report(&me, &id, ReportFormat::Pdf).await.unwrap();
+    let (_, pdf) = casework
+        .incident_report(&me, &id, ReportFormat::Pdf)
+        .await
+        .unwrap();
     assert!(pdf.starts_with(b"%PDF-"));
 }

@@ -44,7 +44,9 @@ pub(crate) fn system() -> Actor {
 /// A finding: id, rule, level, minute after ten o'clock, entities as `kind:value`.
 pub(crate) fn finding(id: &str, rule: &str, level: &str, minute: i64, entities: &str) -> Finding {
     let ten: Timestamp = "2026-03-02T10:00:00Z".parse().unwrap();
-    let time = ten.saturating_add(SignedDuration::from_mins(minute)).unwrap();
+    let time = ten
+        .saturating_add(SignedDuration::from_mins(minute))
+        .unwrap();
     let mut list: Vec<Entity> = entities
         .split_whitespace()
         .map(|text| {
@@ -117,7 +119,10 @@ pub(crate) async fn grouping(casework: &Casework) -> Vec<String> {
     let mut out = Vec::new();
     for alert in alerts(casework).await {
         match alert.incident_id() {
-            Some(id) => groups.entry(id.to_string()).or_default().push(alert.rule_id),
+            Some(id) => groups
+                .entry(id.to_string())
+                .or_default()
+                .push(alert.rule_id),
             None => out.push(format!("-{}", alert.rule_id)),
         }
     }

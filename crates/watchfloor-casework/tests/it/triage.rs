@@ -5,9 +5,7 @@ use watchfloor_casework::{NewSuppression, Taken};
 use watchfloor_event::Finding;
 use watchfloor_model::{Condition, IncidentStatus, Severity, TenantId, Verdict};
 
-use crate::support::{
-    alert_of, alerts, finding, fixture, grouping, incidents, noon, over, system,
-};
+use crate::support::{alert_of, alerts, finding, fixture, grouping, incidents, noon, over, system};
 
 /// Findings as `rule level minute entities…`, one a line.
 fn findings(text: &str) -> Vec<Finding> {
@@ -19,7 +17,13 @@ fn findings(text: &str) -> Vec<Finding> {
             let rule = parts.next().unwrap();
             let level = parts.next().unwrap();
             let minute = parts.next().unwrap().parse().unwrap();
-            finding(&format!("f-{rule}-{minute}"), rule, level, minute, parts.next().unwrap_or(""))
+            finding(
+                &format!("f-{rule}-{minute}"),
+                rule,
+                level,
+                minute,
+                parts.next().unwrap_or(""),
+            )
         })
         .collect()
 }
@@ -34,11 +38,27 @@ async fn check(name: &str, input: &str, expected: &[&str]) {
             .await
             .unwrap();
     }
-    assert_eq!(grouping(&fixture.casework).await, expected, "{name}, one by one");
+    assert_eq!(
+        grouping(&fixture.casework).await,
+        expected,
+        "{name}, one by one"
+    );
     let fixture = crate::support::fixture().await;
-    fixture.casework.take_findings(1, findings(input)).await.unwrap();
-    assert_eq!(grouping(&fixture.casework).await, expected, "{name}, at once");
-    let (_, fault) = fixture.casework.verify_audit(&TenantId::main()).await.unwrap();
+    fixture
+        .casework
+        .take_findings(1, findings(input))
+        .await
+        .unwrap();
+    assert_eq!(
+        grouping(&fixture.casework).await,
+        expected,
+        "{name}, at once"
+    );
+    let (_, fault) = fixture
+        .casework
+        .verify_audit(&TenantId::main())
+        .await
+        .unwrap();
     assert_eq!(fault, None, "{name}");
 }
 
@@ -158,7 +178,11 @@ async fn an_alert_that_connects_two_incidents_merges_them() {
     let input = "a high 0 host:ws-1 user:eve\nb high 200 host:srv-1 user:adm\n\
                  c high 205 host:ws-1 user:eve host:srv-1 user:adm";
     for (position, finding) in findings(input).into_iter().enumerate() {
-        fixture.casework.take_findings(position as u64, vec![finding]).await.unwrap();
+        fixture
+            .casework
+            .take_findings(position as u64, vec![finding])
+            .await
+            .unwrap();
     }
     assert_eq!(grouping(&fixture.casework).await, ["a b c"]);
     let b = alert_of(&fixture.casework, "b").await;
@@ -188,7 +212,11 @@ async fn the_story_is_one_incident() {
     check(
         "story",
         input,
-        &["-noise", "-other", "bridge dump encoded guess lateral leave logon"],
+        &[
+            "-noise",
+            "-other",
+            "bridge dump encoded guess lateral leave logon",
+        ],
     )
     .await;
 }
@@ -198,7 +226,11 @@ async fn repeats_raise_the_count() {
     let fixture = fixture().await;
     let input = "a high 0 host:ws-1 user:eve\na high 30 host:ws-1 user:eve\n\
                  a high 80 host:WS-1 user:eve\na high 200 host:ws-1 user:eve";
-    let taken = fixture.casework.take_findings(7, findings(input)).await.unwrap();
+    let taken = fixture
+        .casework
+        .take_findings(7, findings(input))
+        .await
+        .unwrap();
     let expected = Taken {
         alerts: 2,
         repeats: 2,
@@ -229,7 +261,11 @@ async fn a_finding_is_taken_once() {
     let taken = again.take_findings(9, input).await.unwrap();
     assert_eq!(taken.known, 2);
     assert_eq!(alerts(&again).await, before);
-    assert_eq!(again.cursor().await.unwrap(), Some(10), "a cursor never goes back");
+    assert_eq!(
+        again.cursor().await.unwrap(),
+        Some(10),
+        "a cursor never goes back"
+    );
     again.take_findings(11, Vec::new()).await.unwrap();
     assert_eq!(again.cursor().await.unwrap(), Some(11));
 }
@@ -251,7 +287,9 @@ async fn suppressions_hold_back_and_count() {
             },
         ],
         reason: "the backup does this".to_owned(),
-        expires_at: noon().saturating_add(SignedDuration::from_hours(1)).unwrap(),
+        expires_at: noon()
+            .saturating_add(SignedDuration::from_hours(1))
+            .unwrap(),
     };
     casework.add_suppression(&system(), new).await.unwrap();
     let taken = casework
@@ -265,7 +303,10 @@ async fn suppressions_hold_back_and_count() {
     let list = casework.suppressions(&system()).await.unwrap();
     assert_eq!(list[0].count, 1);
     fixture.clock.advance(SignedDuration::from_hours(2));
-    let taken = casework.take_findings(2, findings("a high 9 user:svc-backup")).await.unwrap();
+    let taken = casework
+        .take_findings(2, findings("a high 9 user:svc-backup"))
+        .await
+        .unwrap();
     assert_eq!(taken.suppressed, 0, "it has ended");
 }
 
@@ -273,16 +314,34 @@ async fn suppressions_hold_back_and_count() {
 async fn closed_incidents_take_nothing_more() {
     let fixture = fixture().await;
     let casework = &fixture.casework;
-    casework.take_findings(1, findings("a high 0 host:ws-1 user:eve")).await.unwrap();
+    casework
+        .take_findings(1, findings("a high 0 host:ws-1 user:eve"))
+        .await
+        .unwrap();
     let incident = incidents(casework).await.remove(0);
     let patch = watchfloor_casework::IncidentPatch {
         status: Some(IncidentStatus::Resolved),
         verdict: Some(Some(Verdict::TruePositive)),
         ..Default::default()
     };
-    casework.patch_incident(&system(), &incident.id, patch, None).await.unwrap();
-    casework.take_findings(2, findings("b high 5 host:ws-1 user:eve")).await.unwrap();
-    assert_eq!(grouping(casework).await, ["a", "b"]);
+    casework
+        .patch_incident(&system(), &incident.id, patch, None)
+        .await
+        .unwrap();
+    let a = alert_of(casework, "a").await;
+    assert_eq!(
+        a.verdict,
+        Some(Verdict::TruePositive),
+        "its alerts close with it"
+    );
+    let next = findings("b high 5 host:ws-1 user:eve\na high 6 host:ws-1 user:eve");
+    let taken = casework.take_findings(2, next).await.unwrap();
+    assert_eq!(
+        (taken.alerts, taken.repeats),
+        (2, 0),
+        "nothing vanishes into a closed alert"
+    );
+    assert_eq!(grouping(casework).await, ["a", "a b"]);
 }
 
 #[tokio::test]
@@ -298,10 +357,20 @@ async fn an_incident_says_what_it_is() {
     input[2].techniques = vec!["T1041".to_owned()];
     casework.take_findings(1, input).await.unwrap();
     let incident = incidents(casework).await.remove(0);
-    assert_eq!(incident.title, "Initial access to exfiltration on ws-1 by eve");
+    assert_eq!(
+        incident.title,
+        "Initial access to exfiltration on ws-1 by eve"
+    );
     assert_eq!(incident.severity, Severity::Critical, "three tactics, high");
-    assert_eq!(incident.tactics, ["initial-access", "execution", "exfiltration"]);
+    assert_eq!(
+        incident.tactics,
+        ["initial-access", "execution", "exfiltration"]
+    );
     assert_eq!(incident.techniques, ["T1041", "T1059.001"]);
-    assert!(incident.summary.contains("3 alerts from"), "{}", incident.summary);
+    assert!(
+        incident.summary.contains("3 alerts from"),
+        "{}",
+        incident.summary
+    );
     assert_eq!(incident.alert_ids.len(), 3);
 }
