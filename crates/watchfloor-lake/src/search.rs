@@ -125,9 +125,13 @@ impl Lake {
         if ids.is_empty() {
             return Ok(Vec::new());
         }
-        let positions = ids.iter().map(|id| lit(id.position() as i64)).collect();
-        let frame = self.frame().await?.filter(col(schema::POSITION).in_list(positions, false)).map_err(query_error)?;
-        let mut events = collect_events(frame).await?;
+        let mut events = Vec::new();
+        // Engines turn lists into trees, so each list is short.
+        for part in ids.chunks(64) {
+            let positions = part.iter().map(|id| lit(id.position() as i64)).collect();
+            let frame = self.frame().await?.filter(col(schema::POSITION).in_list(positions, false)).map_err(query_error)?;
+            events.extend(collect_events(frame).await?);
+        }
         events.retain(|event| ids.contains(&event.id));
         events.sort_by_key(|event| (event.time, event.id));
         Ok(events)
@@ -216,11 +220,10 @@ impl Lake {
     }
 
     fn filter(&self, request: &SearchRequest) -> Expr {
-        let micros = |time: Timestamp| lit(ScalarValue::TimestampMicrosecond(Some(time.as_microsecond()), Some("UTC".into())));
         let day = |time: Timestamp| lit(jiff::tz::TimeZone::UTC.to_datetime(time).date().to_string());
         let mut filter = col(schema::TIME)
-            .gt_eq(micros(request.from))
-            .and(col(schema::TIME).lt(micros(request.to)))
+            .gt_eq(micros(request.from.as_microsecond()))
+            .and(col(schema::TIME).lt(micros(request.to.as_microsecond())))
             .and(col(schema::DAY).gt_eq(day(request.from)))
             .and(col(schema::DAY).lt_eq(day(request.to)));
         if !request.with_findings {
@@ -263,27 +266,30 @@ impl Lake {
         Ok(buckets)
     }
 
-    /// Finds the keys of the first events on few columns, then reads these events whole.
+    /// Finds the span of time of the first events on few columns, then reads the events of that
+    /// span whole. A list of keys instead of a span would be exact, but engines turn long
+    /// lists into deep trees.
     async fn first_events(&self, filter: Expr, limit: usize, order: SortOrder) -> Result<Vec<StoredEvent>, ReadError> {
         let ascending = order == SortOrder::OldestFirst;
-        let sort = [schema::TIME, schema::POSITION, schema::PART].map(|name| col(name).sort(ascending, false));
         let frame = self.frame().await?.filter(filter.clone()).map_err(query_error)?;
-        let keys = frame
-            .select([schema::TIME, schema::POSITION].map(col))
-            .and_then(|frame| frame.sort([sort[0].clone(), sort[1].clone()].to_vec()))
+        let times = frame
+            .select([cast_expr(col(schema::TIME), DataType::Int64).alias("micros")])
+            .and_then(|frame| frame.sort(vec![col("micros").sort(ascending, false)]))
             .and_then(|frame| frame.limit(0, Some(limit)))
             .map_err(query_error)?;
-        let mut positions = Vec::new();
-        for batch in keys.collect().await.map_err(query_error)? {
-            let column = long_column(&batch, schema::POSITION).map_err(ReadError::Rows)?;
-            positions.extend(column.as_primitive::<Int64Type>().iter().flatten());
+        let mut span: Option<(i64, i64)> = None;
+        for batch in times.collect().await.map_err(query_error)? {
+            let column = long_column(&batch, "micros").map_err(ReadError::Rows)?;
+            for micros in column.as_primitive::<Int64Type>().iter().flatten() {
+                let (least, most) = span.unwrap_or((micros, micros));
+                span = Some((least.min(micros), most.max(micros)));
+            }
         }
-        let (Some(least), Some(most)) = (positions.iter().min(), positions.iter().max()) else {
+        let Some((least, most)) = span else {
             return Ok(Vec::new());
         };
-        let within = col(schema::POSITION).between(lit(*least), lit(*most));
-        let listed = col(schema::POSITION).in_list(positions.iter().map(|position| lit(*position)).collect(), false);
-        let frame = self.frame().await?.filter(within.and(listed).and(filter)).map_err(query_error)?;
+        let within = col(schema::TIME).gt_eq(micros(least)).and(col(schema::TIME).lt_eq(micros(most)));
+        let frame = self.frame().await?.filter(within.and(filter)).map_err(query_error)?;
         let mut events = collect_events(frame).await?;
         events.sort_by_key(|event| (event.time, event.id));
         if !ascending {
@@ -292,6 +298,10 @@ impl Lake {
         events.truncate(limit);
         Ok(events)
     }
+}
+
+fn micros(micros: i64) -> Expr {
+    lit(ScalarValue::TimestampMicrosecond(Some(micros), Some("UTC".into())))
 }
 
 async fn collect_events(frame: DataFrame) -> Result<Vec<StoredEvent>, ReadError> {

@@ -76,6 +76,10 @@ fn read(path: &Path) -> Result<ContentFile> {
     })
 }
 
+pub(crate) fn is_yaml(path: &str) -> bool {
+    path.ends_with(".yml") || path.ends_with(".yaml")
+}
+
 /// Whether a file holds the cases of a rule.
 pub(crate) fn is_cases(path: &str) -> bool {
     path.ends_with(".cases.yaml") || path.ends_with(".cases.yml")
@@ -83,7 +87,7 @@ pub(crate) fn is_cases(path: &str) -> bool {
 
 /// Loads rules from content files; cases and READMEs are passed over.
 pub(crate) fn load_rules(files: Vec<ContentFile>) -> RuleSet {
-    let rules = files.into_iter().filter(|file| !is_cases(&file.path) && !file.path.ends_with(".ndjson"));
+    let rules = files.into_iter().filter(|file| is_yaml(&file.path) && !is_cases(&file.path));
     let files = rules.map(|file| RuleFile {
         path: Arc::from(file.path),
         text: file.text,

@@ -88,7 +88,7 @@ fn list(paths: &[PathBuf]) -> Result<Outcome> {
 fn test(paths: &[PathBuf]) -> Result<Outcome> {
     let files = chosen(paths)?;
     let packs = content::packs(&[])?;
-    let rules: Vec<&ContentFile> = files.iter().filter(|file| !content::is_cases(&file.path)).collect();
+    let rules: Vec<&ContentFile> = files.iter().filter(|file| content::is_yaml(&file.path) && !content::is_cases(&file.path)).collect();
     let (mut passed, mut failed) = (0, 0);
     for file in files.iter().filter(|file| content::is_cases(&file.path)) {
         let stem = file.path.split(".cases.").next().unwrap_or_default();
