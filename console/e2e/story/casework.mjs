@@ -130,7 +130,7 @@ async function attachOne({ page, url, incident }) {
 export async function workIncident(world) {
   const { page, url, incident } = world
   await attachOne(world)
-  await page.goto(`${url}/incidents`)
+  await page.goto(`${url}/incidents?status=all`)
   await page.locator(`tr[data-id="${incident.id}"]`).getByRole('link').first().click()
   await page.waitForURL(`**/incidents/${incident.id}`)
   for (const section of [
