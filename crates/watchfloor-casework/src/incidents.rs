@@ -122,6 +122,7 @@ impl Casework {
         check_version("incident", id.as_str(), incident.version, expected)?;
         let now = self.now();
         let mut details = apply_texts(&mut incident, &patch)?;
+        let was_open = incident.status.is_open();
         if let Some(assignee) = assignee {
             details.push(match &assignee {
                 Some(name) => format!("assigned to {name}"),
@@ -137,19 +138,27 @@ impl Casework {
             incident.set_status(status, now)?;
             action = "incident.status";
         }
-        if patch.verdict == Some(None) && !incident.status.is_open() {
-            return Err(CaseworkError::Invalid {
-                field: "verdict",
-                reason: "a resolved or closed incident keeps a verdict".to_owned(),
-            });
+        if patch.verdict == Some(None) {
+            if !incident.status.is_open() {
+                return Err(CaseworkError::Invalid {
+                    field: "verdict",
+                    reason: "a resolved or closed incident keeps a verdict".to_owned(),
+                });
+            }
+            incident.verdict = None;
+            details.push("verdict taken back".to_owned());
         }
         incident.version += 1;
         incident.updated_at = now;
         let change = self.change(actor, action, details.join("; "));
         tx.save_incident(&incident, &change).await?;
-        let closed = self.close_with(&mut tx, actor, &incident).await?;
+        let alerts = match (was_open, incident.status.is_open()) {
+            (true, false) => self.close_with(&mut tx, actor, &incident).await?,
+            (false, true) => self.reopen_with(&mut tx, actor, &incident).await?,
+            (true, true) | (false, false) => Vec::new(),
+        };
         tx.commit().await?;
-        for alert in &closed {
+        for alert in &alerts {
             self.tell_alert(&actor.tenant, alert);
         }
         self.tell_incident(&actor.tenant, &incident);
@@ -165,14 +174,14 @@ impl Casework {
         incident: &Incident,
     ) -> Result<Vec<Alert>, CaseworkError> {
         let mut closed = Vec::new();
-        let Some(verdict) = incident.verdict.filter(|_| !incident.status.is_open()) else {
+        let Some(verdict) = incident.verdict else {
             return Ok(closed);
         };
         for mut alert in tx.q().alerts_of(&incident.id).await? {
             if alert.status == AlertStatus::Closed {
                 continue;
             }
-            let reason = format!("closed with incident #{}", incident.number);
+            let reason = closing_reason(incident);
             let change = self.change(actor, "alert.close", format!("as {verdict}: {reason}"));
             alert.close(verdict, Some(reason), change.at)?;
             alert.version += 1;
@@ -181,6 +190,29 @@ impl Casework {
             closed.push(alert);
         }
         Ok(closed)
+    }
+
+    /// Opens those alerts again that were closed with their incident.
+    async fn reopen_with(
+        &self,
+        tx: &mut WriteTx,
+        actor: &Actor,
+        incident: &Incident,
+    ) -> Result<Vec<Alert>, CaseworkError> {
+        let reason = closing_reason(incident);
+        let mut opened = Vec::new();
+        for mut alert in tx.q().alerts_of(&incident.id).await? {
+            if alert.verdict_reason.as_ref() != Some(&reason) {
+                continue;
+            }
+            let change = self.change(actor, "alert.reopen", "with its incident");
+            alert.reopen()?;
+            alert.version += 1;
+            alert.updated_at = change.at;
+            tx.save_alert(&alert, &change).await?;
+            opened.push(alert);
+        }
+        Ok(opened)
     }
 
     /// Writes a note on an incident.
@@ -325,6 +357,10 @@ impl Casework {
     }
 }
 
+fn closing_reason(incident: &Incident) -> String {
+    format!("closed with incident #{}", incident.number)
+}
+
 fn apply_texts(
     incident: &mut Incident,
     patch: &IncidentPatch,
@@ -348,10 +384,6 @@ fn apply_texts(
     if let Some(Some(verdict)) = patch.verdict {
         incident.verdict = Some(verdict);
         details.push(format!("verdict {verdict}"));
-    }
-    if patch.verdict == Some(None) && incident.status.is_open() {
-        incident.verdict = None;
-        details.push("verdict taken back".to_owned());
     }
     Ok(details)
 }

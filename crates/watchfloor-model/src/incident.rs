@@ -9,8 +9,9 @@ use crate::{AlertId, Entity, IllegalMove, IncidentId, Severity, Verdict};
 
 /// State of an incident.
 ///
-/// Forward in any step; back from `contained`, `resolved` and `closed` to `in_progress` when
-/// it turns out not to be over.
+/// While it is open (`new`, `in_progress`, `contained`) it moves freely, also back, so that a
+/// slip can be undone. From `resolved` and `closed` it goes back to `in_progress` or `contained`
+/// when it turns out not to be over; `resolved` also goes on to `closed`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum IncidentStatus {
     /// Nobody took it up yet.
@@ -46,10 +47,10 @@ impl IncidentStatus {
     pub const fn may_become(self, to: Self) -> bool {
         match self {
             Self::New => !matches!(to, Self::New),
-            Self::InProgress => matches!(to, Self::Contained | Self::Resolved | Self::Closed),
-            Self::Contained => matches!(to, Self::InProgress | Self::Resolved | Self::Closed),
-            Self::Resolved => matches!(to, Self::InProgress | Self::Closed),
-            Self::Closed => matches!(to, Self::InProgress),
+            Self::InProgress => !matches!(to, Self::InProgress),
+            Self::Contained => !matches!(to, Self::Contained),
+            Self::Resolved => matches!(to, Self::InProgress | Self::Contained | Self::Closed),
+            Self::Closed => matches!(to, Self::InProgress | Self::Contained),
         }
     }
 }
@@ -142,13 +143,13 @@ impl Incident {
         self.status = to;
         self.clocks.acknowledged_at.get_or_insert(now);
         match to {
-            IncidentStatus::New => {}
-            IncidentStatus::InProgress => {
+            IncidentStatus::New | IncidentStatus::InProgress => {
                 self.clocks.contained_at = None;
                 self.clocks.resolved_at = None;
             }
             IncidentStatus::Contained => {
                 self.clocks.contained_at.get_or_insert(now);
+                self.clocks.resolved_at = None;
             }
             IncidentStatus::Resolved | IncidentStatus::Closed => {
                 self.clocks.contained_at.get_or_insert(now);
@@ -176,15 +177,7 @@ mod tests {
 
     #[test]
     fn moves() {
-        let illegal = [
-            (InProgress, New),
-            (Contained, New),
-            (Resolved, New),
-            (Resolved, Contained),
-            (Closed, New),
-            (Closed, Contained),
-            (Closed, Resolved),
-        ];
+        let illegal = [(Resolved, New), (Closed, New), (Closed, Resolved)];
         for from in IncidentStatus::ALL {
             for to in IncidentStatus::ALL {
                 let expected = from != to && !illegal.contains(&(*from, *to));

@@ -260,7 +260,17 @@ async fn an_incident_runs_its_course() {
     }
     let overview = casework.overview(&me).await.unwrap();
     assert_eq!(overview.mean_times.unwrap().resolve_s, Some(3_600));
-    assert_eq!(overview.incidents_open, 0);
+    assert_eq!((overview.incidents_open, overview.alerts_open), (0, 0));
+    // It was not over, and the verdict was wrong: one call takes both back.
+    let again = to(IncidentStatus::Contained, Some(None));
+    let again = casework.patch_incident(&me, id, again, None).await.unwrap();
+    assert_eq!((again.verdict, again.clocks.resolved_at), (None, None));
+    assert!(again.clocks.contained_at.is_some());
+    let alert = alert_of(casework, "a").await;
+    assert_eq!(
+        (alert.status, alert.verdict),
+        (AlertStatus::InProgress, None)
+    );
     let (entries, fault) = casework.verify_audit(&TenantId::main()).await.unwrap();
     assert!(entries > 8 && fault.is_none());
 }
