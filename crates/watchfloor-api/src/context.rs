@@ -18,6 +18,9 @@ pub(crate) const ALERT_EVENTS_MAX: usize = 20;
 /// Nodes of a tree.
 const NODES_MAX: usize = 300;
 
+/// OCSF class Process Activity.
+const PROCESS_ACTIVITY: u32 = 1007;
+
 /// Shortest value that is looked for; shorter ones are in everything.
 const VALUE_CHARS_MIN: usize = 2;
 
@@ -67,7 +70,7 @@ fn file_name(path: &str) -> String {
 
 fn name(event: &Event, prefix: &str) -> Option<String> {
     let path = format!("{prefix}.file.path");
-    let plain = format!("{prefix}.name");
+    let plain = format!("{prefix}.file.name");
     field(event, &[&path])
         .map(file_name)
         .or_else(|| field(event, &[&plain]).map(file_name))
@@ -81,28 +84,33 @@ pub(crate) fn process_tree(events: &[Event], alerted: &[String]) -> Vec<ProcessN
     ordered.sort_by(|left, right| (left.time, &left.id).cmp(&(right.time, &right.id)));
     for event in ordered {
         let is_alerted = alerted.contains(&event.id);
-        let parent = ["process.parent_process", "actor.process"]
+        let actor = ["process.parent_process", "actor.process"]
             .into_iter()
             .find_map(|prefix| Some((identity(event, prefix)?, prefix)));
-        if let Some((id, prefix)) = &parent {
-            let only_actor = identity(event, "process").is_none();
-            note(
-                &mut nodes,
-                id,
-                event,
-                prefix,
-                None,
-                is_alerted && only_actor,
-            );
+        let target = identity(event, "process");
+        let touches = is_touch(event);
+        if let Some((id, prefix)) = &actor {
+            let is_alerted = is_alerted && (touches || target.is_none());
+            note(&mut nodes, id, event, prefix, None, is_alerted);
         }
-        if let Some(id) = identity(event, "process") {
-            let parent = parent
-                .map(|(parent, _)| parent)
-                .filter(|parent| *parent != id);
+        if let Some(id) = target {
+            let parent = actor
+                .map(|(actor, _)| actor)
+                .filter(|actor| *actor != id && !touches);
             note(&mut nodes, &id, event, "process", parent, is_alerted);
         }
     }
     arrange(nodes)
+}
+
+/// Whether one process reached into another (opened or injected into it): then the one that
+/// acts is not the parent.
+///
+/// # Source
+/// OCSF 1.x class 1007, Process Activity, `activity_id` 3 and 4.
+fn is_touch(event: &Event) -> bool {
+    event.class_uid == PROCESS_ACTIVITY
+        && field(event, &["activity_id"]).is_some_and(|id| matches!(id, "3" | "4"))
 }
 
 /// Writes down what an event says of a process; the first to say it is kept, but a start
@@ -209,4 +217,92 @@ fn arrange(mut nodes: BTreeMap<String, ProcessNode>) -> Vec<ProcessNode> {
     });
     list.truncate(NODES_MAX);
     list.into_iter().map(|(_, node)| node).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn event(id: &str, fields: &[(&str, &str)]) -> Event {
+        let time: Timestamp = "2026-03-02T10:00:00Z".parse().unwrap();
+        Event {
+            id: id.to_owned(),
+            time,
+            received_at: time,
+            source: "sysmon".to_owned(),
+            class_uid: PROCESS_ACTIVITY,
+            class_name: "Process Activity".to_owned(),
+            product: String::new(),
+            message: String::new(),
+            raw: String::new(),
+            anomalies: Vec::new(),
+            fields: fields
+                .iter()
+                .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
+                .collect(),
+        }
+    }
+
+    /// The tree as `id<parent`, an alerted node with `!`.
+    fn check(events: &[Event], alerted: &[&str], expected: &[&str]) {
+        let alerted: Vec<String> = alerted.iter().map(|id| (*id).to_owned()).collect();
+        let found: Vec<String> = process_tree(events, &alerted)
+            .into_iter()
+            .map(|node| {
+                let mark = if node.is_alerted { "!" } else { "" };
+                let parent = node.parent_id.map_or_else(String::new, |p| format!("<{p}"));
+                format!("{}{mark}{parent}", node.id)
+            })
+            .collect();
+        assert_eq!(found, expected);
+    }
+
+    #[test]
+    fn trees() {
+        let start =
+            |id, uid, parent| event(id, &[("process.uid", uid), ("actor.process.uid", parent)]);
+        check(&[], &[], &[]);
+        check(
+            &[
+                start("e2", "c", "b"),
+                start("e1", "b", "a"),
+                start("e3", "y", "x"),
+            ],
+            &["e2"],
+            &["uid a", "uid b<uid a", "uid c!<uid b"],
+        );
+        // A reused identity can close a circle: it is cut, and the walk ends.
+        check(
+            &[start("e1", "b", "a"), start("e2", "a", "b")],
+            &[],
+            &["uid a", "uid b"],
+        );
+        // Who reads the memory of another process is not its parent.
+        let touch = event(
+            "e4",
+            &[
+                ("process.uid", "lsass"),
+                ("actor.process.uid", "b"),
+                ("activity_id", "3"),
+            ],
+        );
+        check(
+            &[start("e1", "b", "a"), touch],
+            &["e4"],
+            &["uid a", "uid lsass!", "uid b!<uid a"],
+        );
+        let by_pid = event(
+            "e5",
+            &[
+                ("device.hostname", "WS-1"),
+                ("process.pid", "7"),
+                ("process.file.path", "C:\\x\\y.exe"),
+            ],
+        );
+        let tree = process_tree(&[by_pid], &[]);
+        assert_eq!(
+            (tree[0].id.as_str(), tree[0].name.as_str()),
+            ("ws-1 pid 7", "y.exe")
+        );
+    }
 }
