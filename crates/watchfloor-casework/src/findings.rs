@@ -26,6 +26,10 @@ const CANDIDATES_PER_ENTITY: u32 = 50;
 /// Entities of an alert by which others are looked for.
 const LOOKED_UP_ENTITIES_MAX: usize = 40;
 
+/// An incident takes no more alerts by itself beyond this: it could no longer be read, nor
+/// computed anew with every alert.
+const INCIDENT_ALERTS_MAX: usize = 2_000;
+
 /// Sentences kept per attachment.
 const REASONS_MAX: usize = 3;
 
@@ -280,7 +284,8 @@ impl Casework {
                     let known = incidents.iter().any(|incident| incident.id == *id);
                     if !known {
                         let incident = tx.q().incident(id).await?;
-                        if !incident.status.is_open() {
+                        let is_full = incident.alert_ids.len() >= INCIDENT_ALERTS_MAX;
+                        if is_full || !incident.status.is_open() {
                             continue;
                         }
                         incidents.push(incident);

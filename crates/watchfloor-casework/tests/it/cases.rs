@@ -35,7 +35,7 @@ async fn split_incidents_stay_apart_and_merge_joins_them_again() {
     let b = alert_of(casework, "b").await;
     let first = b.incident_id().unwrap().clone();
     let second = casework
-        .split_incident(&system(), &first, &[b.id.clone()], None)
+        .split_incident(&system(), &first, std::slice::from_ref(&b.id), None)
         .await
         .unwrap();
     assert_eq!(grouping(casework).await, ["a", "b"]);
@@ -51,7 +51,7 @@ async fn split_incidents_stay_apart_and_merge_joins_them_again() {
         .await
         .unwrap();
     casework
-        .merge_incidents(&system(), &first, &[second.id.clone()], None)
+        .merge_incidents(&system(), &first, std::slice::from_ref(&second.id), None)
         .await
         .unwrap();
     assert_eq!(grouping(casework).await, ["a b c"]);
