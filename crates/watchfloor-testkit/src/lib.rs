@@ -1,9 +1,11 @@
 //! What the tests of the whole program share: a server as a process, and the simplest HTTP
 //! client there can be.
 
+mod checks;
 mod client;
 mod server;
 
+pub use checks::LedgerTotals;
 pub use client::{Answer, Client};
 pub use server::ServerProcess;
 
@@ -34,5 +36,18 @@ pub fn corpus() -> Option<std::path::PathBuf> {
         return Some(folder);
     }
     println!("skipped: {} is absent", folder.display());
+    None
+}
+
+/// The Python interpreter with the clients that tests need (`cargo xtask test` makes it), if it
+/// is there.
+pub fn python() -> Option<std::path::PathBuf> {
+    let named = std::env::var_os("WATCHFLOOR_TEST_PYTHON").map(std::path::PathBuf::from);
+    let usual = || std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../target/python/bin/python");
+    let python = named.unwrap_or_else(usual);
+    if python.is_file() {
+        return Some(python);
+    }
+    println!("skipped: {} is absent; cargo xtask test makes it", python.display());
     None
 }
