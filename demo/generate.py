@@ -552,6 +552,39 @@ def story():
     return sorted((entry for step in steps for entry in step()), key=lambda entry: entry["at_ms"])
 
 
+# --- What fires and is harmless ---------------------------------------------------------------
+
+def archive(at, host, user, name):
+    image = "C:\\Program Files\\7-Zip\\7z.exe"
+    return process(at, host, f"{DOMAIN}\\{user}", image, f"7z.exe a -pGruen-27 D:\\Send\\{name}.7z D:\\Send\\{name}",
+                   "C:\\Windows\\explorer.exe", "C:\\Windows\\Explorer.EXE", 7301, 4120, "7-Zip", "7z.exe")
+
+
+def console_logon(at, user, address):
+    return record(at, "cloudtrail:corp", "json", {
+        "eventVersion": "1.09", "userIdentity": {"type": "IAMUser", "arn": f"arn:aws:iam::123456789012:user/{user}",
+                                                 "accountId": "123456789012", "userName": user},
+        "eventTime": "{{iso}}", "eventSource": "signin.amazonaws.com", "eventName": "ConsoleLogin", "awsRegion": "eu-central-1",
+        "sourceIPAddress": address, "userAgent": AGENTS[0], "requestParameters": None,
+        "responseElements": {"ConsoleLogin": "Success"}, "additionalEventData": {"MFAUsed": "No"},
+        "eventID": "5f0c2b7e-5b7d-4f0e-9a51-3f2b9f0d1a77", "readOnly": False, "eventType": "AwsConsoleSignIn",
+        "recipientAccountId": "123456789012", "eventCategory": "Management"})
+
+
+def everyday():
+    """Alerts that an analyst closes: people at work, on machines that the story does not touch."""
+    return [
+        archive(3_000, "ws-088", "h.winter", "payroll-november"),
+        console_logon(6_500, "data-science", "192.0.2.133"),
+        archive(21_000, "ws-091", "n.ahmed", "offer-4711"),
+        eve(33_000, "alert", "10.20.88.14", 51_220, "198.51.100.203", 443, app_proto="tls", alert={
+            "action": "allowed", "gid": 1, "signature_id": 9000207, "rev": 3, "category": "Potentially Bad Traffic",
+            "signature": "WATCHFLOOR POLICY TLS client of an old version", "severity": 2}),
+        console_logon(52_000, "web-team", "198.51.100.214"),
+        archive(64_000, "ws-093", "o.petrov", "contract-draft"),
+    ]
+
+
 def write(entries, file):
     for entry in entries:
         file.write((json.dumps(entry, ensure_ascii=True, separators=(",", ":")) + "\n").encode())
@@ -563,6 +596,8 @@ def main():
     with open(os.path.join(HERE, "background.ndjson.gz"), "wb") as raw:
         with gzip.GzipFile(filename="", mode="wb", compresslevel=9, fileobj=raw, mtime=0) as file:
             write(background(), file)
+    with open(os.path.join(HERE, "everyday.ndjson"), "wb") as file:
+        write(everyday(), file)
 
 
 if __name__ == "__main__":

@@ -18,6 +18,7 @@ cargo xtask bench path [--quick]                measure, see bench/RESULTS.md
 cargo xtask tidy                                layers, lengths, format, lints, licences
 cargo xtask coverage                            line coverage of the tests
 cargo xtask console                             build the console alone
+cargo xtask story                               play the analyst's story in Chromium
 cargo xtask ocsf SCHEMA_FOLDER                  write the OCSF classes anew from a schema";
 
 fn main() -> Result<()> {
@@ -30,6 +31,7 @@ fn main() -> Result<()> {
         Some("tidy") => tidy::run(),
         Some("coverage") => test::coverage(),
         Some("console") => setup::console(),
+        Some("story") => browser::story(),
         Some("ocsf") => ocsf::run(rest),
         Some("help" | "--help" | "-h") => {
             println!("{USAGE}");

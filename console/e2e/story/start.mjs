@@ -37,6 +37,32 @@ export async function signIn({ page, url, options, out, problems }) {
   await page.getByRole('navigation', { name: 'Pages' }).waitFor()
 }
 
+/** The first alert comes soon, and the story of the recording stands as one incident in time. */
+export async function waitForStory(world) {
+  const { page, options } = world
+  const started = Number(options['started-ms'])
+  const wanted = options.tactics.split(',')
+  await until('a first alert', async () => (await call(page, 'GET', '/alerts?limit=1')).body.total > 0, {
+    timeout_ms: 60_000,
+  })
+  const first = Date.now() - started
+  if (first > 60_000) throw new Error(`the first alert came after ${first} ms`)
+  const incident = await until(`one incident with ${wanted.join(', ')}`, async () => {
+    const { body } = await call(page, 'GET', '/incidents?limit=100')
+    return body.items?.find((i) => wanted.every((tactic) => i.tactics.includes(tactic)))
+  })
+  const whole = Date.now() - started
+  if (whole > 180_000) throw new Error(`the story stood after ${whole} ms`)
+  for (const kind of ['host', 'user', 'process', 'address'])
+    if (!incident.entities.some((e) => e.kind === kind)) throw new Error(`the incident has no ${kind}`)
+  const { body } = await call(page, 'GET', `/incidents/${incident.id}`)
+  const times = body.alert_rows.map((a) => a.time)
+  if (times.some((t, i) => i > 0 && t < times[i - 1])) throw new Error('its alerts are not in order')
+  console.log(
+    `     first alert after ${(first / 1000).toFixed(1)} s, the whole story after ${(whole / 1000).toFixed(1)} s`,
+  )
+}
+
 export async function waitForIncident(world) {
   const { page, options } = world
   const least = Number(options['min-alerts'])

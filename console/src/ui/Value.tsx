@@ -37,6 +37,10 @@ interface ValueProps {
 
 export function Value({ kind = 'value', value, field, role, max = 64, passive, plain, marked }: ValueProps) {
   const hunt = useHunt()
+  const full = visible(value).slice(0, 200)
+  const shown = truncateMiddle(visible(value), max)
+  // The name begins with what is seen, so that speech input finds it (WCAG 2.5.3).
+  const name = `${kind === 'value' ? '' : `${kind} `}${shown}${shown === full ? '' : `, ${full}`}`
   const target = (element: HTMLElement, pinned: boolean) => ({
     kind,
     value,
@@ -52,7 +56,7 @@ export function Value({ kind = 'value', value, field, role, max = 64, passive, p
       className={`value ${plain ? 'value-plain' : ''}`}
       tabIndex={passive ? -1 : 0}
       aria-haspopup="dialog"
-      aria-label={`${kind === 'value' ? '' : `${kind} `}${visible(value).slice(0, 200)}`}
+      aria-label={name}
       onClick={(event) => {
         event.stopPropagation()
         leaveValue()
@@ -77,11 +81,7 @@ export function Value({ kind = 'value', value, field, role, max = 64, passive, p
       onPointerLeave={leaveValue}
     >
       {!plain && <KindIcon kind={kind} />}
-      {marked ? (
-        <mark>{truncateMiddle(visible(value), max)}</mark>
-      ) : (
-        <span>{truncateMiddle(visible(value), max)}</span>
-      )}
+      {marked ? <mark>{shown}</mark> : <span>{shown}</span>}
     </button>
   )
 }
