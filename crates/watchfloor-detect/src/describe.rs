@@ -14,7 +14,7 @@ pub(crate) fn sentence(batch: &EventBatch, row: usize, title: &str) -> String {
     let what = match batch.kind_of(row).class_uid {
         1007 => process(batch, row, &place),
         3002 => authentication(batch, row, &place),
-        4001..=4014 => network(batch, row),
+        4001..=4014 | 2001..=2007 => network(batch, row),
         1001 | 201_001 | 201_002 => {
             let target = get("file.path").or_else(|| get("reg_key.path"));
             let by = get("process.file.path").or_else(|| get("actor.process.file.path"));

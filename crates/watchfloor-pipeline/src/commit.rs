@@ -17,6 +17,8 @@ use crate::timings::{Stage, Timings};
 const RETRY_WAIT: Duration = Duration::from_secs(1);
 /// Commits between two looks at whether compaction is due.
 const COMMITS_PER_MAINTENANCE: u64 = 50;
+/// How far maintenance gives way, from 0 (not at all) to 19.
+const NICENESS: i32 = 15;
 
 /// Findings of a commit that the lake now holds.
 pub(crate) struct Committed {
@@ -32,6 +34,7 @@ pub(crate) struct Committer {
     pub timings: Arc<Timings>,
     pub input: mpsc::Receiver<Prepared>,
     pub output: mpsc::UnboundedSender<Committed>,
+    pub maintenance: Option<std::thread::JoinHandle<()>>,
 }
 
 impl Committer {
@@ -45,9 +48,30 @@ impl Committer {
             self.timings.count_commit(last_received_us);
             commits += 1;
             if commits % COMMITS_PER_MAINTENANCE == 0 {
-                let lake = Arc::clone(&self.lake);
-                tokio::spawn(async move { maintain(&lake).await });
+                self.maintain();
             }
+        }
+    }
+
+    /// Looks after the lake on a thread of its own that gives way to everything else:
+    /// compaction is long work on all columns, and alerts must not wait for it.
+    fn maintain(&mut self) {
+        if self.maintenance.as_ref().is_some_and(|thread| !thread.is_finished()) {
+            return;
+        }
+        let lake = Arc::clone(&self.lake);
+        let thread = std::thread::Builder::new().name("maintenance".to_owned()).spawn(move || {
+            if let Err(error) = rustix::process::nice(NICENESS) {
+                tracing::debug!(%error, "maintenance runs at normal priority");
+            }
+            match tokio::runtime::Builder::new_current_thread().enable_all().build() {
+                Ok(runtime) => runtime.block_on(maintain(&lake)),
+                Err(error) => tracing::warn!(%error, "maintenance cannot start"),
+            }
+        });
+        match thread {
+            Ok(thread) => self.maintenance = Some(thread),
+            Err(error) => tracing::warn!(%error, "maintenance cannot start"),
         }
     }
 

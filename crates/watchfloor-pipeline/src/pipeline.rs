@@ -158,6 +158,7 @@ impl Pipeline {
             timings: Arc::clone(&self.timings),
             input: to_commit,
             output: committed,
+            maintenance: None,
         };
         self.tasks.spawn(committer.run());
         self.tasks.spawn(deliver::run(Arc::clone(&self.lake), sink, to_deliver));

@@ -15,9 +15,18 @@ use std::future::Future;
 
 use anyhow::{Context, Result};
 
+/// Worker threads on small machines: a long search may hold two of them, and senders must be
+/// answered all the same.
+const MIN_WORKERS: usize = 4;
+
 /// Runs a future on a runtime of its own.
 fn block_on<T>(future: impl Future<Output = Result<T>>) -> Result<T> {
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().context("cannot start the runtime")?;
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(cores.max(MIN_WORKERS))
+        .enable_all()
+        .build()
+        .context("cannot start the runtime")?;
     let result = runtime.block_on(future);
     // What still runs is a background task without an owner; it must not hold the exit back.
     runtime.shutdown_timeout(std::time::Duration::from_secs(2));
