@@ -1,0 +1,166 @@
+//! All of Sigma loads, and each regression recording makes the rule it was made for fire.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+
+use anyhow::{Context, Result, ensure};
+use serde_json::Value;
+use watchfloor_testkit::corpus;
+
+const PROGRAM: &str = env!("CARGO_BIN_EXE_watchfloor");
+/// Rules of SigmaHQ in the corpus.
+const RULES: u64 = 3754;
+/// Recordings: 100 as EVTX and as JSON, one raw.
+const RECORDINGS: usize = 201;
+
+fn watchfloor(arguments: &[&str]) -> Result<Output> {
+    Ok(Command::new(PROGRAM).args(arguments).output()?)
+}
+
+fn files_below(folder: &Path, found: &mut Vec<PathBuf>) -> Result<()> {
+    for entry in std::fs::read_dir(folder)? {
+        let path = entry?.path();
+        if path.is_dir() {
+            files_below(&path, found)?;
+        } else {
+            found.push(path);
+        }
+    }
+    Ok(())
+}
+
+/// The rule ids that an `info.yml` names under `rule_metadata`.
+fn wanted_rules(info: &str) -> Vec<String> {
+    let ids = info
+        .lines()
+        .filter_map(|line| line.trim_start().strip_prefix("- id:"));
+    ids.map(|id| id.trim().trim_matches(['"', '\'']).to_owned())
+        .collect()
+}
+
+#[test]
+fn every_sigma_rule_loads_and_every_recording_is_found() -> Result<()> {
+    let Some(corpus) = corpus() else {
+        return Ok(());
+    };
+    let folder = tempfile::tempdir()?;
+    let stats = folder.path().join("stats.json");
+    let recordings = corpus.join("sigma-regression").canonicalize()?;
+    let rules = corpus.join("sigma-rules");
+    let paths = [&rules, &stats, &recordings].map(|path| path.to_string_lossy().into_owned());
+    let output = watchfloor(&[
+        "detect", "--rules", &paths[0], "--stats", &paths[1], &paths[2],
+    ])?;
+    ensure!(
+        output.status.success(),
+        "detect: {}",
+        String::from_utf8_lossy(&output.stderr)
+    );
+    let stats: Value = serde_json::from_slice(&std::fs::read(&stats)?)?;
+    assert_eq!(stats["rules_loaded"], RULES, "{stats}");
+    assert_eq!(stats["rules_refused"], serde_json::json!([]));
+
+    let mut fired: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
+    for line in String::from_utf8(output.stdout)?.lines() {
+        let finding: Value = serde_json::from_str(line)?;
+        let text = |key: &str| {
+            finding[key]
+                .as_str()
+                .map(str::to_owned)
+                .with_context(|| format!("no {key} in {finding}"))
+        };
+        fired
+            .entry(text("source")?)
+            .or_default()
+            .insert(text("rule_id")?);
+    }
+    let mut files = Vec::new();
+    files_below(&recordings, &mut files)?;
+    let (mut seen, mut missed) = (0, Vec::new());
+    for file in files
+        .iter()
+        .filter(|file| file.extension().is_none_or(|extension| extension != "yml"))
+    {
+        let info = std::fs::read_to_string(file.with_file_name("info.yml"))?;
+        let wanted = wanted_rules(&info);
+        ensure!(
+            !wanted.is_empty(),
+            "no rule is named beside {}",
+            file.display()
+        );
+        let source = file.to_string_lossy().into_owned();
+        seen += 1;
+        let rules = fired.get(&source);
+        missed.extend(
+            wanted
+                .into_iter()
+                .filter(|id| !rules.is_some_and(|rules| rules.contains(id)))
+                .map(|id| format!("{id} on {source}")),
+        );
+    }
+    assert!(
+        missed.is_empty(),
+        "{} did not fire:\n{}",
+        missed.len(),
+        missed.join("\n")
+    );
+    assert_eq!(seen, RECORDINGS);
+    Ok(())
+}
+
+#[test]
+fn built_in_rules_and_packs_pass_their_cases() -> Result<()> {
+    for command in ["rules", "mapping"] {
+        let output = watchfloor(&[command, "test"])?;
+        let text = String::from_utf8_lossy(&output.stdout);
+        assert!(
+            output.status.success() && text.contains(" 0 failed") && !text.contains("\n0 passed"),
+            "{command} test: {text}"
+        );
+    }
+    Ok(())
+}
+
+#[test]
+fn lint_names_file_line_and_reason() -> Result<()> {
+    let folder = tempfile::tempdir()?;
+    let good = "title: Good\nid: 6a3c0e57-0000-4000-8000-000000000001\nlogsource:\n  product: linux\ndetection:\n  one:\n    a: b\n  condition: one\nlevel: low\n";
+    let check = |name: &str, text: &str, code: i32, line: Option<&str>| -> Result<()> {
+        let path = folder.path().join(name);
+        std::fs::write(&path, text)?;
+        let output = watchfloor(&["rules", "lint", &path.to_string_lossy()])?;
+        let shown = String::from_utf8_lossy(&output.stdout).into_owned();
+        assert_eq!(output.status.code(), Some(code), "{name}: {shown}");
+        if let Some(line) = line {
+            let start = format!("{}:{line}: ", path.display());
+            assert!(
+                shown.lines().any(|shown| shown
+                    .strip_prefix(&start)
+                    .is_some_and(|reason| !reason.is_empty())),
+                "{name}: {start}: {shown}"
+            );
+        }
+        Ok(())
+    };
+    check("good.yml", good, 0, None)?;
+    check(
+        "condition.yml",
+        &good.replace("condition: one", "condition: one and nothing"),
+        1,
+        Some("8"),
+    )?;
+    check(
+        "modifier.yml",
+        &good.replace("a: b", "a|rot13: b"),
+        1,
+        Some("7"),
+    )?;
+    check(
+        "yaml.yml",
+        &good.replace("detection:\n", "detection: [\n"),
+        1,
+        None,
+    )?;
+    Ok(())
+}
