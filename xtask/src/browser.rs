@@ -35,13 +35,18 @@ impl Server {
             .spawn()
             .with_context(|| format!("cannot start {}", program.display()))?;
         let output = child.stdout.take().context("the server has no output")?;
-        let errors = child.stderr.take().context("the server has no error output")?;
+        let errors = child
+            .stderr
+            .take()
+            .context("the server has no error output")?;
         let (lines, receiver) = mpsc::channel();
         read_lines(output, lines.clone());
         read_lines(errors, lines);
         let (mut url, mut setup_url) = (None, None);
         while url.is_none() || setup_url.is_none() {
-            let line = receiver.recv_timeout(READY_LIMIT).context("the server did not get ready")?;
+            let line = receiver
+                .recv_timeout(READY_LIMIT)
+                .context("the server did not get ready")?;
             if let Some(address) = line.strip_prefix("ready ") {
                 url = Some(address.to_owned());
             } else if let Some(at) = line.find("http").filter(|_| line.contains("/setup#")) {
@@ -91,13 +96,28 @@ pub(crate) fn story() -> Result<()> {
     std::fs::create_dir_all(&folder)?;
     let data = data.to_string_lossy().into_owned();
     let program = shell::watchfloor();
-    let started = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH)?.as_millis().to_string();
-    let server = Server::start(&program, &["demo", "--listen", "127.0.0.1:0", "--data", &data])?;
-    let token = shell::output(Command::new(&program).args(["admin", "token", "--scope", "ingest", "--data", &data]))?;
+    let started = std::time::SystemTime::now()
+        .duration_since(std::time::UNIX_EPOCH)?
+        .as_millis()
+        .to_string();
+    let server = Server::start(
+        &program,
+        &["demo", "--listen", "127.0.0.1:0", "--data", &data],
+    )?;
+    let token = shell::output(
+        Command::new(&program).args(["admin", "token", "--scope", "ingest", "--data", &data]),
+    )?;
     let screens = folder.join("console");
     let mut node = shell::command("npm", "console");
     node.args(["run", "--silent", "e2e", "--"]);
-    node.args(["--url", &server.url, "--setup-url", &server.setup_url, "--token", token.trim()]);
+    node.args([
+        "--url",
+        &server.url,
+        "--setup-url",
+        &server.setup_url,
+        "--token",
+        token.trim(),
+    ]);
     node.args(["--tactics", TACTICS, "--started-ms", &started]);
     node.arg("--out").arg(&screens);
     shell::run(&mut node)?;

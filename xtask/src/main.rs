@@ -6,8 +6,8 @@ mod demo;
 mod ocsf;
 mod setup;
 mod shell;
-mod tidy;
 mod test;
+mod tidy;
 
 use anyhow::{Result, bail};
 

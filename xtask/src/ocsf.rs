@@ -29,20 +29,30 @@ pub(crate) fn run(arguments: &[String]) -> Result<()> {
     let categories = read(&folder.join("categories.json"))?;
     let mut classes = Vec::new();
     collect(&folder.join("events"), 0, &mut classes)?;
-    for extension in std::fs::read_dir(folder.join("extensions"))?.flatten().map(|entry| entry.path()).filter(|path| path.is_dir()) {
-        let uid = read(&extension.join("extension.json"))?["uid"].as_u64().context("extension without uid")?;
+    for extension in std::fs::read_dir(folder.join("extensions"))?
+        .flatten()
+        .map(|entry| entry.path())
+        .filter(|path| path.is_dir())
+    {
+        let uid = read(&extension.join("extension.json"))?["uid"]
+            .as_u64()
+            .context("extension without uid")?;
         collect(&extension.join("events"), uid, &mut classes)?;
     }
     let mut by_uid = BTreeMap::from([(0, ("base_event".to_owned(), "Base Event".to_owned()))]);
     for class in &classes {
-        let category = category(class, &classes).and_then(|name| categories["attributes"][name]["uid"].as_u64());
+        let category = category(class, &classes)
+            .and_then(|name| categories["attributes"][name]["uid"].as_u64());
         if let (Some(uid), Some(category)) = (class.uid, category) {
             let uid = class.extension * 100_000 + category * 1000 + uid;
             by_uid.insert(uid, (class.name.clone(), class.caption.clone()));
         }
     }
     let text = render(version["version"].as_str().unwrap_or_default(), &by_uid)?;
-    std::fs::write(shell::root().join("crates/watchfloor-event/src/ocsf/classes.rs"), text)?;
+    std::fs::write(
+        shell::root().join("crates/watchfloor-event/src/ocsf/classes.rs"),
+        text,
+    )?;
     println!("{} classes written", by_uid.len());
     Ok(())
 }
@@ -87,7 +97,11 @@ fn collect(folder: &Path, extension: u64, classes: &mut Vec<Class>) -> Result<()
         }
         let value = read(&path)?;
         let text = |key: &str| value[key].as_str().map(str::to_owned);
-        let stem = path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
+        let stem = path
+            .file_stem()
+            .unwrap_or_default()
+            .to_string_lossy()
+            .into_owned();
         classes.push(Class {
             name: text("name").unwrap_or(stem),
             caption: text("caption").unwrap_or_default(),
@@ -101,6 +115,7 @@ fn collect(folder: &Path, extension: u64, classes: &mut Vec<Class>) -> Result<()
 }
 
 fn read(path: &Path) -> Result<Value> {
-    let text = std::fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
+    let text =
+        std::fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
     serde_json::from_str(&text).with_context(|| format!("{} is no JSON", path.display()))
 }

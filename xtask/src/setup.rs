@@ -32,18 +32,29 @@ pub(crate) fn for_test() -> Result<()> {
 
 fn install(needed: &[Needed]) -> Result<()> {
     let path = std::env::var("PATH").unwrap_or_default();
-    let is_there = |program: &str| shell::has(program) || std::path::Path::new("/usr/sbin").join(program).is_file();
-    let missing: Vec<&str> = needed.iter().filter(|(_, program)| !is_there(program)).map(|(package, _)| *package).collect();
+    let is_there = |program: &str| {
+        shell::has(program) || std::path::Path::new("/usr/sbin").join(program).is_file()
+    };
+    let missing: Vec<&str> = needed
+        .iter()
+        .filter(|(_, program)| !is_there(program))
+        .map(|(package, _)| *package)
+        .collect();
     if missing.is_empty() {
         return Ok(());
     }
     if !can_install() {
-        bail!("please install {} (by the names of Debian's packages; looked in {path})", missing.join(", "));
+        bail!(
+            "please install {} (by the names of Debian's packages; looked in {path})",
+            missing.join(", ")
+        );
     }
     println!("installing {}", missing.join(", "));
     let apt = |arguments: &[&str]| {
         let mut command = shell::command("apt-get", ".");
-        command.args(arguments).env("DEBIAN_FRONTEND", "noninteractive");
+        command
+            .args(arguments)
+            .env("DEBIAN_FRONTEND", "noninteractive");
         shell::run(&mut command)
     };
     apt(&["update", "-qq"])?;
@@ -53,16 +64,26 @@ fn install(needed: &[Needed]) -> Result<()> {
 }
 
 fn can_install() -> bool {
-    let is_root = shell::output(shell::command("id", ".").arg("-u")).is_ok_and(|id| id.trim() == "0");
+    let is_root =
+        shell::output(shell::command("id", ".").arg("-u")).is_ok_and(|id| id.trim() == "0");
     is_root && shell::has("apt-get")
 }
 
 fn require_node() -> Result<()> {
     let version = shell::output(shell::command("node", ".").arg("--version"));
-    let major = version.ok().and_then(|text| text.trim().trim_start_matches('v').split('.').next()?.parse::<u32>().ok());
+    let major = version.ok().and_then(|text| {
+        text.trim()
+            .trim_start_matches('v')
+            .split('.')
+            .next()?
+            .parse::<u32>()
+            .ok()
+    });
     match major {
         Some(major) if major >= 20 => Ok(()),
-        Some(major) => bail!("Node.js {major} is too old for the console; please install version 20 or newer"),
+        Some(major) => {
+            bail!("Node.js {major} is too old for the console; please install version 20 or newer")
+        }
         None => bail!("Node.js is missing; please install version 20 or newer with npm"),
     }
 }
@@ -71,7 +92,11 @@ fn require_node() -> Result<()> {
 pub(crate) fn console() -> Result<()> {
     require_node()?;
     let folder = shell::root().join("console");
-    let modified = |path: &std::path::Path| std::fs::metadata(path).and_then(|metadata| metadata.modified()).ok();
+    let modified = |path: &std::path::Path| {
+        std::fs::metadata(path)
+            .and_then(|metadata| metadata.modified())
+            .ok()
+    };
     let installed = modified(&folder.join("node_modules/.package-lock.json"));
     if installed.is_none() || installed < modified(&folder.join("package-lock.json")) {
         shell::run(shell::command("npm", "console").args(["ci", "--no-audit", "--no-fund"]))?;
@@ -90,9 +115,22 @@ pub(crate) fn python() -> Result<std::path::PathBuf> {
         return Ok(python);
     }
     std::fs::create_dir_all(&folder)?;
-    shell::run(shell::command("python3", ".").args(["-m", "venv"]).arg(&folder))?;
+    shell::run(
+        shell::command("python3", ".")
+            .args(["-m", "venv"])
+            .arg(&folder),
+    )?;
     let mut pip = shell::command(&python.to_string_lossy(), ".");
-    shell::run(pip.args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check"]).args(CLIENTS))?;
+    shell::run(
+        pip.args([
+            "-m",
+            "pip",
+            "install",
+            "--quiet",
+            "--disable-pip-version-check",
+        ])
+        .args(CLIENTS),
+    )?;
     std::fs::write(stamp, wanted)?;
     Ok(python)
 }

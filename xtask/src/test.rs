@@ -9,7 +9,9 @@ pub(crate) fn run(arguments: &[String]) -> Result<()> {
     shell::step("set-up", setup::for_test)?;
     let python = setup::python()?;
     shell::step("console: build", setup::console)?;
-    shell::step("console: types, lints, unit tests", || shell::run(shell::command("npm", "console").args(["run", "--silent", "check"])))?;
+    shell::step("console: types, lints, unit tests", || {
+        shell::run(shell::command("npm", "console").args(["run", "--silent", "check"]))
+    })?;
     shell::step("server: build", shell::build)?;
     shell::step("tidy", tidy::quick)?;
     shell::step("server: tests", || {

@@ -13,7 +13,14 @@ use crate::shell;
 /// Everything, the slow parts too.
 pub(crate) fn run() -> Result<()> {
     quick()?;
-    shell::run(shell::cargo().args(["clippy", "--workspace", "--all-targets", "--", "-D", "warnings"]))?;
+    shell::run(shell::cargo().args([
+        "clippy",
+        "--workspace",
+        "--all-targets",
+        "--",
+        "-D",
+        "warnings",
+    ]))?;
     if shell::output(shell::cargo().args(["deny", "--version"])).is_err() {
         shell::run(shell::cargo().args(["install", "--locked", "cargo-deny"]))?;
     }
@@ -35,20 +42,40 @@ pub(crate) fn quick() -> Result<()> {
 }
 
 /// Crates with no clock, file, socket, random source or global.
-pub(crate) const PURE: &[&str] = &["model", "event", "decode", "normalize", "rules", "detect", "query", "report"];
+pub(crate) const PURE: &[&str] = &[
+    "model",
+    "event",
+    "decode",
+    "normalize",
+    "rules",
+    "detect",
+    "query",
+    "report",
+];
 
 /// Each crate has a README, each pure crate its bans, each source file says what it is.
 fn files() -> Vec<String> {
     let mut faults = Vec::new();
     let crates = shell::root().join("crates");
-    for folder in std::fs::read_dir(&crates).into_iter().flatten().flatten().map(|entry| entry.path()) {
-        let name = folder.file_name().unwrap_or_default().to_string_lossy().into_owned();
+    for folder in std::fs::read_dir(&crates)
+        .into_iter()
+        .flatten()
+        .flatten()
+        .map(|entry| entry.path())
+    {
+        let name = folder
+            .file_name()
+            .unwrap_or_default()
+            .to_string_lossy()
+            .into_owned();
         if !folder.join("README.md").is_file() {
             faults.push(format!("{name} has no README.md"));
         }
         let short = name.trim_start_matches("watchfloor-");
         if PURE.contains(&short) && !folder.join("clippy.toml").is_file() {
-            faults.push(format!("{name} is pure and has no clippy.toml with its bans"));
+            faults.push(format!(
+                "{name} is pure and has no clippy.toml with its bans"
+            ));
         }
     }
     for path in sources() {
@@ -65,7 +92,12 @@ pub(crate) fn sources() -> Vec<PathBuf> {
     let mut found = Vec::new();
     let mut folders = vec![shell::root().join("crates"), shell::root().join("xtask")];
     while let Some(folder) = folders.pop() {
-        for path in std::fs::read_dir(&folder).into_iter().flatten().flatten().map(|entry| entry.path()) {
+        for path in std::fs::read_dir(&folder)
+            .into_iter()
+            .flatten()
+            .flatten()
+            .map(|entry| entry.path())
+        {
             let is_built = path.file_name().is_some_and(|name| name == "target");
             if path.is_dir() && !is_built {
                 folders.push(path);

@@ -68,7 +68,13 @@ pub(crate) struct Fired {
 
 impl Correlator {
     /// Takes a match and says whether the correlation now holds. What made it hold is used up.
-    pub(crate) fn take(&mut self, rule: &Correlation, group: &str, member: Member, entities: &[Entity]) -> Option<Fired> {
+    pub(crate) fn take(
+        &mut self,
+        rule: &Correlation,
+        group: &str,
+        member: Member,
+        entities: &[Entity],
+    ) -> Option<Fired> {
         let state = self.states.entry(rule.meta.id.clone()).or_default();
         if state.version != rule.meta.version {
             *state = State {
@@ -79,7 +85,10 @@ impl Correlator {
         }
         let span_us = i64::try_from(rule.timespan.as_micros()).unwrap_or(i64::MAX);
         state.newest_us = state.newest_us.max(member.time_us);
-        let horizon = state.newest_us.saturating_sub(span_us).saturating_sub(LATENESS_US);
+        let horizon = state
+            .newest_us
+            .saturating_sub(span_us)
+            .saturating_sub(LATENESS_US);
         if member.time_us < horizon {
             return None;
         }
@@ -91,7 +100,11 @@ impl Correlator {
         let members = &mut kept.members;
         let place = members.partition_point(|other| other.time_us <= member.time_us);
         members.insert(place, member);
-        while members.front().is_some_and(|oldest| oldest.time_us < horizon) || members.len() > MAX_MEMBERS {
+        while members
+            .front()
+            .is_some_and(|oldest| oldest.time_us < horizon)
+            || members.len() > MAX_MEMBERS
+        {
             members.pop_front();
         }
         let mut fired = check(rule, members, span_us)?;
@@ -110,7 +123,8 @@ impl Group {
                 return;
             }
             let kind = entity.kind.as_str().to_owned();
-            self.entities.insert((kind, entity.value.clone(), entity.role.clone()));
+            self.entities
+                .insert((kind, entity.value.clone(), entity.role.clone()));
         }
     }
 
@@ -131,7 +145,12 @@ impl Group {
 impl State {
     /// Forgets groups whose newest member is past the horizon, else the quietest one.
     fn make_room(&mut self, horizon: i64) -> u64 {
-        self.groups.retain(|_, group| group.members.back().is_some_and(|newest| newest.time_us >= horizon));
+        self.groups.retain(|_, group| {
+            group
+                .members
+                .back()
+                .is_some_and(|newest| newest.time_us >= horizon)
+        });
         if self.groups.len() < MAX_GROUPS {
             return 0;
         }
@@ -151,7 +170,8 @@ impl State {
 fn check(rule: &Correlation, members: &mut VecDeque<Member>, span_us: i64) -> Option<Fired> {
     for end in 0..members.len() {
         let end_us = members[end].time_us;
-        let start = members.partition_point(|member| member.time_us < end_us.saturating_sub(span_us));
+        let start =
+            members.partition_point(|member| member.time_us < end_us.saturating_sub(span_us));
         if let Some(measure) = measure(rule, members, start, end) {
             let taken: Vec<Member> = members.drain(start..=end).collect();
             return Some(Fired {
@@ -165,17 +185,26 @@ fn check(rule: &Correlation, members: &mut VecDeque<Member>, span_us: i64) -> Op
 }
 
 /// The measure of a window, if it keeps the bounds.
-fn measure(rule: &Correlation, members: &VecDeque<Member>, start: usize, end: usize) -> Option<f64> {
+fn measure(
+    rule: &Correlation,
+    members: &VecDeque<Member>,
+    start: usize,
+    end: usize,
+) -> Option<f64> {
     let window = || members.range(start..=end);
     let numbers = || {
-        let mut numbers: Vec<f64> = window().filter_map(|member| member.value.as_deref()?.parse().ok()).collect();
+        let mut numbers: Vec<f64> = window()
+            .filter_map(|member| member.value.as_deref()?.parse().ok())
+            .collect();
         numbers.sort_by(f64::total_cmp);
         numbers
     };
     let measure = match &rule.kind {
         CorrelationKind::EventCount => (end - start + 1) as f64,
         CorrelationKind::ValueCount(_) => {
-            let distinct: BTreeSet<&str> = window().filter_map(|member| member.value.as_deref()).collect();
+            let distinct: BTreeSet<&str> = window()
+                .filter_map(|member| member.value.as_deref())
+                .collect();
             distinct.len() as f64
         }
         CorrelationKind::ValueSum(_) => numbers().iter().sum(),
@@ -197,7 +226,10 @@ fn measure(rule: &Correlation, members: &VecDeque<Member>, start: usize, end: us
             return temporal(rule, next);
         }
     };
-    rule.bounds.iter().all(|bound: &Bound| bound.holds(measure)).then_some(measure)
+    rule.bounds
+        .iter()
+        .all(|bound: &Bound| bound.holds(measure))
+        .then_some(measure)
 }
 
 fn temporal(rule: &Correlation, met: usize) -> Option<f64> {
@@ -224,12 +256,17 @@ mod ids {
     use serde::{Deserialize, Deserializer, Serialize, Serializer};
     use watchfloor_event::EventId;
 
-    pub(super) fn serialize<S: Serializer>(ids: &[EventId], serializer: S) -> Result<S::Ok, S::Error> {
+    pub(super) fn serialize<S: Serializer>(
+        ids: &[EventId],
+        serializer: S,
+    ) -> Result<S::Ok, S::Error> {
         let texts: Vec<String> = ids.iter().map(EventId::to_string).collect();
         texts.serialize(serializer)
     }
 
-    pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<EventId>, D::Error> {
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(
+        deserializer: D,
+    ) -> Result<Vec<EventId>, D::Error> {
         let texts = Vec::<String>::deserialize(deserializer)?;
         texts
             .iter()

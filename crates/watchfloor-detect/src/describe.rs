@@ -10,7 +10,9 @@ const MAX_PIECE: usize = 120;
 /// The sentence for the event of a row, ending in the rule's title.
 pub(crate) fn sentence(batch: &EventBatch, row: usize, title: &str) -> String {
     let get = |path: &str| text(batch, path, row).map(piece);
-    let place = get("device.hostname").map(|host| format!(" on {host}")).unwrap_or_default();
+    let place = get("device.hostname")
+        .map(|host| format!(" on {host}"))
+        .unwrap_or_default();
     let what = match batch.kind_of(row).class_uid {
         1007 => process(batch, row, &place),
         3002 => authentication(batch, row, &place),
@@ -68,17 +70,24 @@ fn network(batch: &EventBatch, row: usize) -> Option<String> {
     let get = |path: &str| text(batch, path, row).map(piece);
     let source = get("src_endpoint.ip").or_else(|| get("src_endpoint.hostname"));
     if let Some(name) = get("query.hostname") {
-        let source = source.or_else(|| get("device.hostname")).unwrap_or_else(|| "a host".to_owned());
+        let source = source
+            .or_else(|| get("device.hostname"))
+            .unwrap_or_else(|| "a host".to_owned());
         return Some(format!("{source} asked for {name}"));
     }
     let source = source?;
     let target = get("dst_endpoint.ip").or_else(|| get("dst_endpoint.hostname"));
-    let mut sentence = match (get("http_request.http_method"), get("http_request.url.path")) {
+    let mut sentence = match (
+        get("http_request.http_method"),
+        get("http_request.url.path"),
+    ) {
         (Some(method), Some(path)) => format!("{source} sent {method} {path}"),
         _ => format!("{source} connected"),
     };
     if let Some(target) = target {
-        let port = get("dst_endpoint.port").map(|port| format!(" port {port}")).unwrap_or_default();
+        let port = get("dst_endpoint.port")
+            .map(|port| format!(" port {port}"))
+            .unwrap_or_default();
         sentence.push_str(&format!(" to {target}{port}"));
     }
     let bytes: Option<u64> = get("traffic.bytes_out").and_then(|bytes| bytes.parse().ok());
@@ -101,8 +110,13 @@ fn generic(batch: &EventBatch, row: usize, place: &str) -> Option<String> {
         let actor = actor.unwrap_or_else(|| "someone".to_owned());
         return Some(format!("{actor} called {operation}{place}"));
     }
-    if let (Some(source), Some(target)) = (get("actor.process.file.path"), get("process.file.path")) {
-        return Some(format!("{} reached into {}{place}", base(&source), base(&target)));
+    if let (Some(source), Some(target)) = (get("actor.process.file.path"), get("process.file.path"))
+    {
+        return Some(format!(
+            "{} reached into {}{place}",
+            base(&source),
+            base(&target)
+        ));
     }
     let program = get("process.file.path").or_else(|| get("actor.process.file.path"));
     program.map(|program| format!("{}{place}", base(&program)))

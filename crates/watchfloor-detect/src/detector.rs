@@ -124,7 +124,10 @@ impl Detector {
 
     fn plan(&mut self, kind: &Arc<EventKind>) -> Arc<Plan> {
         let program = &self.program;
-        let plan = self.plans.entry(Arc::clone(&kind.name)).or_insert_with(|| Arc::new(program.plan(kind)));
+        let plan = self
+            .plans
+            .entry(Arc::clone(&kind.name))
+            .or_insert_with(|| Arc::new(program.plan(kind)));
         Arc::clone(plan)
     }
 
@@ -145,7 +148,10 @@ impl Detector {
             let correlation = &program.correlations[index];
             let fields = |name: &str| {
                 let columns = resolve::candidates(batch, name);
-                columns.into_iter().find_map(|column| column.get(row)).map(|value| value.text.to_owned())
+                columns
+                    .into_iter()
+                    .find_map(|column| column.get(row))
+                    .map(|value| value.text.to_owned())
             };
             let meta = &batch.rows()[row];
             let match_ = Fed {
@@ -172,11 +178,16 @@ impl Detector {
         fields: &dyn Fn(&str) -> Option<String>,
         findings: &mut Vec<Finding>,
     ) -> Option<Finding> {
-        let is_it = |name: &&String| **name == fed.meta.id || (!fed.meta.name.is_empty() && **name == fed.meta.name);
+        let is_it = |name: &&String| {
+            **name == fed.meta.id || (!fed.meta.name.is_empty() && **name == fed.meta.name)
+        };
         let place = correlation.rules.iter().position(|name| is_it(&name))?;
         let mut key: BTreeKey = Vec::with_capacity(correlation.group_by.len());
         for group in &correlation.group_by {
-            let alias = group.by_rule.get(&fed.meta.id).or_else(|| group.by_rule.get(&fed.meta.name));
+            let alias = group
+                .by_rule
+                .get(&fed.meta.id)
+                .or_else(|| group.by_rule.get(&fed.meta.name));
             // An event without the group's field belongs to no group.
             let value = fields(alias.unwrap_or(&group.name))?;
             key.push((group.name.clone(), value));
@@ -188,11 +199,17 @@ impl Detector {
             value: measured_field(&correlation.kind).and_then(fields),
             events: fed.events.clone(),
         };
-        let fired = self.correlator.take(correlation, &group, member, &fed.entities)?;
+        let fired = self
+            .correlator
+            .take(correlation, &group, member, &fed.entities)?;
         let finding = finding_of_group(correlation, &key, &fired, fed.source);
         for &next in &program.correlation_feeds[index] {
             let outer = &program.correlations[next];
-            let inner_fields = |name: &str| key.iter().find(|(known, _)| known == name).map(|(_, value)| value.clone());
+            let inner_fields = |name: &str| {
+                key.iter()
+                    .find(|(known, _)| known == name)
+                    .map(|(_, value)| value.clone())
+            };
             let inner = Fed {
                 meta: &correlation.meta,
                 time_us: finding.time.as_microsecond(),
@@ -225,7 +242,9 @@ fn measured_field(kind: &CorrelationKind) -> Option<&str> {
         | CorrelationKind::ValueAvg(field)
         | CorrelationKind::ValueMedian(field)
         | CorrelationKind::ValuePercentile(field, _) => Some(field),
-        CorrelationKind::EventCount | CorrelationKind::Temporal | CorrelationKind::TemporalOrdered => None,
+        CorrelationKind::EventCount
+        | CorrelationKind::Temporal
+        | CorrelationKind::TemporalOrdered => None,
     }
 }
 
@@ -240,7 +259,15 @@ fn finding_of_event(
     let row = one.row as usize;
     let event = &batch.rows()[row];
     let mut reasons = Vec::new();
-    explain(program, evaluation, batch, &compiled.node, &compiled.rule.expr, row, &mut reasons);
+    explain(
+        program,
+        evaluation,
+        batch,
+        &compiled.node,
+        &compiled.rule.expr,
+        row,
+        &mut reasons,
+    );
     Finding {
         id: finding_id(&meta.id, &[event.id]),
         rule_id: meta.id.clone(),
@@ -267,7 +294,11 @@ fn finding_of_group(
     source: &str,
 ) -> Finding {
     let meta = &correlation.meta;
-    let mut ids: Vec<EventId> = fired.members.iter().flat_map(|member| member.events.clone()).collect();
+    let mut ids: Vec<EventId> = fired
+        .members
+        .iter()
+        .flat_map(|member| member.events.clone())
+        .collect();
     let count = ids.len() as u64;
     ids.dedup();
     let id = finding_id(&meta.id, &ids);
@@ -278,14 +309,25 @@ fn finding_of_group(
         let time_us = member.map_or(0, |member| member.time_us);
         Timestamp::from_microsecond(time_us).unwrap_or(Timestamp::UNIX_EPOCH)
     };
-    let group: Vec<String> = key.iter().map(|(name, value)| format!("{name} {value}")).collect();
-    let group = if group.is_empty() { String::new() } else { format!(" for {}", group.join(", ")) };
+    let group: Vec<String> = key
+        .iter()
+        .map(|(name, value)| format!("{name} {value}"))
+        .collect();
+    let group = if group.is_empty() {
+        String::new()
+    } else {
+        format!(" for {}", group.join(", "))
+    };
     let seconds = correlation.timespan.as_secs();
     let reasons = key.iter().map(|(name, value)| MatchReason {
         selection: "group-by".to_owned(),
         field: name.clone(),
         value: value.clone(),
-        pattern: format!("{} events within {seconds} s, measure {}", fired.members.len(), fired.measure),
+        pattern: format!(
+            "{} events within {seconds} s, measure {}",
+            fired.members.len(),
+            fired.measure
+        ),
     });
     Finding {
         id,
@@ -344,7 +386,11 @@ fn reason(batch: &EventBatch, leaf: &Leaf, keyword: bool, row: usize) -> MatchRe
     };
     MatchReason {
         selection: leaf.selection.clone(),
-        field: if keyword { String::new() } else { resolve::stored_name(batch, name, row) },
+        field: if keyword {
+            String::new()
+        } else {
+            resolve::stored_name(batch, name, row)
+        },
         value: cut(value),
         pattern: leaf.written.clone(),
     }

@@ -39,8 +39,15 @@ pub fn entities_of(batch: &EventBatch, row: usize) -> Vec<Entity> {
     }
     for (name, domain, role) in USERS {
         if let Some(name) = text(batch, name, row) {
-            let domain = (!domain.is_empty()).then(|| text(batch, domain, row)).flatten();
-            push(&mut entities, EntityKind::User, &account(name, domain), role);
+            let domain = (!domain.is_empty())
+                .then(|| text(batch, domain, row))
+                .flatten();
+            push(
+                &mut entities,
+                EntityKind::User,
+                &account(name, domain),
+                role,
+            );
         }
     }
     entities.sort();
@@ -53,7 +60,9 @@ pub fn entities_of(batch: &EventBatch, row: usize) -> Vec<Entity> {
 fn account(name: &str, domain: Option<&str>) -> String {
     let plain = name.rsplit_once('\\').map_or(name, |(_, plain)| plain);
     let plain = plain.split_once('@').map_or(plain, |(plain, _)| plain);
-    let built_in = |domain: &str| domain.eq_ignore_ascii_case("NT AUTHORITY") || domain.eq_ignore_ascii_case("Window Manager");
+    let built_in = |domain: &str| {
+        domain.eq_ignore_ascii_case("NT AUTHORITY") || domain.eq_ignore_ascii_case("Window Manager")
+    };
     let prefix = name.rsplit_once('\\').map(|(prefix, _)| prefix).or(domain);
     match prefix {
         Some(domain) if built_in(domain) => format!("{domain}\\{plain}"),
@@ -107,7 +116,10 @@ mod tests {
         assert_eq!(account("CORP\\J.Doe", None), "j.doe");
         assert_eq!(account("J.Doe", Some("CORP")), "j.doe");
         assert_eq!(account("j.doe@corp.example", None), "j.doe");
-        assert_eq!(account("SYSTEM", Some("NT AUTHORITY")), "NT AUTHORITY\\SYSTEM");
+        assert_eq!(
+            account("SYSTEM", Some("NT AUTHORITY")),
+            "NT AUTHORITY\\SYSTEM"
+        );
         assert_eq!(host("WS-042.corp.example"), "ws-042");
         assert_eq!(host("10.1.2.3"), "10.1.2.3");
     }

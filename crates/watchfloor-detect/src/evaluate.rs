@@ -36,7 +36,13 @@ impl<'a> Scanned<'a> {
         }
     }
 
-    fn answers(&mut self, code: u32, scanner: &Scanner, predicates: &[Predicate], scratch: &mut Scratch) -> &[u32] {
+    fn answers(
+        &mut self,
+        code: u32,
+        scanner: &Scanner,
+        predicates: &[Predicate],
+        scratch: &mut Scratch,
+    ) -> &[u32] {
         let place = self.places[code as usize];
         if place != UNSEEN {
             return &self.answers[place as usize];
@@ -103,7 +109,10 @@ impl<'a> Evaluation<'a> {
         let scanner = &self.program.fields[field as usize].scanner;
         let predicates = &self.program.predicates;
         for &row in rows {
-            let Some(scanned) = columns.iter_mut().find(|scanned| scanned.column.code(row as usize) != 0) else {
+            let Some(scanned) = columns
+                .iter_mut()
+                .find(|scanned| scanned.column.code(row as usize) != 0)
+            else {
                 continue;
             };
             let code = scanned.column.code(row as usize);
@@ -124,7 +133,12 @@ impl<'a> Evaluation<'a> {
                 if code == 0 {
                     continue;
                 }
-                let found = scanned.answers(code, &self.program.keywords, &self.program.predicates, &mut self.scratch);
+                let found = scanned.answers(
+                    code,
+                    &self.program.keywords,
+                    &self.program.predicates,
+                    &mut self.scratch,
+                );
                 for id in found {
                     for &rule in plan.gates.get(id).into_iter().flatten() {
                         candidates.push(Match { row, rule });
@@ -167,7 +181,9 @@ impl<'a> Evaluation<'a> {
         }
         let field = predicate.field;
         let mut columns = self.take_field(field);
-        let scanned = columns.iter_mut().find(|scanned| scanned.column.code(row) != 0);
+        let scanned = columns
+            .iter_mut()
+            .find(|scanned| scanned.column.code(row) != 0);
         let yes = match scanned {
             None => matches!(predicate.matcher, Matcher::Null | Matcher::Exists(false)),
             Some(scanned) if predicate.lazy => self.answer_lazy(id, scanned.column, row),
@@ -196,7 +212,8 @@ impl<'a> Evaluation<'a> {
                 self.answer_lazy(id, scanned.column, row)
             } else {
                 let predicates = &self.program.predicates;
-                let found = scanned.answers(code, &self.program.keywords, predicates, &mut self.scratch);
+                let found =
+                    scanned.answers(code, &self.program.keywords, predicates, &mut self.scratch);
                 found.binary_search(&id).is_ok()
             };
             if yes {
@@ -212,8 +229,15 @@ impl<'a> Evaluation<'a> {
         let Some(value) = column.get(row) else {
             return false;
         };
-        if let Matcher::Field { other, compare, cased } = matcher {
-            let other = resolve::candidates(self.batch, other).into_iter().find_map(|column| column.get(row));
+        if let Matcher::Field {
+            other,
+            compare,
+            cased,
+        } = matcher
+        {
+            let other = resolve::candidates(self.batch, other)
+                .into_iter()
+                .find_map(|column| column.get(row));
             return other.is_some_and(|other| compare_fields(value, other, *compare, *cased));
         }
         let key = (id, std::ptr::from_ref(column).addr(), column.code(row));
@@ -223,15 +247,27 @@ impl<'a> Evaluation<'a> {
         let mut lower = String::new();
         let yes = value.elements().iter().any(|(kind, text)| {
             scanner::lower_into(text, &mut lower);
-            *kind != ValueKind::Null && scanner::answer(matcher, ValueRef { kind: *kind, text }, &lower)
+            *kind != ValueKind::Null
+                && scanner::answer(matcher, ValueRef { kind: *kind, text }, &lower)
         });
         self.lazy.insert(key, yes);
         yes
     }
 }
 
-fn compare_fields(left: ValueRef<'_>, right: ValueRef<'_>, compare: FieldCompare, cased: bool) -> bool {
-    let fold = |text: &str| if cased { text.to_owned() } else { text.to_lowercase() };
+fn compare_fields(
+    left: ValueRef<'_>,
+    right: ValueRef<'_>,
+    compare: FieldCompare,
+    cased: bool,
+) -> bool {
+    let fold = |text: &str| {
+        if cased {
+            text.to_owned()
+        } else {
+            text.to_lowercase()
+        }
+    };
     let (left, right) = (fold(left.text), fold(right.text));
     match compare {
         FieldCompare::Equal => left == right,

@@ -55,7 +55,9 @@ fn frequency(predicate: &Predicate) -> Option<f64> {
             if length == 0 {
                 return pattern.as_literal().map(|_| 0.05);
             }
-            let number = pattern.as_literal().is_some_and(|text| text.bytes().all(|byte| byte.is_ascii_digit()));
+            let number = pattern
+                .as_literal()
+                .is_some_and(|text| text.bytes().all(|byte| byte.is_ascii_digit()));
             let rarity = if number { 2.0 } else { length as f64 };
             Some(1.0 / (1.0 + rarity * rarity))
         }

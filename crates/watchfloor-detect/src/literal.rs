@@ -84,10 +84,17 @@ fn single(hir: &Hir) -> Option<String> {
 /// The case folding of `k` and `s` also holds U+212A and U+017F, whose lower-case forms are
 /// `k` and `ſ`; the latter is folded here by hand.
 fn one_of(folded: Vec<String>) -> Option<String> {
-    let mut folded: Vec<String> = folded.into_iter().map(|text| if text == "ſ" { "s".to_owned() } else { text }).collect();
+    let mut folded: Vec<String> = folded
+        .into_iter()
+        .map(|text| if text == "ſ" { "s".to_owned() } else { text })
+        .collect();
     folded.sort();
     folded.dedup();
-    if folded.len() == 1 { folded.pop() } else { None }
+    if folded.len() == 1 {
+        folded.pop()
+    } else {
+        None
+    }
 }
 
 #[cfg(test)]
@@ -96,7 +103,9 @@ mod tests {
 
     fn check(pattern: &str, expected: Option<&[&str]>) {
         let found = required(pattern);
-        let found: Option<Vec<&str>> = found.as_ref().map(|set| set.iter().map(String::as_str).collect());
+        let found: Option<Vec<&str>> = found
+            .as_ref()
+            .map(|set| set.iter().map(String::as_str).collect());
         assert_eq!(found.as_deref(), expected, "{pattern}");
     }
 

@@ -10,7 +10,9 @@ pub(crate) fn candidates<'a>(batch: &'a EventBatch, field: &str) -> Vec<&'a Colu
     let mut columns: Vec<&Column> = batch.column(Namespace::Source, plain).into_iter().collect();
     columns.extend(batch.column(Namespace::Ocsf, field));
     for attribute in PROMOTED {
-        if attribute.path != field && (attribute.sigma.contains(&field) || attribute.ecs.contains(&field)) {
+        if attribute.path != field
+            && (attribute.sigma.contains(&field) || attribute.ecs.contains(&field))
+        {
             columns.extend(batch.column(Namespace::Ocsf, attribute.path));
         }
     }
@@ -37,7 +39,10 @@ pub(crate) fn stored_name(batch: &EventBatch, field: &str, row: usize) -> String
             .columns(Namespace::Ocsf)
             .iter()
             .find(|other| other.get(row).is_some_and(|other| other.text == value.text));
-        return taken_over.map_or_else(|| format!("unmapped.{}", column.name()), |other| other.name().to_string());
+        return taken_over.map_or_else(
+            || format!("unmapped.{}", column.name()),
+            |other| other.name().to_string(),
+        );
     }
     format!("unmapped.{field}")
 }

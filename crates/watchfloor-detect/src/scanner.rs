@@ -200,7 +200,10 @@ impl Scanner {
 }
 
 fn is_cased(predicates: &[Predicate], id: u32) -> bool {
-    matches!(predicates[id as usize].matcher, Matcher::Text { cased: true, .. })
+    matches!(
+        predicates[id as usize].matcher,
+        Matcher::Text { cased: true, .. }
+    )
 }
 
 /// Answers one question for one scalar that is not null; `lower` is the value in lower case.
@@ -219,7 +222,9 @@ pub(crate) fn answer(matcher: &Matcher, value: ValueRef<'_>, lower: &str) -> boo
             left.is_ok_and(|left| op.holds(left, *number))
         }
         Matcher::Exists(there) => *there,
-        Matcher::Time(part, number) => crate::evaluate::time_part(value.text, *part) == Some(*number),
+        Matcher::Time(part, number) => {
+            crate::evaluate::time_part(value.text, *part) == Some(*number)
+        }
         Matcher::Null | Matcher::Never | Matcher::Field { .. } => false,
     }
 }
@@ -257,13 +262,27 @@ mod tests {
         let ids: Vec<u32> = (0..predicates.len() as u32).collect();
         let scanner = Scanner::build(&ids, &predicates);
         let mut found = Vec::new();
-        scanner.scan(ValueRef::str(value), &predicates, &mut Scratch::default(), &mut found);
+        scanner.scan(
+            ValueRef::str(value),
+            &predicates,
+            &mut Scratch::default(),
+            &mut found,
+        );
         assert_eq!(found, expected, "{patterns:?} on {value}");
     }
 
     #[test]
     fn one_pass_answers_all_questions() {
-        let patterns = ["*a\\b*", "c:*", "*.exe", "c:\\x\\a\\b.exe", "*x*b*", "*", "re:b\\.EXE", "re:b\\.exe$"];
+        let patterns = [
+            "*a\\b*",
+            "c:*",
+            "*.exe",
+            "c:\\x\\a\\b.exe",
+            "*x*b*",
+            "*",
+            "re:b\\.EXE",
+            "re:b\\.exe$",
+        ];
         check(&patterns, "C:\\x\\a\\b.exe", &[0, 1, 2, 3, 4, 5, 7]);
         check(&patterns, "", &[5]);
         check(&["*CASED*", "CASED", ""], "cased", &[]);

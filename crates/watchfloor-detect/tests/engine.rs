@@ -5,7 +5,9 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 use watchfloor_detect::Detector;
-use watchfloor_event::{EventBatch, EventKind, Format, Logsource, Namespace, RawRecord, ValueKind, ValueRef};
+use watchfloor_event::{
+    EventBatch, EventKind, Format, Logsource, Namespace, RawRecord, ValueKind, ValueRef,
+};
 use watchfloor_rules::{RuleFile, RuleSet};
 
 type Fields = &'static [(&'static str, Option<&'static str>)];
@@ -34,8 +36,14 @@ fn batch(events: &[Fields]) -> EventBatch {
         batch.row_mut(row).kind = kind;
         for (name, value) in *fields {
             let value = match value {
-                None => ValueRef { kind: ValueKind::Null, text: "" },
-                Some(text) if text.starts_with('[') => ValueRef { kind: ValueKind::List, text },
+                None => ValueRef {
+                    kind: ValueKind::Null,
+                    text: "",
+                },
+                Some(text) if text.starts_with('[') => ValueRef {
+                    kind: ValueKind::List,
+                    text,
+                },
                 Some(text) => ValueRef::str(text),
             };
             batch.set(Namespace::Source, name, row, value);
@@ -56,56 +64,113 @@ fn detector(detection: &str) -> Detector {
 
 fn check(detection: &str, events: &[Fields], expected: &[u64]) {
     let outcome = detector(detection).evaluate(&batch(events));
-    let found: Vec<u64> = outcome.findings.iter().map(|finding| finding.event_ids[0].position()).collect();
+    let found: Vec<u64> = outcome
+        .findings
+        .iter()
+        .map(|finding| finding.event_ids[0].position())
+        .collect();
     assert_eq!(found, expected, "{detection}");
 }
 
 #[test]
 fn selections_filters_and_lists() {
     let events: &[Fields] = &[
-        &[("Image", Some("C:\\Windows\\cmd.exe")), ("User", Some("bob"))],
-        &[("Image", Some("C:\\WINDOWS\\CMD.EXE")), ("User", Some("SYSTEM"))],
+        &[
+            ("Image", Some("C:\\Windows\\cmd.exe")),
+            ("User", Some("bob")),
+        ],
+        &[
+            ("Image", Some("C:\\WINDOWS\\CMD.EXE")),
+            ("User", Some("SYSTEM")),
+        ],
         &[("Image", Some("C:\\x\\calc.exe"))],
         &[("Image", Some("[\"a\",\"C:\\\\y\\\\cmd.exe\"]"))],
         &[("Image", None)],
         &[],
     ];
-    check("  s: {Image|endswith: '\\cmd.exe'}\n  f: {User: system}\n  condition: s and not f\n", events, &[0, 3]);
+    check(
+        "  s: {Image|endswith: '\\cmd.exe'}\n  f: {User: system}\n  condition: s and not f\n",
+        events,
+        &[0, 3],
+    );
     check("  s: {Image: null}\n  condition: s\n", events, &[4, 5]);
     check("  s: {Image|exists: false}\n  condition: s\n", events, &[5]);
-    check("  s: {Image|exists: true}\n  condition: not s\n", events, &[5]);
-    check("  s: {Image|contains|all: [windows, cmd]}\n  condition: s\n", events, &[0, 1]);
-    check("  s: {Image|cased|contains: WINDOWS}\n  condition: s\n", events, &[1]);
-    check("  s: {Image|re: 'C:.[xy].c'}\n  condition: s\n", events, &[2, 3]);
+    check(
+        "  s: {Image|exists: true}\n  condition: not s\n",
+        events,
+        &[5],
+    );
+    check(
+        "  s: {Image|contains|all: [windows, cmd]}\n  condition: s\n",
+        events,
+        &[0, 1],
+    );
+    check(
+        "  s: {Image|cased|contains: WINDOWS}\n  condition: s\n",
+        events,
+        &[1],
+    );
+    check(
+        "  s: {Image|re: 'C:.[xy].c'}\n  condition: s\n",
+        events,
+        &[2, 3],
+    );
     check("  s: {Image|re: '^.$'}\n  condition: s\n", events, &[3]);
     check("  k: [calc, system]\n  condition: k\n", events, &[1, 2]);
-    check("  k: [calc, system]\n  condition: not k\n", events, &[0, 3, 4, 5]);
+    check(
+        "  k: [calc, system]\n  condition: not k\n",
+        events,
+        &[0, 3, 4, 5],
+    );
 }
 
 #[test]
 fn numbers_networks_and_other_fields() {
     let events: &[Fields] = &[
-        &[("n", Some("5")), ("ip", Some("10.1.2.3")), ("a", Some("x")), ("b", Some("X"))],
-        &[("n", Some("50")), ("ip", Some("2001:db8::1")), ("a", Some("x")), ("b", Some("y"))],
+        &[
+            ("n", Some("5")),
+            ("ip", Some("10.1.2.3")),
+            ("a", Some("x")),
+            ("b", Some("X")),
+        ],
+        &[
+            ("n", Some("50")),
+            ("ip", Some("2001:db8::1")),
+            ("a", Some("x")),
+            ("b", Some("y")),
+        ],
         &[("n", Some("many")), ("ip", Some("10.1.2.3.example"))],
     ];
     check("  s: {n: 5}\n  condition: s\n", events, &[0]);
     check("  s: {n|gte: 6}\n  condition: s\n", events, &[1]);
     check("  s: {ip|cidr: 10.0.0.0/8}\n  condition: s\n", events, &[0]);
-    check("  s: {ip|cidr: ['2001:db8::/32', 192.168.0.0/16]}\n  condition: s\n", events, &[1]);
+    check(
+        "  s: {ip|cidr: ['2001:db8::/32', 192.168.0.0/16]}\n  condition: s\n",
+        events,
+        &[1],
+    );
     check("  s: {a|fieldref: b}\n  condition: s\n", events, &[0]);
     check("  s: {n|neq: 5}\n  condition: s\n", events, &[1, 2]);
 }
 
 #[test]
 fn a_finding_says_why_it_fired() {
-    let events: &[Fields] = &[&[("Image", Some("C:\\a.exe")), ("CommandLine", Some("a -enc AAAA"))]];
+    let events: &[Fields] = &[&[
+        ("Image", Some("C:\\a.exe")),
+        ("CommandLine", Some("a -enc AAAA")),
+    ]];
     let detection = "  s:\n    Image|endswith: ['\\a.exe', '\\b.exe']\n    CommandLine|contains: ' -enc '\n  condition: s\n";
     let outcome = detector(detection).evaluate(&batch(events));
     let reasons: Vec<_> = outcome.findings[0]
         .reasons
         .iter()
-        .map(|reason| (reason.field.as_str(), reason.value.as_str(), reason.pattern.as_str()))
+        .map(|reason| {
+            (
+                reason.field.as_str(),
+                reason.value.as_str(),
+                reason.pattern.as_str(),
+            )
+        })
         .collect();
     assert_eq!(
         reasons,

@@ -141,7 +141,9 @@ fn memchr(bytes: &[u8]) -> Option<usize> {
 
 /// Without line ends and the NUL that some senders close with.
 fn trimmed(bytes: Bytes) -> Bytes {
-    let end = bytes.iter().rposition(|byte| !matches!(byte, b'\n' | b'\r' | 0));
+    let end = bytes
+        .iter()
+        .rposition(|byte| !matches!(byte, b'\n' | b'\r' | 0));
     bytes.slice(..end.map_or(0, |end| end + 1))
 }
 

@@ -171,7 +171,9 @@ struct WriterHandle(Mutex<Option<JoinHandle<()>>>);
 
 impl std::fmt::Debug for Journal {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Journal").field("stats", &self.stats()).finish()
+        f.debug_struct("Journal")
+            .field("stats", &self.stats())
+            .finish()
     }
 }
 
@@ -182,7 +184,11 @@ impl Journal {
     ///
     /// # Errors
     /// If the folder or a segment cannot be used.
-    pub fn open(folder: &Path, options: JournalOptions, from: u64) -> Result<(Self, JournalReader), OpenError> {
+    pub fn open(
+        folder: &Path,
+        options: JournalOptions,
+        from: u64,
+    ) -> Result<(Self, JournalReader), OpenError> {
         let folder_error = |source| OpenError::Folder {
             path: folder.to_owned(),
             source,
@@ -191,7 +197,8 @@ impl Journal {
         let segments = segment::list(folder).map_err(folder_error)?;
         let mut keys = Keys::default();
         let shared = Arc::new(Shared::default());
-        let (writer, durable) = Writer::recover(folder, segments, &mut keys, &shared, from, &options)?;
+        let (writer, durable) =
+            Writer::recover(folder, segments, &mut keys, &shared, from, &options)?;
         let (durable_tx, durable_rx) = watch::channel(durable);
         let (requests, queue) = mpsc::channel(MAX_WAITING);
         let thread = std::thread::Builder::new()
@@ -224,7 +231,10 @@ impl Journal {
     /// If the journal is full, closed, or the disk refuses; then none of the records is kept.
     pub async fn append(&self, records: Vec<NewRecord>) -> Result<Appended, AppendError> {
         if records.is_empty() {
-            return Ok(Appended { accepted: 0, repeated: 0 });
+            return Ok(Appended {
+                accepted: 0,
+                repeated: 0,
+            });
         }
         let pending_bytes = self.stats().pending_bytes;
         if pending_bytes >= self.options.pending_bytes_max {
@@ -232,7 +242,10 @@ impl Journal {
         }
         let (answer, answered) = oneshot::channel();
         let request = Request { records, answer };
-        self.requests.send(request).await.map_err(|_| AppendError::Closed)?;
+        self.requests
+            .send(request)
+            .await
+            .map_err(|_| AppendError::Closed)?;
         answered.await.map_err(|_| AppendError::Closed)?
     }
 
@@ -242,7 +255,10 @@ impl Journal {
         state.released = state.released.max(position);
         let released = state.released;
         let done = |state: &SharedState, index: usize| {
-            state.segments.get(index + 1).is_some_and(|(next, _)| next.first <= released)
+            state
+                .segments
+                .get(index + 1)
+                .is_some_and(|(next, _)| next.first <= released)
         };
         let mut full = 0;
         while done(&state, full) {
@@ -264,7 +280,11 @@ impl Journal {
         let full = state.segments.iter().zip(state.segments.iter().skip(1));
         let waiting = full.filter(|(_, (next, _))| next.first > state.released);
         let waiting: u64 = waiting.map(|((_, bytes), _)| *bytes).sum();
-        let current = if durable.next > state.released { durable.offset } else { 0 };
+        let current = if durable.next > state.released {
+            durable.offset
+        } else {
+            0
+        };
         JournalStats {
             next_position: durable.next,
             released: state.released,
@@ -440,7 +460,10 @@ impl Writer {
         if self.durable.offset >= self.segment_bytes {
             self.roll().map_err(to_error)?;
         }
-        let done = self.file.write_all(out).and_then(|()| self.file.sync_data());
+        let done = self
+            .file
+            .write_all(out)
+            .and_then(|()| self.file.sync_data());
         if let Err(error) = done {
             // What was written in part is cut off, so that the next group starts clean.
             let cut = self.file.set_len(self.durable.offset);
@@ -470,7 +493,11 @@ impl Writer {
 }
 
 fn weight(request: &Request) -> usize {
-    request.records.iter().map(|record| record.bytes.len() + 64).sum()
+    request
+        .records
+        .iter()
+        .map(|record| record.bytes.len() + 64)
+        .sum()
 }
 
 /// Reads a segment for its keys; returns the position and offset after the last good record.
@@ -506,7 +533,9 @@ pub struct JournalReader {
 
 impl std::fmt::Debug for JournalReader {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("JournalReader").field("next", &self.next).finish_non_exhaustive()
+        f.debug_struct("JournalReader")
+            .field("next", &self.next)
+            .finish_non_exhaustive()
     }
 }
 
@@ -520,7 +549,10 @@ impl JournalReader {
     /// its end.
     pub async fn ready(&mut self) -> bool {
         let next = self.next;
-        self.durable.wait_for(|durable| durable.next > next).await.is_ok()
+        self.durable
+            .wait_for(|durable| durable.next > next)
+            .await
+            .is_ok()
     }
 
     /// Up to `most` records that are durable and not yet read; empty when there are none.
@@ -534,9 +566,13 @@ impl JournalReader {
             let Some((segment, limit)) = self.segment_of(self.next, durable) else {
                 break;
             };
-            let is_current = self.reader.as_ref().is_some_and(|(open, _)| *open == segment);
+            let is_current = self
+                .reader
+                .as_ref()
+                .is_some_and(|(open, _)| *open == segment);
             if !is_current {
-                let opened = SegmentReader::open(&segment).map_err(|source| read_error(&segment, 0, source))?;
+                let opened = SegmentReader::open(&segment)
+                    .map_err(|source| read_error(&segment, 0, source))?;
                 self.reader = Some((segment.clone(), opened));
             }
             let Some((_, reader)) = &mut self.reader else {
@@ -559,7 +595,11 @@ impl JournalReader {
     /// Damage within a full segment: counted, and reading goes on with the next segment.
     fn step_over(&mut self, segment: &SegmentPath, durable: Durable) {
         let mut state = self.shared.lock();
-        let next = state.segments.iter().map(|(other, _)| other.first).find(|first| *first > segment.first);
+        let next = state
+            .segments
+            .iter()
+            .map(|(other, _)| other.first)
+            .find(|first| *first > segment.first);
         let next = next.unwrap_or(durable.next).max(self.next);
         state.damaged += next - self.next;
         tracing::error!(path = %segment.path.display(), from = self.next, to = next, "journal segment is damaged; records are lost");
@@ -569,8 +609,16 @@ impl JournalReader {
 
     fn segment_of(&self, position: u64, durable: Durable) -> Option<(SegmentPath, u64)> {
         let state = self.shared.lock();
-        let (segment, bytes) = state.segments.iter().rev().find(|(segment, _)| segment.first <= position)?;
-        let limit = if segment.first == durable.segment { durable.offset } else { *bytes };
+        let (segment, bytes) = state
+            .segments
+            .iter()
+            .rev()
+            .find(|(segment, _)| segment.first <= position)?;
+        let limit = if segment.first == durable.segment {
+            durable.offset
+        } else {
+            *bytes
+        };
         Some((segment.clone(), limit))
     }
 }

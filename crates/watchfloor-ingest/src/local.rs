@@ -92,7 +92,9 @@ async fn serve(mut stream: UnixStream, journal: &Journal) -> io::Result<()> {
         loop {
             let length = match stream.read_u32_le().await {
                 Ok(length) => length as usize,
-                Err(error) if error.kind() == io::ErrorKind::UnexpectedEof && group.is_empty() => return Ok(()),
+                Err(error) if error.kind() == io::ErrorKind::UnexpectedEof && group.is_empty() => {
+                    return Ok(());
+                }
                 Err(error) => return Err(error),
             };
             if length == 0 {
@@ -100,12 +102,19 @@ async fn serve(mut stream: UnixStream, journal: &Journal) -> io::Result<()> {
             }
             bytes += length;
             if bytes > MAX_GROUP_BYTES {
-                return Err(io::Error::new(io::ErrorKind::InvalidData, "the group is larger than 64 MiB"));
+                return Err(io::Error::new(
+                    io::ErrorKind::InvalidData,
+                    "the group is larger than 64 MiB",
+                ));
             }
             let mut frame = BytesMut::zeroed(length);
             stream.read_exact(&mut frame).await?;
-            let Decoded::Record(stored, _) = record::decode(&frame.freeze(), 0, &mut interned) else {
-                return Err(io::Error::new(io::ErrorKind::InvalidData, "the frame is damaged"));
+            let Decoded::Record(stored, _) = record::decode(&frame.freeze(), 0, &mut interned)
+            else {
+                return Err(io::Error::new(
+                    io::ErrorKind::InvalidData,
+                    "the frame is damaged",
+                ));
             };
             group.push(NewRecord {
                 source: stored.record.source,
@@ -119,7 +128,10 @@ async fn serve(mut stream: UnixStream, journal: &Journal) -> io::Result<()> {
         let answer = match journal.append(group).await {
             Ok(_) => DURABLE,
             Err(error) => {
-                tracing::warn!(error = &error as &dyn std::error::Error, "records of a local sender are not taken");
+                tracing::warn!(
+                    error = &error as &dyn std::error::Error,
+                    "records of a local sender are not taken"
+                );
                 REFUSED
             }
         };
@@ -141,10 +153,12 @@ impl LocalSender {
     /// If none answers.
     pub async fn connect(data: &Path) -> Result<Self, SendError> {
         let path = data.join(SOCKET);
-        let stream = UnixStream::connect(&path).await.map_err(|source| SendError::Connection {
-            path: path.clone(),
-            source,
-        })?;
+        let stream = UnixStream::connect(&path)
+            .await
+            .map_err(|source| SendError::Connection {
+                path: path.clone(),
+                source,
+            })?;
         Ok(Self { stream, path })
     }
 

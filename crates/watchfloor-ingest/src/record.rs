@@ -198,7 +198,10 @@ mod tests {
         encode(&record(), &mut out);
         for end in 0..out.len() {
             let cut = Bytes::copy_from_slice(&out[..end]);
-            assert!(matches!(decode(&cut, 0, &mut Interned::default()), Decoded::Incomplete));
+            assert!(matches!(
+                decode(&cut, 0, &mut Interned::default()),
+                Decoded::Incomplete
+            ));
         }
         for at in 0..out.len() {
             let mut broken = out.clone();

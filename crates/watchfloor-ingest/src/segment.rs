@@ -46,7 +46,11 @@ pub(crate) fn list(folder: &Path) -> std::io::Result<Vec<SegmentPath>> {
 /// Makes a new segment with its head written.
 pub(crate) fn create(segment: &SegmentPath) -> std::io::Result<File> {
     use std::io::Write;
-    let mut file = OpenOptions::new().create_new(true).read(true).write(true).open(&segment.path)?;
+    let mut file = OpenOptions::new()
+        .create_new(true)
+        .read(true)
+        .write(true)
+        .open(&segment.path)?;
     file.write_all(MAGIC)?;
     file.sync_all()?;
     if let Some(folder) = segment.path.parent() {
@@ -131,7 +135,9 @@ impl SegmentReader {
         if self.buffer.len() >= READ_BYTES / 2 || held >= limit {
             return Ok(());
         }
-        let wanted = usize::try_from(limit - held).unwrap_or(READ_BYTES).min(READ_BYTES);
+        let wanted = usize::try_from(limit - held)
+            .unwrap_or(READ_BYTES)
+            .min(READ_BYTES);
         let start = self.buffer.len();
         self.buffer.resize(start + wanted, 0);
         self.file.seek(SeekFrom::Start(held))?;

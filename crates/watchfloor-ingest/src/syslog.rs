@@ -76,7 +76,9 @@ impl SyslogListener {
                 source,
             }
         };
-        let tcp = TcpListener::bind(options.address).await.map_err(error("tcp"))?;
+        let tcp = TcpListener::bind(options.address)
+            .await
+            .map_err(error("tcp"))?;
         let port = tcp.local_addr().map_err(error("tcp"))?.port();
         let udp_address = SocketAddr::new(options.address.ip(), port);
         let udp = UdpSocket::bind(udp_address).await.map_err(error("udp"))?;
@@ -90,13 +92,23 @@ impl SyslogListener {
 
     /// Serves both transports until `stop`.
     pub async fn run(self, journal: Journal, options: SyslogOptions, stop: CancellationToken) {
-        let streams = accept(self.tcp, journal.clone(), options.on_drop.clone(), stop.clone());
+        let streams = accept(
+            self.tcp,
+            journal.clone(),
+            options.on_drop.clone(),
+            stop.clone(),
+        );
         let datagrams = receive(self.udp, journal, options.on_drop, stop);
         tokio::join!(streams, datagrams);
     }
 }
 
-async fn accept(listener: TcpListener, journal: Journal, on_drop: DropSink, stop: CancellationToken) {
+async fn accept(
+    listener: TcpListener,
+    journal: Journal,
+    on_drop: DropSink,
+    stop: CancellationToken,
+) {
     let slots = Arc::new(Semaphore::new(MAX_CONNECTIONS));
     loop {
         let accepted = tokio::select! {
@@ -147,13 +159,27 @@ async fn read_stream(
         while let Some(frame) = framing.next_frame() {
             records.push(record(&source, frame));
             if records.len() >= MAX_APPEND {
-                append_until_done(journal, std::mem::take(&mut records), &source, on_drop, stop).await;
+                append_until_done(
+                    journal,
+                    std::mem::take(&mut records),
+                    &source,
+                    on_drop,
+                    stop,
+                )
+                .await;
             }
         }
         append_until_done(journal, records, &source, on_drop, stop).await;
     }
     if let Some(frame) = framing.finish() {
-        append_until_done(journal, vec![record(&source, frame)], &source, on_drop, stop).await;
+        append_until_done(
+            journal,
+            vec![record(&source, frame)],
+            &source,
+            on_drop,
+            stop,
+        )
+        .await;
     }
 }
 
@@ -216,7 +242,10 @@ async fn receive(socket: UdpSocket, journal: Journal, on_drop: DropSink, stop: C
         {
             records.push(datagram(peer, &buffer[..got]));
         }
-        let sources: Vec<Arc<str>> = records.iter().map(|record| Arc::clone(&record.source)).collect();
+        let sources: Vec<Arc<str>> = records
+            .iter()
+            .map(|record| Arc::clone(&record.source))
+            .collect();
         if let Err(error) = journal.append(records).await {
             let reason = match error {
                 AppendError::Full { .. } => "journal_full",
@@ -231,7 +260,9 @@ async fn receive(socket: UdpSocket, journal: Journal, on_drop: DropSink, stop: C
 }
 
 fn datagram(peer: SocketAddr, bytes: &[u8]) -> NewRecord {
-    let end = bytes.iter().rposition(|byte| !matches!(byte, b'\n' | b'\r' | 0));
+    let end = bytes
+        .iter()
+        .rposition(|byte| !matches!(byte, b'\n' | b'\r' | 0));
     let bytes = &bytes[..end.map_or(0, |end| end + 1)];
     new_record(&Arc::from(source_of(peer)), Bytes::copy_from_slice(bytes))
 }

@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use arrow::array::{
-    ArrayRef, BinaryBuilder, DictionaryArray, Int32Array, Int64Array, MapBuilder, MapFieldNames, RecordBatch,
-    StringArray, StringBuilder, TimestampMicrosecondArray, UInt32Array,
+    ArrayRef, BinaryBuilder, DictionaryArray, Int32Array, Int64Array, MapBuilder, MapFieldNames,
+    RecordBatch, StringArray, StringBuilder, TimestampMicrosecondArray, UInt32Array,
 };
 use arrow::datatypes::{DataType, Field, Schema, UInt32Type};
 use jiff::Timestamp;
@@ -35,14 +35,19 @@ pub(crate) struct DayFile {
 }
 
 /// Writes batches as one file per day.
-pub(crate) fn day_files(batches: &[&EventBatch]) -> Result<Vec<DayFile>, parquet::errors::ParquetError> {
+pub(crate) fn day_files(
+    batches: &[&EventBatch],
+) -> Result<Vec<DayFile>, parquet::errors::ParquetError> {
     let mut by_day: BTreeMap<Date, Vec<(usize, Vec<u32>)>> = BTreeMap::new();
     for (index, batch) in batches.iter().enumerate() {
         for (day, rows) in rows_by_day(batch) {
             by_day.entry(day).or_default().push((index, rows));
         }
     }
-    by_day.into_iter().map(|(day, parts)| day_file(batches, day, &parts)).collect()
+    by_day
+        .into_iter()
+        .map(|(day, parts)| day_file(batches, day, &parts))
+        .collect()
 }
 
 /// Rows of each day, in time order.
@@ -57,7 +62,8 @@ fn rows_by_day(batch: &EventBatch) -> BTreeMap<Date, Vec<u32>> {
         .into_iter()
         .map(|(number, mut rows)| {
             rows.sort_by_key(|row| batch.rows()[*row as usize].time);
-            let noon = Timestamp::from_second(number * DAY_SECONDS).unwrap_or(Timestamp::UNIX_EPOCH);
+            let noon =
+                Timestamp::from_second(number * DAY_SECONDS).unwrap_or(Timestamp::UNIX_EPOCH);
             (jiff::tz::TimeZone::UTC.to_datetime(noon).date(), rows)
         })
         .collect()
@@ -77,8 +83,14 @@ fn day_file(
         .build();
     // Without the Arrow schema in the file, readers see the plain types that Delta declares
     // and not the dictionaries that the columns are written from.
-    let options = ArrowWriterOptions::new().with_properties(properties).with_skip_arrow_metadata(true);
-    let mut writer = ArrowWriter::try_new_with_options(Vec::with_capacity(1 << 16), Arc::clone(&file_schema), options)?;
+    let options = ArrowWriterOptions::new()
+        .with_properties(properties)
+        .with_skip_arrow_metadata(true);
+    let mut writer = ArrowWriter::try_new_with_options(
+        Vec::with_capacity(1 << 16),
+        Arc::clone(&file_schema),
+        options,
+    )?;
     let mut file = DayFile {
         day,
         bytes: Vec::new(),
@@ -111,20 +123,34 @@ struct Present {
 impl Present {
     fn of(batches: &[&EventBatch], parts: &[(usize, Vec<u32>)]) -> Self {
         let used = |path: &str| {
-            parts.iter().any(|(index, _)| batches[*index].column(Namespace::Ocsf, path).is_some())
+            parts
+                .iter()
+                .any(|(index, _)| batches[*index].column(Namespace::Ocsf, path).is_some())
         };
         let is_text = |meta: &RowMeta| std::str::from_utf8(&meta.raw).is_ok();
-        let all_text = parts.iter().all(|(index, rows)| rows.iter().all(|row| is_text(&batches[*index].rows()[*row as usize])));
+        let all_text = parts.iter().all(|(index, rows)| {
+            rows.iter()
+                .all(|row| is_text(&batches[*index].rows()[*row as usize]))
+        });
         Self {
-            promoted: (0..PROMOTED.len()).filter(|index| used(PROMOTED[*index].path)).collect(),
+            promoted: (0..PROMOTED.len())
+                .filter(|index| used(PROMOTED[*index].path))
+                .collect(),
             raw_bytes: !all_text,
         }
     }
 
     fn schema(&self) -> Arc<Schema> {
         let whole = schema::arrow_schema();
-        let wanted: Vec<String> = self.promoted.iter().map(|index| schema::column_name(PROMOTED[*index].path)).collect();
-        let promoted: Vec<String> = PROMOTED.iter().map(|attribute| schema::column_name(attribute.path)).collect();
+        let wanted: Vec<String> = self
+            .promoted
+            .iter()
+            .map(|index| schema::column_name(PROMOTED[*index].path))
+            .collect();
+        let promoted: Vec<String> = PROMOTED
+            .iter()
+            .map(|attribute| schema::column_name(attribute.path))
+            .collect();
         let keep = |field: &&Arc<Field>| match field.name().as_str() {
             // The day stands in the folder's name and the table's log.
             schema::DAY => false,
@@ -133,7 +159,8 @@ impl Present {
         };
         let dictionary = DataType::Dictionary(Box::new(DataType::UInt32), Box::new(DataType::Utf8));
         let fields = whole.fields().iter().filter(keep).map(|field| {
-            let is_dictionary = *field.data_type() == DataType::Utf8 && !matches!(field.name().as_str(), schema::RAW | "anomalies");
+            let is_dictionary = *field.data_type() == DataType::Utf8
+                && !matches!(field.name().as_str(), schema::RAW | "anomalies");
             if is_dictionary {
                 Arc::new(Field::new(field.name(), dictionary.clone(), true))
             } else {
@@ -157,24 +184,48 @@ fn record_batch(
         let column: ArrayRef = match field.name().as_str() {
             schema::TIME => timestamps(metas().map(|meta| meta.time)),
             "received_at" => timestamps(metas().map(|meta| meta.received_at)),
-            schema::POSITION => Arc::new(Int64Array::from_iter_values(metas().map(|meta| meta.id.position() as i64))),
-            schema::PART => Arc::new(Int64Array::from_iter_values(metas().map(|meta| i64::from(meta.id.part())))),
+            schema::POSITION => Arc::new(Int64Array::from_iter_values(
+                metas().map(|meta| meta.id.position() as i64),
+            )),
+            schema::PART => Arc::new(Int64Array::from_iter_values(
+                metas().map(|meta| i64::from(meta.id.part())),
+            )),
             "source" => repeated(metas().map(|meta| &*meta.source)),
             "format" => repeated(metas().map(|meta| meta.format.as_str())),
-            "product" => repeated(metas().map(|meta| &*batch.kinds()[usize::from(meta.kind)].product)),
+            "product" => {
+                repeated(metas().map(|meta| &*batch.kinds()[usize::from(meta.kind)].product))
+            }
             "kind" => repeated(metas().map(|meta| &*batch.kinds()[usize::from(meta.kind)].name)),
-            schema::CLASS => Arc::new(Int32Array::from_iter_values(metas().map(|meta| batch.kinds()[usize::from(meta.kind)].class_uid as i32))),
-            "activity_id" => Arc::new(Int32Array::from_iter_values(metas().map(|meta| meta.activity_id))),
-            "severity_id" => Arc::new(Int32Array::from_iter_values(metas().map(|meta| meta.severity_id))),
-            "status_id" => Arc::new(Int32Array::from_iter_values(metas().map(|meta| meta.status_id))),
-            "anomalies" => Arc::new(StringArray::from_iter(rows.iter().map(|row| anomalies.get(row).map(String::as_str)))),
-            schema::RAW => Arc::new(StringArray::from_iter_values(metas().map(|meta| String::from_utf8_lossy(&meta.raw)))),
+            schema::CLASS => {
+                Arc::new(Int32Array::from_iter_values(metas().map(|meta| {
+                    batch.kinds()[usize::from(meta.kind)].class_uid as i32
+                })))
+            }
+            "activity_id" => Arc::new(Int32Array::from_iter_values(
+                metas().map(|meta| meta.activity_id),
+            )),
+            "severity_id" => Arc::new(Int32Array::from_iter_values(
+                metas().map(|meta| meta.severity_id),
+            )),
+            "status_id" => Arc::new(Int32Array::from_iter_values(
+                metas().map(|meta| meta.status_id),
+            )),
+            "anomalies" => Arc::new(StringArray::from_iter(
+                rows.iter()
+                    .map(|row| anomalies.get(row).map(String::as_str)),
+            )),
+            schema::RAW => Arc::new(StringArray::from_iter_values(
+                metas().map(|meta| String::from_utf8_lossy(&meta.raw)),
+            )),
             schema::RAW_BYTES => raw_bytes(metas()),
             schema::UNMAPPED => Arc::new(unmapped(batch, rows)),
             name => {
                 let attribute = present.promoted.iter().map(|index| &PROMOTED[*index]);
-                let attribute = attribute.into_iter().find(|attribute| schema::column_name(attribute.path) == name);
-                let column = attribute.and_then(|attribute| batch.column(Namespace::Ocsf, attribute.path));
+                let attribute = attribute
+                    .into_iter()
+                    .find(|attribute| schema::column_name(attribute.path) == name);
+                let column =
+                    attribute.and_then(|attribute| batch.column(Namespace::Ocsf, attribute.path));
                 match attribute.map(|attribute| attribute.kind) {
                     Some(AttributeType::Integer) => integers(column, rows),
                     _ => texts(column, rows),
@@ -198,32 +249,51 @@ fn repeated<'a>(texts: impl Iterator<Item = &'a str>) -> ArrayRef {
     let mut last = 0;
     for text in texts {
         if values.get(last) != Some(&text) {
-            last = values.iter().position(|known| *known == text).unwrap_or_else(|| {
-                values.push(text);
-                values.len() - 1
-            });
+            last = values
+                .iter()
+                .position(|known| *known == text)
+                .unwrap_or_else(|| {
+                    values.push(text);
+                    values.len() - 1
+                });
         }
         keys.push(last as u32);
     }
     let values = Arc::new(StringArray::from(values));
-    Arc::new(DictionaryArray::<UInt32Type>::new(UInt32Array::from(keys), values))
+    Arc::new(DictionaryArray::<UInt32Type>::new(
+        UInt32Array::from(keys),
+        values,
+    ))
 }
 
 fn texts(column: Option<&Column>, rows: &[u32]) -> ArrayRef {
     let Some(column) = column else {
         let keys = UInt32Array::new_null(rows.len());
-        return Arc::new(DictionaryArray::<UInt32Type>::new(keys, Arc::new(StringArray::from(Vec::<&str>::new()))));
+        return Arc::new(DictionaryArray::<UInt32Type>::new(
+            keys,
+            Arc::new(StringArray::from(Vec::<&str>::new())),
+        ));
     };
-    let values = StringArray::from_iter_values(column.dictionary().values().map(|value| value.text));
-    let keys = rows.iter().map(|row| column.code(*row as usize).checked_sub(1));
-    Arc::new(DictionaryArray::<UInt32Type>::new(UInt32Array::from_iter(keys), Arc::new(values)))
+    let values =
+        StringArray::from_iter_values(column.dictionary().values().map(|value| value.text));
+    let keys = rows
+        .iter()
+        .map(|row| column.code(*row as usize).checked_sub(1));
+    Arc::new(DictionaryArray::<UInt32Type>::new(
+        UInt32Array::from_iter(keys),
+        Arc::new(values),
+    ))
 }
 
 fn integers(column: Option<&Column>, rows: &[u32]) -> ArrayRef {
     let Some(column) = column else {
         return Arc::new(Int64Array::new_null(rows.len()));
     };
-    let parsed: Vec<Option<i64>> = column.dictionary().values().map(|value| value.text.trim().parse().ok()).collect();
+    let parsed: Vec<Option<i64>> = column
+        .dictionary()
+        .values()
+        .map(|value| value.text.trim().parse().ok())
+        .collect();
     let value = |row: &u32| *parsed.get((column.code(*row as usize) as usize).checked_sub(1)?)?;
     Arc::new(Int64Array::from_iter(rows.iter().map(value)))
 }
@@ -279,5 +349,8 @@ fn anomalies_by_row(batch: &EventBatch) -> BTreeMap<u32, String> {
             .collect();
         serde_json::Value::Array(items).to_string()
     };
-    grouped.into_iter().map(|(row, anomalies)| (row, text(anomalies))).collect()
+    grouped
+        .into_iter()
+        .map(|(row, anomalies)| (row, text(anomalies)))
+        .collect()
 }

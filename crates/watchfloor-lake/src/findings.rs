@@ -8,8 +8,8 @@ use std::sync::Arc;
 use jiff::Timestamp;
 use serde_json::{Value, json};
 use watchfloor_event::{
-    Entity, EntityKind, EventBatch, EventKind, Finding, FindingLevel, Format, MatchReason, Namespace, RawRecord,
-    ValueRef, ocsf,
+    Entity, EntityKind, EventBatch, EventKind, Finding, FindingLevel, Format, MatchReason,
+    Namespace, RawRecord, ValueRef, ocsf,
 };
 
 use crate::rows::StoredEvent;
@@ -29,7 +29,11 @@ pub(crate) fn to_batch(findings: &[(u64, Finding)], now: Timestamp) -> EventBatc
     let kind = batch.intern_kind(&kind);
     let (mut last_position, mut part) = (u64::MAX, FIRST_PART);
     for (position, finding) in findings {
-        part = if *position == last_position { part + 1 } else { FIRST_PART };
+        part = if *position == last_position {
+            part + 1
+        } else {
+            FIRST_PART
+        };
         last_position = *position;
         let record = RawRecord {
             source: Arc::from(finding.source.as_str()),
@@ -58,7 +62,10 @@ fn set_columns(batch: &mut EventBatch, row: usize, finding: &Finding) {
         ("finding_info.uid", finding.id.clone()),
         ("finding_info.title", finding.title.clone()),
         ("finding_info.analytic.uid", finding.rule_id.clone()),
-        ("finding_info.analytic.version", finding.rule_version.clone()),
+        (
+            "finding_info.analytic.version",
+            finding.rule_version.clone(),
+        ),
         ("finding_info.related_events", json!(related).to_string()),
         ("finding_info.evidence", evidence(finding).to_string()),
         ("finding_info.attacks", attacks.to_string()),
@@ -76,9 +83,9 @@ fn evidence(finding: &Finding) -> Value {
             "value": reason.value, "pattern": reason.pattern,
         })
     });
-    let entities = finding.entities.iter().map(|entity| {
-        json!({"kind": entity.kind.as_str(), "value": entity.value, "role": entity.role})
-    });
+    let entities = finding.entities.iter().map(
+        |entity| json!({"kind": entity.kind.as_str(), "value": entity.value, "role": entity.role}),
+    );
     json!({
         "level": finding.level.as_str(),
         "first_time": finding.first_time.to_string(),
@@ -121,13 +128,22 @@ pub(crate) fn from_event(event: &StoredEvent) -> Option<Finding> {
                 role: text(entity, "role")?,
             })
         }),
-        tactics: list(&attacks["tactics"], |tactic| tactic.as_str().map(str::to_owned)),
-        techniques: list(&attacks["techniques"], |technique| technique.as_str().map(str::to_owned)),
+        tactics: list(&attacks["tactics"], |tactic| {
+            tactic.as_str().map(str::to_owned)
+        }),
+        techniques: list(&attacks["techniques"], |technique| {
+            technique.as_str().map(str::to_owned)
+        }),
     })
 }
 
 fn list<T>(value: &Value, item: impl Fn(&Value) -> Option<T>) -> Vec<T> {
-    value.as_array().into_iter().flatten().filter_map(item).collect()
+    value
+        .as_array()
+        .into_iter()
+        .flatten()
+        .filter_map(item)
+        .collect()
 }
 
 fn text(value: &Value, key: &str) -> Option<String> {

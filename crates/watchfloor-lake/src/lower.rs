@@ -5,8 +5,8 @@ use datafusion::functions::expr_fn::lower;
 use datafusion::functions_nested::expr_fn::{array_element, map_extract};
 use datafusion::logical_expr::{Expr, cast, col, lit, not};
 use ipnet::IpNet;
-use watchfloor_event::ocsf::{self, Attribute, AttributeType};
 use watchfloor_event::EventId;
+use watchfloor_event::ocsf::{self, Attribute, AttributeType};
 use watchfloor_query::{CoreField, FieldTarget, Query, Test, TextPattern, field_targets};
 
 use crate::schema;
@@ -29,7 +29,11 @@ pub(crate) fn query(query: &Query) -> Expr {
 }
 
 fn join(items: &[Query], with: fn(Expr, Expr) -> Expr, empty: bool) -> Expr {
-    items.iter().map(query).reduce(with).unwrap_or_else(|| lit(empty))
+    items
+        .iter()
+        .map(query)
+        .reduce(with)
+        .unwrap_or_else(|| lit(empty))
 }
 
 /// Makes the unknown of SQL a plain no.
@@ -107,7 +111,8 @@ fn text_field(value: Expr, test: &Test) -> Expr {
         Test::Text(TextPattern::Wildcard(text)) => value.ilike(lit(like(text))),
         Test::Network(network) => network_test(value, network),
         Test::AtLeast { .. } | Test::AtMost { .. } => {
-            let number = datafusion::logical_expr::try_cast(value, arrow::datatypes::DataType::Float64);
+            let number =
+                datafusion::logical_expr::try_cast(value, arrow::datatypes::DataType::Float64);
             compare(number, test)
         }
     }
@@ -120,7 +125,9 @@ fn integer_field(value: Expr, test: &Test) -> Expr {
             Ok(number) => value.eq(lit(number)),
             Err(_) => lit(false),
         },
-        Test::Text(TextPattern::Wildcard(text)) => cast(value, arrow::datatypes::DataType::Utf8).ilike(lit(like(text))),
+        Test::Text(TextPattern::Wildcard(text)) => {
+            cast(value, arrow::datatypes::DataType::Utf8).ilike(lit(like(text)))
+        }
         Test::Network(_) => lit(false),
         Test::AtLeast { .. } | Test::AtMost { .. } => compare(value, test),
     }
@@ -128,10 +135,22 @@ fn integer_field(value: Expr, test: &Test) -> Expr {
 
 fn compare(value: Expr, test: &Test) -> Expr {
     match test {
-        Test::AtLeast { bound, inclusive: true } => value.gt_eq(lit(*bound)),
-        Test::AtLeast { bound, inclusive: false } => value.gt(lit(*bound)),
-        Test::AtMost { bound, inclusive: true } => value.lt_eq(lit(*bound)),
-        Test::AtMost { bound, inclusive: false } => value.lt(lit(*bound)),
+        Test::AtLeast {
+            bound,
+            inclusive: true,
+        } => value.gt_eq(lit(*bound)),
+        Test::AtLeast {
+            bound,
+            inclusive: false,
+        } => value.gt(lit(*bound)),
+        Test::AtMost {
+            bound,
+            inclusive: true,
+        } => value.lt_eq(lit(*bound)),
+        Test::AtMost {
+            bound,
+            inclusive: false,
+        } => value.lt(lit(*bound)),
         Test::Text(_) | Test::Exists | Test::Network(_) => lit(false),
     }
 }
@@ -150,9 +169,14 @@ fn like(text: &str) -> String {
 }
 
 fn escape(text: &str) -> String {
-    text.replace('\\', "\\\\").replace('%', "\\%").replace('_', "\\_")
+    text.replace('\\', "\\\\")
+        .replace('%', "\\%")
+        .replace('_', "\\_")
 }
 
 fn network_test(value: Expr, network: &IpNet) -> Expr {
-    crate::search::in_network().call(vec![value, lit(ScalarValue::Utf8(Some(network.to_string())))])
+    crate::search::in_network().call(vec![
+        value,
+        lit(ScalarValue::Utf8(Some(network.to_string()))),
+    ])
 }

@@ -35,7 +35,13 @@ impl Lake {
     /// If the table refuses; it stays as it was.
     pub async fn maintain(&self) -> Result<Maintained, CommitError> {
         let table = self.table.read().await.clone();
-        let small = table.snapshot().map_err(log_error)?.log_data().iter().filter(|file| file.size().unsigned_abs() < TARGET_BYTES / 4).count();
+        let small = table
+            .snapshot()
+            .map_err(log_error)?
+            .log_data()
+            .iter()
+            .filter(|file| file.size().unsigned_abs() < TARGET_BYTES / 4)
+            .count();
         if small < MIN_FILES {
             return Ok(Maintained::default());
         }

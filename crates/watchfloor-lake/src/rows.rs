@@ -44,13 +44,18 @@ pub struct StoredEvent {
 impl StoredEvent {
     /// A field by its full name.
     pub fn field(&self, name: &str) -> Option<&str> {
-        let index = self.fields.binary_search_by(|(known, _)| known.as_str().cmp(name)).ok()?;
+        let index = self
+            .fields
+            .binary_search_by(|(known, _)| known.as_str().cmp(name))
+            .ok()?;
         Some(&self.fields[index].1)
     }
 }
 
 /// Reads the events of record batches.
-pub(crate) fn events(batches: &[RecordBatch]) -> Result<Vec<StoredEvent>, arrow::error::ArrowError> {
+pub(crate) fn events(
+    batches: &[RecordBatch],
+) -> Result<Vec<StoredEvent>, arrow::error::ArrowError> {
     let mut events = Vec::new();
     for batch in batches {
         let columns = Columns::of(batch)?;
@@ -90,9 +95,15 @@ impl Columns {
                 promoted.push((attribute.path, cast(column, &DataType::Utf8)?));
             }
         }
-        let map = batch.column_by_name(schema::UNMAPPED).and_then(|column| column.as_map_opt());
+        let map = batch
+            .column_by_name(schema::UNMAPPED)
+            .and_then(|column| column.as_map_opt());
         let unmapped = match map {
-            Some(map) => Some((map.clone(), cast(map.keys(), &DataType::Utf8)?, cast(map.values(), &DataType::Utf8)?)),
+            Some(map) => Some((
+                map.clone(),
+                cast(map.keys(), &DataType::Utf8)?,
+                cast(map.values(), &DataType::Utf8)?,
+            )),
             None => None,
         };
         Ok(Self {
@@ -100,8 +111,14 @@ impl Columns {
             part: get(schema::PART, &DataType::Int64)?,
             time: get(schema::TIME, &micros)?,
             received_at: get("received_at", &micros)?,
-            integers: INTEGERS.iter().map(|name| get(name, &DataType::Int32)).collect::<Result<_, _>>()?,
-            texts: TEXTS.iter().map(|name| get(name, &DataType::Utf8)).collect::<Result<_, _>>()?,
+            integers: INTEGERS
+                .iter()
+                .map(|name| get(name, &DataType::Int32))
+                .collect::<Result<_, _>>()?,
+            texts: TEXTS
+                .iter()
+                .map(|name| get(name, &DataType::Utf8))
+                .collect::<Result<_, _>>()?,
             promoted,
             unmapped,
         })
@@ -136,7 +153,10 @@ impl Columns {
         let mut fields = Vec::new();
         for (path, array) in &self.promoted {
             if array.is_valid(row) {
-                fields.push(((*path).to_owned(), array.as_string::<i32>().value(row).to_owned()));
+                fields.push((
+                    (*path).to_owned(),
+                    array.as_string::<i32>().value(row).to_owned(),
+                ));
             }
         }
         if let Some((map, keys, values)) = &self.unmapped
@@ -145,7 +165,11 @@ impl Columns {
             let offsets = map.value_offsets();
             for index in offsets[row] as usize..offsets[row + 1] as usize {
                 let name = format!("unmapped.{}", keys.as_string::<i32>().value(index));
-                let value = if values.is_valid(index) { values.as_string::<i32>().value(index) } else { "" };
+                let value = if values.is_valid(index) {
+                    values.as_string::<i32>().value(index)
+                } else {
+                    ""
+                };
                 fields.push((name, value.to_owned()));
             }
         }
@@ -160,7 +184,10 @@ fn anomalies(text: &str) -> Vec<Anomaly> {
     };
     let anomaly = |item: &Value| {
         let code = AnomalyCode::parse(item["code"].as_str()?)?;
-        Some(Anomaly::new(code, item["detail"].as_str().unwrap_or_default()))
+        Some(Anomaly::new(
+            code,
+            item["detail"].as_str().unwrap_or_default(),
+        ))
     };
     items.iter().filter_map(anomaly).collect()
 }

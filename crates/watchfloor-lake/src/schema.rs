@@ -63,20 +63,39 @@ pub fn column_name(path: &str) -> String {
 /// Every column with its type as text, for documentation.
 pub fn table_columns() -> Vec<(String, String)> {
     let fields = arrow_schema();
-    fields.fields().iter().map(|field| (field.name().clone(), field.data_type().to_string())).collect()
+    fields
+        .fields()
+        .iter()
+        .map(|field| (field.name().clone(), field.data_type().to_string()))
+        .collect()
 }
 
 /// The schema as Arrow has it; the names inside the map are those that Delta uses.
 pub(crate) fn arrow_schema() -> SchemaRef {
-    let core = CORE.iter().map(|(name, stored)| Field::new(*name, arrow_type(*stored), true));
-    let promoted = PROMOTED.iter().map(|attribute| Field::new(column_name(attribute.path), arrow_type(attribute_type(attribute)), true));
+    let core = CORE
+        .iter()
+        .map(|(name, stored)| Field::new(*name, arrow_type(*stored), true));
+    let promoted = PROMOTED.iter().map(|attribute| {
+        Field::new(
+            column_name(attribute.path),
+            arrow_type(attribute_type(attribute)),
+            true,
+        )
+    });
     Arc::new(Schema::new(core.chain(promoted).collect::<Vec<_>>()))
 }
 
 /// The schema as Delta has it.
 pub(crate) fn delta_columns() -> Vec<StructField> {
-    let core = CORE.iter().map(|(name, stored)| StructField::nullable(*name, delta_type(*stored)));
-    let promoted = PROMOTED.iter().map(|attribute| StructField::nullable(column_name(attribute.path), delta_type(attribute_type(attribute))));
+    let core = CORE
+        .iter()
+        .map(|(name, stored)| StructField::nullable(*name, delta_type(*stored)));
+    let promoted = PROMOTED.iter().map(|attribute| {
+        StructField::nullable(
+            column_name(attribute.path),
+            delta_type(attribute_type(attribute)),
+        )
+    });
     core.chain(promoted).collect()
 }
 
@@ -126,7 +145,11 @@ mod tests {
     #[test]
     fn columns_are_unique() {
         let schema = arrow_schema();
-        let mut names: Vec<_> = schema.fields().iter().map(|field| field.name().clone()).collect();
+        let mut names: Vec<_> = schema
+            .fields()
+            .iter()
+            .map(|field| field.name().clone())
+            .collect();
         let all = names.len();
         names.sort();
         names.dedup();

@@ -10,7 +10,8 @@ use datafusion::common::ScalarValue;
 use datafusion::error::DataFusionError;
 use datafusion::functions_aggregate::expr_fn::count;
 use datafusion::logical_expr::{
-    ColumnarValue, Expr, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature, Volatility, cast as cast_expr, col, lit,
+    ColumnarValue, Expr, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature, Volatility,
+    cast as cast_expr, col, lit,
 };
 use datafusion::prelude::{DataFrame, SessionConfig, SessionContext};
 use ipnet::IpNet;
@@ -93,7 +94,9 @@ impl Lake {
     /// If the lake cannot be read.
     pub async fn search(&self, request: &SearchRequest) -> Result<SearchResult, ReadError> {
         let filter = self.filter(request);
-        let histogram = self.histogram(filter.clone(), request.bucket_seconds).await?;
+        let histogram = self
+            .histogram(filter.clone(), request.bucket_seconds)
+            .await?;
         let total = histogram.iter().map(|bucket| bucket.count).sum();
         let limit = request.limit.min(MAX_LIMIT);
         let events = if total == 0 || limit == 0 {
@@ -104,7 +107,11 @@ impl Lake {
         Ok(SearchResult {
             events,
             total,
-            histogram: if request.bucket_seconds == 0 { Vec::new() } else { histogram },
+            histogram: if request.bucket_seconds == 0 {
+                Vec::new()
+            } else {
+                histogram
+            },
         })
     }
 
@@ -113,7 +120,11 @@ impl Lake {
     /// # Errors
     /// If the lake cannot be read.
     pub async fn event(&self, id: EventId) -> Result<Option<StoredEvent>, ReadError> {
-        let frame = self.frame().await?.filter(lower::event_id(id)).map_err(query_error)?;
+        let frame = self
+            .frame()
+            .await?
+            .filter(lower::event_id(id))
+            .map_err(query_error)?;
         Ok(collect_events(frame).await?.pop())
     }
 
@@ -129,7 +140,11 @@ impl Lake {
         // Engines turn lists into trees, so each list is short.
         for part in ids.chunks(64) {
             let positions = part.iter().map(|id| lit(id.position() as i64)).collect();
-            let frame = self.frame().await?.filter(col(schema::POSITION).in_list(positions, false)).map_err(query_error)?;
+            let frame = self
+                .frame()
+                .await?
+                .filter(col(schema::POSITION).in_list(positions, false))
+                .map_err(query_error)?;
             events.extend(collect_events(frame).await?);
         }
         events.retain(|event| ids.contains(&event.id));
@@ -150,7 +165,8 @@ impl Lake {
         let frame = self.frame().await?.filter(filter).map_err(query_error)?;
         let mut events = collect_events(frame).await?;
         events.sort_by_key(|event| event.id);
-        let finding = |event: &StoredEvent| Some((event.id.position(), findings::from_event(event)?));
+        let finding =
+            |event: &StoredEvent| Some((event.id.position(), findings::from_event(event)?));
         Ok(events.iter().filter_map(finding).collect())
     }
 
@@ -160,7 +176,9 @@ impl Lake {
     /// If the lake cannot be read.
     pub async fn ledger_counts(&self, from: u64) -> Result<Vec<LedgerCount>, ReadError> {
         const HOUR_US: i64 = 3_600_000_000;
-        let filter = col(schema::POSITION).gt_eq(lit(from as i64)).and(col("kind").not_eq(lit("watchfloor/finding")));
+        let filter = col(schema::POSITION)
+            .gt_eq(lit(from as i64))
+            .and(col("kind").not_eq(lit("watchfloor/finding")));
         let hour = cast_expr(col("received_at"), DataType::Int64) / lit(HOUR_US);
         let yes = |condition: Expr| cast_expr(condition, DataType::Int64);
         let undecoded = Expr::IsTrue(Box::new(col("anomalies").like(lit("%\"undecoded\"%"))));
@@ -198,21 +216,32 @@ impl Lake {
             with_findings: true,
             bucket_seconds: 0,
         };
-        let filter = self.filter(&request).and(col("kind").eq(lit("watchfloor/finding")));
+        let filter = self
+            .filter(&request)
+            .and(col("kind").eq(lit("watchfloor/finding")));
         let frame = self.frame().await?.filter(filter).map_err(query_error)?;
         let rule = col(schema::column_name("finding_info.analytic.uid")).alias("rule");
         let last = max(cast_expr(col(schema::TIME), DataType::Int64)).alias("last");
-        let frame = frame.aggregate(vec![rule], vec![count(lit(1)).alias("findings"), last]).map_err(query_error)?;
+        let frame = frame
+            .aggregate(vec![rule], vec![count(lit(1)).alias("findings"), last])
+            .map_err(query_error)?;
         let mut counts = Vec::new();
         for batch in frame.collect().await.map_err(query_error)? {
             let rules = cast(batch.column(0), &DataType::Utf8).map_err(ReadError::Rows)?;
             let [findings, last] = ["findings", "last"].map(|name| long_column(&batch, name));
-            let (findings, last) = (findings.map_err(ReadError::Rows)?, last.map_err(ReadError::Rows)?);
+            let (findings, last) = (
+                findings.map_err(ReadError::Rows)?,
+                last.map_err(ReadError::Rows)?,
+            );
             for row in 0..batch.num_rows() {
                 counts.push(RuleCount {
                     rule_id: rules.as_string::<i32>().value(row).to_owned(),
-                    findings: findings.as_primitive::<Int64Type>().value(row).unsigned_abs(),
-                    last: Timestamp::from_microsecond(last.as_primitive::<Int64Type>().value(row)).unwrap_or(Timestamp::UNIX_EPOCH),
+                    findings: findings
+                        .as_primitive::<Int64Type>()
+                        .value(row)
+                        .unsigned_abs(),
+                    last: Timestamp::from_microsecond(last.as_primitive::<Int64Type>().value(row))
+                        .unwrap_or(Timestamp::UNIX_EPOCH),
                 });
             }
         }
@@ -220,7 +249,8 @@ impl Lake {
     }
 
     fn filter(&self, request: &SearchRequest) -> Expr {
-        let day = |time: Timestamp| lit(jiff::tz::TimeZone::UTC.to_datetime(time).date().to_string());
+        let day =
+            |time: Timestamp| lit(jiff::tz::TimeZone::UTC.to_datetime(time).date().to_string());
         let mut filter = col(schema::TIME)
             .gt_eq(micros(request.from.as_microsecond()))
             .and(col(schema::TIME).lt(micros(request.to.as_microsecond())))
@@ -238,24 +268,40 @@ impl Lake {
     pub(crate) async fn frame(&self) -> Result<DataFrame, ReadError> {
         let table = self.table.read().await.clone();
         let provider = table.table_provider().await.map_err(query_error)?;
-        let context = SessionContext::new_with_config(SessionConfig::new().with_target_partitions(2));
-        table.update_datafusion_session(&context.state()).map_err(|error| ReadError::Table(Box::new(error)))?;
+        let context =
+            SessionContext::new_with_config(SessionConfig::new().with_target_partitions(2));
+        table
+            .update_datafusion_session(&context.state())
+            .map_err(|error| ReadError::Table(Box::new(error)))?;
         context.read_table(provider).map_err(query_error)
     }
 
     async fn histogram(&self, filter: Expr, bucket_seconds: u64) -> Result<Vec<Bucket>, ReadError> {
         // Without a histogram, one bucket holds all and gives the total.
-        let width_us = i64::try_from(bucket_seconds).ok().and_then(|seconds| seconds.checked_mul(1_000_000));
+        let width_us = i64::try_from(bucket_seconds)
+            .ok()
+            .and_then(|seconds| seconds.checked_mul(1_000_000));
         let width_us = width_us.filter(|width| *width > 0).unwrap_or(i64::MAX);
         let bucket = cast_expr(col(schema::TIME), DataType::Int64) / lit(width_us);
         let frame = self.frame().await?.filter(filter).map_err(query_error)?;
-        let frame = frame.aggregate(vec![bucket.alias("bucket")], vec![count(lit(1)).alias("events")]).map_err(query_error)?;
+        let frame = frame
+            .aggregate(
+                vec![bucket.alias("bucket")],
+                vec![count(lit(1)).alias("events")],
+            )
+            .map_err(query_error)?;
         let mut buckets = Vec::new();
         for batch in frame.collect().await.map_err(query_error)? {
             let [numbers, counts] = ["bucket", "events"].map(|name| long_column(&batch, name));
-            let (numbers, counts) = (numbers.map_err(ReadError::Rows)?, counts.map_err(ReadError::Rows)?);
+            let (numbers, counts) = (
+                numbers.map_err(ReadError::Rows)?,
+                counts.map_err(ReadError::Rows)?,
+            );
             for row in 0..batch.num_rows() {
-                let micros = numbers.as_primitive::<Int64Type>().value(row).saturating_mul(width_us);
+                let micros = numbers
+                    .as_primitive::<Int64Type>()
+                    .value(row)
+                    .saturating_mul(width_us);
                 buckets.push(Bucket {
                     start: Timestamp::from_microsecond(micros).unwrap_or(Timestamp::UNIX_EPOCH),
                     count: counts.as_primitive::<Int64Type>().value(row).unsigned_abs(),
@@ -269,9 +315,18 @@ impl Lake {
     /// Finds the span of time of the first events on few columns, then reads the events of that
     /// span whole. A list of keys instead of a span would be exact, but engines turn long
     /// lists into deep trees.
-    async fn first_events(&self, filter: Expr, limit: usize, order: SortOrder) -> Result<Vec<StoredEvent>, ReadError> {
+    async fn first_events(
+        &self,
+        filter: Expr,
+        limit: usize,
+        order: SortOrder,
+    ) -> Result<Vec<StoredEvent>, ReadError> {
         let ascending = order == SortOrder::OldestFirst;
-        let frame = self.frame().await?.filter(filter.clone()).map_err(query_error)?;
+        let frame = self
+            .frame()
+            .await?
+            .filter(filter.clone())
+            .map_err(query_error)?;
         let times = frame
             .select([cast_expr(col(schema::TIME), DataType::Int64).alias("micros")])
             .and_then(|frame| frame.sort(vec![col("micros").sort(ascending, false)]))
@@ -288,8 +343,14 @@ impl Lake {
         let Some((least, most)) = span else {
             return Ok(Vec::new());
         };
-        let within = col(schema::TIME).gt_eq(micros(least)).and(col(schema::TIME).lt_eq(micros(most)));
-        let frame = self.frame().await?.filter(within.and(filter)).map_err(query_error)?;
+        let within = col(schema::TIME)
+            .gt_eq(micros(least))
+            .and(col(schema::TIME).lt_eq(micros(most)));
+        let frame = self
+            .frame()
+            .await?
+            .filter(within.and(filter))
+            .map_err(query_error)?;
         let mut events = collect_events(frame).await?;
         events.sort_by_key(|event| (event.time, event.id));
         if !ascending {
@@ -301,7 +362,10 @@ impl Lake {
 }
 
 fn micros(micros: i64) -> Expr {
-    lit(ScalarValue::TimestampMicrosecond(Some(micros), Some("UTC".into())))
+    lit(ScalarValue::TimestampMicrosecond(
+        Some(micros),
+        Some("UTC".into()),
+    ))
 }
 
 async fn collect_events(frame: DataFrame) -> Result<Vec<StoredEvent>, ReadError> {
@@ -313,7 +377,10 @@ fn query_error(error: DataFusionError) -> ReadError {
     ReadError::Query(Box::new(error))
 }
 
-fn long_column(batch: &RecordBatch, name: &str) -> Result<arrow::array::ArrayRef, arrow::error::ArrowError> {
+fn long_column(
+    batch: &RecordBatch,
+    name: &str,
+) -> Result<arrow::array::ArrayRef, arrow::error::ArrowError> {
     let index = batch.schema().index_of(name)?;
     cast(batch.column(index), &DataType::Int64)
 }
@@ -321,7 +388,8 @@ fn long_column(batch: &RecordBatch, name: &str) -> Result<arrow::array::ArrayRef
 fn ledger_rows(batch: &RecordBatch) -> Result<Vec<LedgerCount>, arrow::error::ArrowError> {
     let index = batch.schema().index_of("source")?;
     let sources = cast(batch.column(index), &DataType::Utf8)?;
-    let [hours, records, stored, undecoded] = ["hour", "records", "stored", "undecoded"].map(|name| long_column(batch, name));
+    let [hours, records, stored, undecoded] =
+        ["hour", "records", "stored", "undecoded"].map(|name| long_column(batch, name));
     let columns = [hours?, records?, stored?, undecoded?];
     let number = |column: usize, row: usize| columns[column].as_primitive::<Int64Type>().value(row);
     Ok((0..batch.num_rows())
@@ -361,14 +429,23 @@ impl ScalarUDFImpl for InNetwork {
         Ok(DataType::Boolean)
     }
 
-    fn invoke_with_args(&self, args: ScalarFunctionArgs) -> datafusion::error::Result<ColumnarValue> {
+    fn invoke_with_args(
+        &self,
+        args: ScalarFunctionArgs,
+    ) -> datafusion::error::Result<ColumnarValue> {
         let [values, network] = args.args.as_slice() else {
-            return Err(DataFusionError::Execution("in_network takes two arguments".to_owned()));
+            return Err(DataFusionError::Execution(
+                "in_network takes two arguments".to_owned(),
+            ));
         };
         let ColumnarValue::Scalar(ScalarValue::Utf8(Some(network))) = network else {
-            return Err(DataFusionError::Execution("the network must be a text".to_owned()));
+            return Err(DataFusionError::Execution(
+                "the network must be a text".to_owned(),
+            ));
         };
-        let network: IpNet = network.parse().map_err(|_| DataFusionError::Execution(format!("'{network}' is no network")))?;
+        let network: IpNet = network
+            .parse()
+            .map_err(|_| DataFusionError::Execution(format!("'{network}' is no network")))?;
         let values = values.to_array(args.number_rows)?;
         let texts = cast(&values, &DataType::Utf8)?;
         let member = |text: Option<&str>| {

@@ -165,7 +165,9 @@ impl Lake {
             path: folder.to_owned(),
             source: Box::new(source),
         };
-        let mut table = DeltaTable::try_from_url(url(folder).map_err(table_error)?).await.map_err(table_error)?;
+        let mut table = DeltaTable::try_from_url(url(folder).map_err(table_error)?)
+            .await
+            .map_err(table_error)?;
         table.load().await.map_err(table_error)?;
         let position = position(&table).await.map_err(table_error)?;
         Ok(Self {
@@ -200,14 +202,20 @@ impl Lake {
         }
         let end = pending.end;
         let files = tokio::task::spawn_blocking(move || encode_all(&pending));
-        let files = files.await.map_err(|_| CommitError::Stopped)?.map_err(CommitError::Encode)?;
+        let files = files
+            .await
+            .map_err(|_| CommitError::Stopped)?
+            .map_err(CommitError::Encode)?;
         let folder = self.folder.clone();
         let adds = tokio::task::spawn_blocking(move || write_all(&folder, end, files));
         let adds = adds.await.map_err(|_| CommitError::Stopped)??;
         let table = self.table.read().await.clone();
         let table = match append(table.clone(), adds, end).await {
             Ok(table) => table,
-            Err(error) => self.settled(table, end).await.ok_or_else(|| CommitError::Log(Box::new(error)))?,
+            Err(error) => self
+                .settled(table, end)
+                .await
+                .ok_or_else(|| CommitError::Log(Box::new(error)))?,
         };
         // From here on the commit is in the log, so trying again would add it twice.
         *committed = end;
@@ -228,7 +236,9 @@ impl Lake {
     /// If the table's log cannot be read.
     pub async fn stats(&self) -> Result<LakeStats, ReadError> {
         let table = self.table.read().await.clone();
-        let snapshot = table.snapshot().map_err(|error| ReadError::Table(Box::new(error)))?;
+        let snapshot = table
+            .snapshot()
+            .map_err(|error| ReadError::Table(Box::new(error)))?;
         let mut stats = LakeStats::default();
         for file in snapshot.log_data().iter() {
             stats.rows += file.num_records().unwrap_or(0) as u64;
@@ -250,8 +260,9 @@ impl Lake {
 
 fn url(folder: &Path) -> Result<Url, DeltaTableError> {
     let absolute = std::path::absolute(folder).unwrap_or_else(|_| folder.to_owned());
-    Url::from_directory_path(&absolute)
-        .map_err(|()| DeltaTableError::generic(format!("{} is no absolute path", absolute.display())))
+    Url::from_directory_path(&absolute).map_err(|()| {
+        DeltaTableError::generic(format!("{} is no absolute path", absolute.display()))
+    })
 }
 
 async fn open_or_create(folder: &Path) -> Result<DeltaTable, DeltaTableError> {
@@ -268,9 +279,15 @@ async fn open_or_create(folder: &Path) -> Result<DeltaTable, DeltaTableError> {
         .with_partition_columns([schema::DAY])
         .with_configuration(HashMap::from([
             // Statistics are written by hand for the columns that prune; see `add`.
-            ("delta.dataSkippingNumIndexedCols".to_owned(), Some("5".to_owned())),
+            (
+                "delta.dataSkippingNumIndexedCols".to_owned(),
+                Some("5".to_owned()),
+            ),
             ("delta.checkpointInterval".to_owned(), Some("50".to_owned())),
-            ("delta.logRetentionDuration".to_owned(), Some("interval 1 days".to_owned())),
+            (
+                "delta.logRetentionDuration".to_owned(),
+                Some("interval 1 days".to_owned()),
+            ),
         ]))
         .await
 }
@@ -278,7 +295,10 @@ async fn open_or_create(folder: &Path) -> Result<DeltaTable, DeltaTableError> {
 /// Adds the columns of a newer version of the program.
 async fn widen(table: DeltaTable) -> Result<DeltaTable, DeltaTableError> {
     let known = table.snapshot()?.schema();
-    let missing: Vec<_> = schema::delta_columns().into_iter().filter(|field| known.field(field.name()).is_none()).collect();
+    let missing: Vec<_> = schema::delta_columns()
+        .into_iter()
+        .filter(|field| known.field(field.name()).is_none())
+        .collect();
     if missing.is_empty() {
         return Ok(table);
     }
@@ -287,7 +307,10 @@ async fn widen(table: DeltaTable) -> Result<DeltaTable, DeltaTableError> {
 
 async fn position(table: &DeltaTable) -> Result<u64, DeltaTableError> {
     let log_store = table.log_store();
-    let version = table.snapshot()?.transaction_version(log_store.as_ref(), JOURNAL_APP).await?;
+    let version = table
+        .snapshot()?
+        .transaction_version(log_store.as_ref(), JOURNAL_APP)
+        .await?;
     Ok(version.unwrap_or(0).unsigned_abs())
 }
 
@@ -296,10 +319,19 @@ fn remove_orphans(folder: &Path, table: &DeltaTable) {
     let Ok(snapshot) = table.snapshot() else {
         return;
     };
-    let known: std::collections::HashSet<PathBuf> = snapshot.log_data().iter().map(|file| folder.join(file.path().as_ref())).collect();
+    let known: std::collections::HashSet<PathBuf> = snapshot
+        .log_data()
+        .iter()
+        .map(|file| folder.join(file.path().as_ref()))
+        .collect();
     let days = std::fs::read_dir(folder).into_iter().flatten().flatten();
     let days = days.filter(|entry| entry.file_name().to_string_lossy().starts_with("day="));
-    let files = days.flat_map(|day| std::fs::read_dir(day.path()).into_iter().flatten().flatten());
+    let files = days.flat_map(|day| {
+        std::fs::read_dir(day.path())
+            .into_iter()
+            .flatten()
+            .flatten()
+    });
     for file in files {
         // Compaction writes names of its own; its left-overs go with its vacuum.
         let ours = file.file_name().to_string_lossy().starts_with("commit-");
@@ -314,13 +346,19 @@ fn remove_orphans(folder: &Path, table: &DeltaTable) {
 /// older versions until the vacuum takes them.
 fn is_newer_than_log(file: &Path, folder: &Path) -> bool {
     let modified = |path: &Path| std::fs::metadata(path).and_then(|metadata| metadata.modified());
-    let entries = std::fs::read_dir(folder.join("_delta_log")).into_iter().flatten().flatten();
-    let newest = entries.filter_map(|entry| modified(&entry.path()).ok()).max();
+    let entries = std::fs::read_dir(folder.join("_delta_log"))
+        .into_iter()
+        .flatten()
+        .flatten();
+    let newest = entries
+        .filter_map(|entry| modified(&entry.path()).ok())
+        .max();
     matches!((modified(file), newest), (Ok(file), Some(log)) if file >= log)
 }
 
 fn encode_all(pending: &PendingCommit) -> Result<Vec<DayFile>, parquet::errors::ParquetError> {
-    let findings = (!pending.findings.is_empty()).then(|| findings::to_batch(&pending.findings, Timestamp::now()));
+    let findings = (!pending.findings.is_empty())
+        .then(|| findings::to_batch(&pending.findings, Timestamp::now()));
     let batches: Vec<&EventBatch> = pending.batches.iter().chain(&findings).collect();
     encode::day_files(&batches)
 }
@@ -380,7 +418,11 @@ fn add(path: String, file: &DayFile) -> Add {
     }
 }
 
-async fn append(mut table: DeltaTable, adds: Vec<Add>, end: u64) -> Result<DeltaTable, DeltaTableError> {
+async fn append(
+    mut table: DeltaTable,
+    adds: Vec<Add>,
+    end: u64,
+) -> Result<DeltaTable, DeltaTableError> {
     let transaction = Transaction::new(JOURNAL_APP, end as i64);
     let properties = CommitProperties::default().with_application_transaction(transaction);
     let operation = DeltaOperation::Write {

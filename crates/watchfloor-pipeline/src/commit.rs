@@ -56,19 +56,28 @@ impl Committer {
     /// Looks after the lake on a thread of its own that gives way to everything else:
     /// compaction is long work on all columns, and alerts must not wait for it.
     fn maintain(&mut self) {
-        if self.maintenance.as_ref().is_some_and(|thread| !thread.is_finished()) {
+        if self
+            .maintenance
+            .as_ref()
+            .is_some_and(|thread| !thread.is_finished())
+        {
             return;
         }
         let lake = Arc::clone(&self.lake);
-        let thread = std::thread::Builder::new().name("maintenance".to_owned()).spawn(move || {
-            if let Err(error) = rustix::process::nice(NICENESS) {
-                tracing::debug!(%error, "maintenance runs at normal priority");
-            }
-            match tokio::runtime::Builder::new_current_thread().enable_all().build() {
-                Ok(runtime) => runtime.block_on(maintain(&lake)),
-                Err(error) => tracing::warn!(%error, "maintenance cannot start"),
-            }
-        });
+        let thread = std::thread::Builder::new()
+            .name("maintenance".to_owned())
+            .spawn(move || {
+                if let Err(error) = rustix::process::nice(NICENESS) {
+                    tracing::debug!(%error, "maintenance runs at normal priority");
+                }
+                match tokio::runtime::Builder::new_current_thread()
+                    .enable_all()
+                    .build()
+                {
+                    Ok(runtime) => runtime.block_on(maintain(&lake)),
+                    Err(error) => tracing::warn!(%error, "maintenance cannot start"),
+                }
+            });
         match thread {
             Ok(thread) => self.maintenance = Some(thread),
             Err(error) => tracing::warn!(%error, "maintenance cannot start"),
@@ -76,9 +85,17 @@ impl Committer {
     }
 
     async fn commit(&mut self, prepared: Prepared) {
-        let Prepared { pending, deltas, state } = prepared;
+        let Prepared {
+            pending,
+            deltas,
+            state,
+        } = prepared;
         let end = pending.end;
-        let findings: Vec<Finding> = pending.findings.iter().map(|(_, finding)| finding.clone()).collect();
+        let findings: Vec<Finding> = pending
+            .findings
+            .iter()
+            .map(|(_, finding)| finding.clone())
+            .collect();
         if let Err(error) = self.states.save(end, &state) {
             tracing::error!(%error, "state of correlations cannot be saved");
         }
@@ -95,7 +112,10 @@ impl Committer {
     async fn commit_until_done(&self, pending: PendingCommit) {
         let pending = Arc::new(pending);
         while let Err(error) = self.lake.commit_shared(Arc::clone(&pending)).await {
-            tracing::error!(error = &error as &dyn std::error::Error, "lake commit failed; trying again");
+            tracing::error!(
+                error = &error as &dyn std::error::Error,
+                "lake commit failed; trying again"
+            );
             tokio::time::sleep(RETRY_WAIT).await;
         }
     }
@@ -110,6 +130,9 @@ async fn maintain(lake: &Lake) {
     match lake.maintain().await {
         Ok(done) if done.replaced > 0 => tracing::info!(?done, "lake files compacted"),
         Ok(_) => {}
-        Err(error) => tracing::warn!(error = &error as &dyn std::error::Error, "lake maintenance failed"),
+        Err(error) => tracing::warn!(
+            error = &error as &dyn std::error::Error,
+            "lake maintenance failed"
+        ),
     }
 }

@@ -31,7 +31,11 @@ pub trait FindingSink: Send + Sync {
 }
 
 /// Offers findings until they are taken, in order.
-pub(crate) async fn run(lake: Arc<Lake>, sink: Arc<dyn FindingSink>, mut input: mpsc::UnboundedReceiver<Committed>) {
+pub(crate) async fn run(
+    lake: Arc<Lake>,
+    sink: Arc<dyn FindingSink>,
+    mut input: mpsc::UnboundedReceiver<Committed>,
+) {
     catch_up(&lake, sink.as_ref()).await;
     while let Some(first) = input.recv().await {
         let mut end = first.end;
@@ -71,14 +75,21 @@ async fn try_catch_up(lake: &Lake, sink: &dyn FindingSink) -> Result<(), SinkErr
     if cursor >= end {
         return Ok(());
     }
-    let found = lake.findings_from(cursor).await.map_err(|error| SinkError(error.to_string()))?;
-    let mut waiting = found.into_iter().filter(|(position, _)| *position < end).peekable();
+    let found = lake
+        .findings_from(cursor)
+        .await
+        .map_err(|error| SinkError(error.to_string()))?;
+    let mut waiting = found
+        .into_iter()
+        .filter(|(position, _)| *position < end)
+        .peekable();
     while waiting.peek().is_some() {
         let part: Vec<(u64, Finding)> = waiting.by_ref().take(MAX_FINDINGS).collect();
         // Findings at one position may be split over two parts; the cursor must not pass the
         // second before it is taken.
         let next = waiting.peek().map_or(end, |(position, _)| *position);
-        sink.take(next, part.into_iter().map(|(_, finding)| finding).collect()).await?;
+        sink.take(next, part.into_iter().map(|(_, finding)| finding).collect())
+            .await?;
     }
     sink.take(end, Vec::new()).await
 }

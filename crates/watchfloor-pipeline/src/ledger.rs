@@ -121,7 +121,11 @@ impl Ledger {
     pub fn open(path: &Path) -> Result<Self, LedgerError> {
         let error = |doing| {
             let path = path.to_owned();
-            move |source| LedgerError { path, doing, source }
+            move |source| LedgerError {
+                path,
+                doing,
+                source,
+            }
         };
         let text = match std::fs::read_to_string(path) {
             Ok(text) => text,
@@ -130,17 +134,26 @@ impl Ledger {
         };
         let mut state = State::default();
         // A torn last line is what reconciliation mends.
-        for line in text.lines().filter_map(|line| serde_json::from_str::<Line>(line).ok()) {
+        for line in text
+            .lines()
+            .filter_map(|line| serde_json::from_str::<Line>(line).ok())
+        {
             state.end = state.end.max(line.end);
             for row in line.rows {
-                state.rows.entry((row.hour, row.source)).or_default().add(&row.counts);
+                state
+                    .rows
+                    .entry((row.hour, row.source))
+                    .or_default()
+                    .add(&row.counts);
             }
         }
         let ledger = Self {
             path: path.to_owned(),
             state: Mutex::new(state),
         };
-        ledger.compact(&mut ledger.lock(), Timestamp::now()).map_err(error("written"))?;
+        ledger
+            .compact(&mut ledger.lock(), Timestamp::now())
+            .map_err(error("written"))?;
         Ok(ledger)
     }
 
@@ -153,15 +166,18 @@ impl Ledger {
     pub fn reconcile(&self, counted: Vec<LedgerCount>, end: u64) {
         let mut deltas = Deltas::new();
         for one in counted {
-            deltas.entry((one.hour, one.source)).or_default().add(&Counts {
-                received: one.records,
-                decoded: one.records.saturating_sub(one.undecoded),
-                undecoded: one.undecoded,
-                stored: one.records,
-                events: one.stored,
-                evaluated: one.stored,
-                ..Counts::default()
-            });
+            deltas
+                .entry((one.hour, one.source))
+                .or_default()
+                .add(&Counts {
+                    received: one.records,
+                    decoded: one.records.saturating_sub(one.undecoded),
+                    undecoded: one.undecoded,
+                    stored: one.records,
+                    events: one.stored,
+                    evaluated: one.stored,
+                    ..Counts::default()
+                });
         }
         self.commit(deltas, end);
     }
@@ -208,7 +224,10 @@ impl Ledger {
     pub fn rows(&self, from: Timestamp, to: Timestamp, source: Option<&str>) -> Vec<LedgerRow> {
         let state = self.lock();
         let hours = (hour_of(from), String::new())..=(to.as_second(), String::from(char::MAX));
-        let rows = state.rows.range(hours).filter(|((_, name), _)| source.is_none_or(|source| source == name));
+        let rows = state
+            .rows
+            .range(hours)
+            .filter(|((_, name), _)| source.is_none_or(|source| source == name));
         rows.map(|((hour, source), counts)| LedgerRow {
             source: source.clone(),
             hour: *hour,
@@ -220,7 +239,10 @@ impl Ledger {
     /// The sum over all hours and sources.
     pub fn totals(&self) -> Counts {
         let mut total = Counts::default();
-        self.lock().rows.values().for_each(|counts| total.add(counts));
+        self.lock()
+            .rows
+            .values()
+            .for_each(|counts| total.add(counts));
         total
     }
 
@@ -234,7 +256,10 @@ impl Ledger {
         }
         let mut text = line(state.end, &deltas);
         text.push('\n');
-        let mut file = OpenOptions::new().create(true).append(true).open(&self.path)?;
+        let mut file = OpenOptions::new()
+            .create(true)
+            .append(true)
+            .open(&self.path)?;
         file.write_all(text.as_bytes())?;
         state.bytes += text.len() as u64;
         Ok(())
@@ -259,7 +284,14 @@ impl Ledger {
 impl State {
     fn add(&mut self, key: (i64, String), counts: &Counts) {
         let is_new = !self.rows.contains_key(&key);
-        let key = if is_new && self.rows.range((key.0, String::new())..).take_while(|((hour, _), _)| *hour == key.0).count() >= MAX_SOURCES {
+        let key = if is_new
+            && self
+                .rows
+                .range((key.0, String::new())..)
+                .take_while(|((hour, _), _)| *hour == key.0)
+                .count()
+                >= MAX_SOURCES
+        {
             (key.0, OTHER.to_owned())
         } else {
             key
@@ -303,7 +335,10 @@ pub(crate) fn count_batch(deltas: &mut Deltas, records: &[RawRecord], batch: &Ev
     for (row, anomaly) in batch.anomalies() {
         let meta = &batch.rows()[*row];
         let counts = entry(deltas, meta.received_at, &meta.source);
-        *counts.anomalies.entry(anomaly.code.as_str().to_owned()).or_default() += 1;
+        *counts
+            .anomalies
+            .entry(anomaly.code.as_str().to_owned())
+            .or_default() += 1;
         if anomaly.code == AnomalyCode::Undecoded && meta.id.part() == 0 {
             counts.undecoded += 1;
             counts.decoded -= 1;
@@ -312,7 +347,9 @@ pub(crate) fn count_batch(deltas: &mut Deltas, records: &[RawRecord], batch: &Ev
 }
 
 fn entry<'a>(deltas: &'a mut Deltas, received_at: Timestamp, source: &str) -> &'a mut Counts {
-    deltas.entry((hour_of(received_at), source.to_owned())).or_default()
+    deltas
+        .entry((hour_of(received_at), source.to_owned()))
+        .or_default()
 }
 
 #[cfg(test)]
@@ -346,7 +383,10 @@ mod tests {
         let rows = ledger.rows(now, now, Some("a"));
         assert_eq!(rows.len(), 1);
         assert_eq!(rows[0].counts.received, 6);
-        assert_eq!(rows[0].counts.stored + rows[0].counts.dropped["too_long"], 6);
+        assert_eq!(
+            rows[0].counts.stored + rows[0].counts.dropped["too_long"],
+            6
+        );
         assert!(ledger.rows(now, now, Some("b")).is_empty());
     }
 }

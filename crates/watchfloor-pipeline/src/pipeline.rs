@@ -78,7 +78,9 @@ pub struct Pipeline {
 
 impl std::fmt::Debug for Pipeline {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Pipeline").field("journal", &self.journal).finish_non_exhaustive()
+        f.debug_struct("Pipeline")
+            .field("journal", &self.journal)
+            .finish_non_exhaustive()
     }
 }
 
@@ -98,16 +100,25 @@ impl Pipeline {
             path: options.data.clone(),
             source,
         };
-        let lake = Arc::new(Lake::open(&options.data.join("lake")).await.map_err(StartError::Lake)?);
+        let lake = Arc::new(
+            Lake::open(&options.data.join("lake"))
+                .await
+                .map_err(StartError::Lake)?,
+        );
         let committed = lake.committed().await;
-        let ledger = Arc::new(Ledger::open(&options.data.join("ledger.ndjson")).map_err(StartError::Ledger)?);
+        let ledger = Arc::new(
+            Ledger::open(&options.data.join("ledger.ndjson")).map_err(StartError::Ledger)?,
+        );
         if ledger.end() < committed {
-            let counted = lake.ledger_counts(ledger.end()).await.map_err(StartError::Read)?;
+            let counted = lake
+                .ledger_counts(ledger.end())
+                .await
+                .map_err(StartError::Read)?;
             ledger.reconcile(counted, committed);
         }
         let journal_folder = options.data.join("journal");
-        let (journal, reader) =
-            Journal::open(&journal_folder, options.journal.clone(), committed).map_err(StartError::Journal)?;
+        let (journal, reader) = Journal::open(&journal_folder, options.journal.clone(), committed)
+            .map_err(StartError::Journal)?;
         let mut states = StateFolder::open(options.data.join("detect")).map_err(folder_error)?;
         let detector = restored_detector(rules, &mut states, committed);
         let mut pipeline = Self {
@@ -121,7 +132,9 @@ impl Pipeline {
             flusher: tokio::spawn(flush(Arc::clone(&ledger))),
             ledger,
         };
-        pipeline.spawn(reader, detector, packs, states, sink, options.commit_wait).map_err(folder_error)?;
+        pipeline
+            .spawn(reader, detector, packs, states, sink, options.commit_wait)
+            .map_err(folder_error)?;
         Ok(pipeline)
     }
 
@@ -161,7 +174,8 @@ impl Pipeline {
             maintenance: None,
         };
         self.tasks.spawn(committer.run());
-        self.tasks.spawn(deliver::run(Arc::clone(&self.lake), sink, to_deliver));
+        self.tasks
+            .spawn(deliver::run(Arc::clone(&self.lake), sink, to_deliver));
         Ok(())
     }
 
@@ -235,10 +249,16 @@ fn restored_detector(rules: RuleSet, states: &mut StateFolder, committed: u64) -
     match states.load(committed) {
         Some(saved) => {
             if let Err(error) = detector.restore(&saved) {
-                tracing::error!(error = &error as &dyn std::error::Error, "correlations start anew");
+                tracing::error!(
+                    error = &error as &dyn std::error::Error,
+                    "correlations start anew"
+                );
             }
         }
-        None if committed > 0 => tracing::warn!(committed, "no saved state of correlations for this position; they start anew"),
+        None if committed > 0 => tracing::warn!(
+            committed,
+            "no saved state of correlations for this position; they start anew"
+        ),
         None => {}
     }
     states.tidy(committed);

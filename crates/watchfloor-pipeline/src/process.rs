@@ -82,7 +82,9 @@ impl Processor {
             }
             self.take_replacements();
             match self.reader.read(READ_RECORDS) {
-                Ok(records) if !records.is_empty() => self.work(&mut decoder, records, &mut gathered),
+                Ok(records) if !records.is_empty() => {
+                    self.work(&mut decoder, records, &mut gathered)
+                }
                 Ok(_) => {}
                 Err(error) => pause_after(&error),
             }
@@ -97,7 +99,9 @@ impl Processor {
 
     /// Waits for records, at most until the commit is due; `false` at the journal's end.
     fn wait(&mut self, runtime: &Handle, gathered: &Gathered) -> bool {
-        let rest = gathered.since.map(|since| self.commit_wait.saturating_sub(since.elapsed()));
+        let rest = gathered
+            .since
+            .map(|since| self.commit_wait.saturating_sub(since.elapsed()));
         let ready = self.reader.ready();
         runtime.block_on(async {
             match rest {
@@ -108,11 +112,21 @@ impl Processor {
     }
 
     fn take_replacements(&mut self) {
-        let rules = self.replacements.rules.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let rules = self
+            .replacements
+            .rules
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .take();
         if let Some(rules) = rules {
             self.detector.replace_rules(rules);
         }
-        let packs = self.replacements.packs.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let packs = self
+            .replacements
+            .packs
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .take();
         if let Some(packs) = packs {
             self.packs = packs;
         }
@@ -136,22 +150,39 @@ impl Processor {
         }
     }
 
-    fn finish_batch(&mut self, records: &[RawRecord], mut batch: EventBatch, gathered: &mut Gathered) {
-        self.timings.time(Stage::Normalize, || self.packs.normalize(&mut batch));
-        let outcome = self.timings.time(Stage::Detect, || self.detector.evaluate(&batch));
+    fn finish_batch(
+        &mut self,
+        records: &[RawRecord],
+        mut batch: EventBatch,
+        gathered: &mut Gathered,
+    ) {
+        self.timings
+            .time(Stage::Normalize, || self.packs.normalize(&mut batch));
+        let outcome = self
+            .timings
+            .time(Stage::Detect, || self.detector.evaluate(&batch));
         ledger::count_batch(&mut gathered.deltas, records, &batch);
         self.sources.count(&batch);
-        self.timings.count(batch.len() as u64, outcome.findings.len() as u64);
+        self.timings
+            .count(batch.len() as u64, outcome.findings.len() as u64);
         let last = records.last().map_or(0, |record| record.position);
         gathered.pending.end = last + 1;
-        gathered.pending.findings.extend(outcome.findings.into_iter().map(|finding| (last, finding)));
+        gathered
+            .pending
+            .findings
+            .extend(outcome.findings.into_iter().map(|finding| (last, finding)));
         gathered.events += batch.len();
-        gathered.bytes += records.iter().map(|record| record.bytes.len()).sum::<usize>();
+        gathered.bytes += records
+            .iter()
+            .map(|record| record.bytes.len())
+            .sum::<usize>();
         gathered.pending.batches.push(batch);
     }
 
     fn is_due(&self, gathered: &Gathered) -> bool {
-        let is_late = gathered.since.is_some_and(|since| since.elapsed() >= self.commit_wait);
+        let is_late = gathered
+            .since
+            .is_some_and(|since| since.elapsed() >= self.commit_wait);
         is_late || gathered.events >= COMMIT_EVENTS || gathered.bytes >= COMMIT_BYTES
     }
 
@@ -169,6 +200,9 @@ impl Processor {
 }
 
 fn pause_after(error: &ReadError) {
-    tracing::error!(error = error as &dyn std::error::Error, "journal cannot be read; trying again");
+    tracing::error!(
+        error = error as &dyn std::error::Error,
+        "journal cannot be read; trying again"
+    );
     std::thread::sleep(RETRY_WAIT);
 }

@@ -52,7 +52,11 @@ impl StateFolder {
     /// Removes files of positions that are not the lake's.
     pub(crate) fn tidy(&self, end: u64) {
         let keep = self.file(end);
-        for entry in std::fs::read_dir(&self.path).into_iter().flatten().flatten() {
+        for entry in std::fs::read_dir(&self.path)
+            .into_iter()
+            .flatten()
+            .flatten()
+        {
             if is_state(&entry.path()) && entry.path() != keep {
                 let _ = std::fs::remove_file(entry.path());
             }
@@ -61,5 +65,6 @@ impl StateFolder {
 }
 
 fn is_state(path: &Path) -> bool {
-    path.file_name().is_some_and(|name| name.to_string_lossy().starts_with("correlations-"))
+    path.file_name()
+        .is_some_and(|name| name.to_string_lossy().starts_with("correlations-"))
 }

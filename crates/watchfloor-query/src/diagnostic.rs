@@ -15,7 +15,11 @@ pub struct Diagnostic {
 }
 
 impl Diagnostic {
-    pub(crate) fn new(message: impl Into<String>, place: std::ops::Range<usize>, hint: &str) -> Self {
+    pub(crate) fn new(
+        message: impl Into<String>,
+        place: std::ops::Range<usize>,
+        hint: &str,
+    ) -> Self {
         Self {
             message: message.into(),
             start: place.start,

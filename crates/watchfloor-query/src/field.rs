@@ -34,11 +34,27 @@ impl CoreField {
         (Self::Source, "source", "name of the source"),
         (Self::Product, "product", "product that wrote the record"),
         (Self::Class, "class", "OCSF class, by name or number"),
-        (Self::Kind, "kind", "kind of event, as the mapping pack names it"),
+        (
+            Self::Kind,
+            "kind",
+            "kind of event, as the mapping pack names it",
+        ),
         (Self::Severity, "severity_id", "OCSF severity, 0 to 6"),
-        (Self::Status, "status_id", "OCSF status: 1 success, 2 failure"),
-        (Self::Activity, "activity_id", "OCSF activity within the class"),
-        (Self::Anomalies, "anomalies", "what was odd about the record"),
+        (
+            Self::Status,
+            "status_id",
+            "OCSF status: 1 success, 2 failure",
+        ),
+        (
+            Self::Activity,
+            "activity_id",
+            "OCSF activity within the class",
+        ),
+        (
+            Self::Anomalies,
+            "anomalies",
+            "what was odd about the record",
+        ),
         (Self::Raw, "raw", "the record as it arrived"),
     ];
 
@@ -51,7 +67,9 @@ impl CoreField {
             ("raw_data", Self::Raw),
         ];
         let all = Self::ALL.iter().map(|(field, name, _)| (*name, *field));
-        all.chain(aliases).find(|(known, _)| known.eq_ignore_ascii_case(name)).map(|(_, field)| field)
+        all.chain(aliases)
+            .find(|(known, _)| known.eq_ignore_ascii_case(name))
+            .map(|(_, field)| field)
     }
 }
 
@@ -81,7 +99,11 @@ pub fn field_targets(name: &str) -> Vec<FieldTarget> {
     }
     let known = |names: &[&str]| names.iter().any(|known| known.eq_ignore_ascii_case(name));
     let stands_for = |attribute: &&Attribute| known(attribute.sigma) || known(attribute.ecs);
-    let mut targets: Vec<FieldTarget> = ocsf::PROMOTED.iter().filter(stands_for).map(FieldTarget::Attribute).collect();
+    let mut targets: Vec<FieldTarget> = ocsf::PROMOTED
+        .iter()
+        .filter(stands_for)
+        .map(FieldTarget::Attribute)
+        .collect();
     targets.push(FieldTarget::Unmapped(name.to_owned()));
     targets
 }
@@ -93,12 +115,24 @@ mod tests {
     #[test]
     fn names_of_every_schema_lead_to_the_same_place() {
         let path = ocsf::promoted("process.cmd_line").unwrap();
-        assert_eq!(field_targets("process.cmd_line"), [FieldTarget::Attribute(path)]);
+        assert_eq!(
+            field_targets("process.cmd_line"),
+            [FieldTarget::Attribute(path)]
+        );
         let own = |name: &str| FieldTarget::Unmapped(name.to_owned());
-        assert_eq!(field_targets("CommandLine"), [FieldTarget::Attribute(path), own("CommandLine")]);
-        assert_eq!(field_targets("process.command_line")[0], FieldTarget::Attribute(path));
+        assert_eq!(
+            field_targets("CommandLine"),
+            [FieldTarget::Attribute(path), own("CommandLine")]
+        );
+        assert_eq!(
+            field_targets("process.command_line")[0],
+            FieldTarget::Attribute(path)
+        );
         assert_eq!(field_targets("unmapped.x.y"), [own("x.y")]);
-        assert_eq!(field_targets("Source"), [FieldTarget::Core(CoreField::Source)]);
+        assert_eq!(
+            field_targets("Source"),
+            [FieldTarget::Core(CoreField::Source)]
+        );
         assert_eq!(field_targets("x.y"), [own("x.y")]);
     }
 }

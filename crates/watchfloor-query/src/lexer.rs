@@ -56,7 +56,9 @@ fn one(at: &mut usize, token: Token) -> Token {
 }
 
 fn starts_something(rest: &str) -> bool {
-    rest.chars().next().is_some_and(|next| !next.is_whitespace() && next != ')')
+    rest.chars()
+        .next()
+        .is_some_and(|next| !next.is_whitespace() && next != ')')
 }
 
 /// A text in double quotes; a backslash makes a following quote or backslash literal.
@@ -106,6 +108,10 @@ fn word(query: &str, at: &mut usize, is_value: bool) -> Token {
 
 /// A field name starts with a letter, `_` or `@`; so `::1` and `10:22` are words.
 fn is_name(text: &str) -> bool {
-    let starts = text.starts_with(|first: char| first.is_alphabetic() || matches!(first, '_' | '@'));
-    starts && text.chars().all(|one| one.is_alphanumeric() || matches!(one, '_' | '.' | '-' | '@'))
+    let starts =
+        text.starts_with(|first: char| first.is_alphabetic() || matches!(first, '_' | '@'));
+    starts
+        && text
+            .chars()
+            .all(|one| one.is_alphanumeric() || matches!(one, '_' | '.' | '-' | '@'))
 }

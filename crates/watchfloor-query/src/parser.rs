@@ -34,8 +34,15 @@ const MAX_CONDITIONS: usize = 10_000;
 /// ```
 pub fn parse(text: &str) -> Result<Query, Diagnostic> {
     if text.len() > MAX_BYTES {
-        let message = format!("the query has {} bytes; the limit is {MAX_BYTES}", text.len());
-        return Err(Diagnostic::new(message, 0..text.len(), "use a list file or several queries"));
+        let message = format!(
+            "the query has {} bytes; the limit is {MAX_BYTES}",
+            text.len()
+        );
+        return Err(Diagnostic::new(
+            message,
+            0..text.len(),
+            "use a list file or several queries",
+        ));
     }
     let tokens = lexer::tokens(text)?;
     if tokens.is_empty() {
@@ -112,7 +119,11 @@ impl Parser {
         self.depth += 1;
         if self.depth > MAX_DEPTH {
             let message = format!("the query is nested deeper than {MAX_DEPTH}");
-            return Err(Diagnostic::new(message, self.place(), "write it with fewer brackets"));
+            return Err(Diagnostic::new(
+                message,
+                self.place(),
+                "write it with fewer brackets",
+            ));
         }
         let negated = self.accept_keyword("not") || {
             let minus = self.peek() == Some(&Token::Minus);
@@ -132,11 +143,19 @@ impl Parser {
         self.conditions += 1;
         if self.conditions > MAX_CONDITIONS {
             let message = format!("the query has more than {MAX_CONDITIONS} conditions");
-            return Err(Diagnostic::new(message, self.place(), "use a list or several queries"));
+            return Err(Diagnostic::new(
+                message,
+                self.place(),
+                "use a list or several queries",
+            ));
         }
         let place = self.place();
         let Some((token, _)) = self.tokens.get(self.at).cloned() else {
-            return Err(Diagnostic::new("something is missing here", place, "add a word or field:value"));
+            return Err(Diagnostic::new(
+                "something is missing here",
+                place,
+                "add a word or field:value",
+            ));
         };
         self.at += 1;
         match token {
@@ -146,23 +165,38 @@ impl Parser {
                     self.at += 1;
                     return Ok(query);
                 }
-                Err(Diagnostic::new("a bracket is not closed", place, "close it with )"))
+                Err(Diagnostic::new(
+                    "a bracket is not closed",
+                    place,
+                    "close it with )",
+                ))
             }
             Token::Field(name) => self.field(name, place),
             Token::Quoted(text) => Ok(Query::Contains(TextPattern::Exact(text))),
             Token::Word(word) => Ok(Query::Contains(pattern(&word))),
             Token::Minus | Token::Close | Token::RangeOpen | Token::RangeClose => {
-                Err(Diagnostic::new("something else should stand here", place, "put it in quotes if it is part of the text"))
+                Err(Diagnostic::new(
+                    "something else should stand here",
+                    place,
+                    "put it in quotes if it is part of the text",
+                ))
             }
         }
     }
 
     fn field(&mut self, name: String, place: Range<usize>) -> Result<Query, Diagnostic> {
         let value_place = self.place();
-        let value = self.tokens.get(self.at).filter(|_| value_place.start == place.end);
+        let value = self
+            .tokens
+            .get(self.at)
+            .filter(|_| value_place.start == place.end);
         let Some((token, _)) = value.cloned() else {
             let hint = format!("write {name}:value without a space, or {name}:* for any value");
-            return Err(Diagnostic::new(format!("'{name}:' has no value"), place, &hint));
+            return Err(Diagnostic::new(
+                format!("'{name}:' has no value"),
+                place,
+                &hint,
+            ));
         };
         self.at += 1;
         let field = |test| Query::Field {
@@ -174,7 +208,11 @@ impl Parser {
             Token::Word(word) => Ok(field(test(&word, &value_place)?)),
             Token::Open => self.list(&name, value_place),
             Token::RangeOpen => self.range(&name, value_place),
-            _ => Err(Diagnostic::new(format!("'{name}:' has no value"), place, "add a value after the colon")),
+            _ => Err(Diagnostic::new(
+                format!("'{name}:' has no value"),
+                place,
+                "add a value after the colon",
+            )),
         }
     }
 
@@ -183,7 +221,11 @@ impl Parser {
         loop {
             let place = self.place();
             let Some((token, _)) = self.tokens.get(self.at).cloned() else {
-                return Err(Diagnostic::new("a list is not closed", open, "close it with )"));
+                return Err(Diagnostic::new(
+                    "a list is not closed",
+                    open,
+                    "close it with )",
+                ));
             };
             self.at += 1;
             let test = match token {
@@ -191,7 +233,13 @@ impl Parser {
                 Token::Word(word) if word.eq_ignore_ascii_case("or") => continue,
                 Token::Word(word) => test(word.trim_end_matches(','), &place)?,
                 Token::Quoted(text) => Test::Text(TextPattern::Exact(text)),
-                _ => return Err(Diagnostic::new("a list holds values only", place, "write field:(a or b or \"c d\")")),
+                _ => {
+                    return Err(Diagnostic::new(
+                        "a list holds values only",
+                        place,
+                        "write field:(a or b or \"c d\")",
+                    ));
+                }
             };
             items.push(Query::Field {
                 name: name.to_owned(),
@@ -228,10 +276,16 @@ impl Parser {
             });
         };
         if let Some(bound) = *from {
-            add(Test::AtLeast { bound, inclusive: true });
+            add(Test::AtLeast {
+                bound,
+                inclusive: true,
+            });
         }
         if let Some(bound) = *to {
-            add(Test::AtMost { bound, inclusive: true });
+            add(Test::AtMost {
+                bound,
+                inclusive: true,
+            });
         }
         if items.is_empty() {
             return Ok(Query::Field {
@@ -244,14 +298,23 @@ impl Parser {
 }
 
 fn join(mut items: Vec<Query>, many: fn(Vec<Query>) -> Query) -> Query {
-    if items.len() == 1 { items.remove(0) } else { many(items) }
+    if items.len() == 1 {
+        items.remove(0)
+    } else {
+        many(items)
+    }
 }
 
 fn test(word: &str, place: &Range<usize>) -> Result<Test, Diagnostic> {
     if word == "*" {
         return Ok(Test::Exists);
     }
-    let comparisons = [(">=", true, true), ("<=", false, true), (">", true, false), ("<", false, false)];
+    let comparisons = [
+        (">=", true, true),
+        ("<=", false, true),
+        (">", true, false),
+        ("<", false, false),
+    ];
     for (sign, at_least, inclusive) in comparisons {
         if let Some(rest) = word.strip_prefix(sign) {
             let bound = number(rest, place)?;
@@ -262,7 +325,9 @@ fn test(word: &str, place: &Range<usize>) -> Result<Test, Diagnostic> {
             });
         }
     }
-    if word.contains('/') && let Ok(network) = word.parse() {
+    if word.contains('/')
+        && let Ok(network) = word.parse()
+    {
         return Ok(Test::Network(network));
     }
     Ok(Test::Text(pattern(word)))
@@ -270,7 +335,11 @@ fn test(word: &str, place: &Range<usize>) -> Result<Test, Diagnostic> {
 
 fn number(text: &str, place: &Range<usize>) -> Result<f64, Diagnostic> {
     text.parse().map_err(|_| {
-        Diagnostic::new(format!("'{text}' is no number"), place.clone(), "write a number such as 10 or 0.5")
+        Diagnostic::new(
+            format!("'{text}' is no number"),
+            place.clone(),
+            "write a number such as 10 or 0.5",
+        )
     })
 }
 
@@ -303,8 +372,12 @@ mod tests {
                 Test::Text(TextPattern::Wildcard(text)) => format!("{name}~{text}"),
                 Test::Exists => format!("{name}?"),
                 Test::Network(network) => format!("{name} in {network}"),
-                Test::AtLeast { bound, inclusive } => format!("{name}>{}{bound}", if *inclusive { "=" } else { "" }),
-                Test::AtMost { bound, inclusive } => format!("{name}<{}{bound}", if *inclusive { "=" } else { "" }),
+                Test::AtLeast { bound, inclusive } => {
+                    format!("{name}>{}{bound}", if *inclusive { "=" } else { "" })
+                }
+                Test::AtMost { bound, inclusive } => {
+                    format!("{name}<{}{bound}", if *inclusive { "=" } else { "" })
+                }
             },
         }
     }
@@ -335,7 +408,10 @@ mod tests {
         check("port:>=1024 x:<5", "(port>=1024 & x<5)");
         check("port:[1 to 5]", "(port>=1 & port<=5)");
         check("port:[1 to *]", "port>=1");
-        check("user:(ann or bob \"c d\")", "(user=ann | user=bob | user=c d)");
+        check(
+            "user:(ann or bob \"c d\")",
+            "(user=ann | user=bob | user=c d)",
+        );
         check("user:*", "user?");
     }
 
@@ -348,7 +424,10 @@ mod tests {
         check("a)", "1..2 a bracket is closed that was not opened");
         check("port:>x", "5..7 'x' is no number");
         check("a or", "4..4 something is missing here");
-        check(&"(".repeat(10_000), "100..101 the query is nested deeper than 100");
+        check(
+            &"(".repeat(10_000),
+            "100..101 the query is nested deeper than 100",
+        );
         assert!(parse(&"x".repeat((1 << 20) + 1)).is_err());
     }
 }

@@ -58,7 +58,9 @@ fn tokenize(text: &str) -> Result<Vec<Token>, String> {
     let mut tokens = Vec::with_capacity(words.len());
     let mut at = 0;
     while let Some(word) = words.get(at) {
-        let of = words.get(at + 1).is_some_and(|next| next.eq_ignore_ascii_case("of"));
+        let of = words
+            .get(at + 1)
+            .is_some_and(|next| next.eq_ignore_ascii_case("of"));
         let lower = word.to_ascii_lowercase();
         at += 1;
         tokens.push(match lower.as_str() {
@@ -75,7 +77,9 @@ fn tokenize(text: &str) -> Result<Vec<Token>, String> {
                 }
             }
             _ if of && lower.bytes().all(|byte| byte.is_ascii_digit()) => {
-                return Err(format!("'{word} of' is not in the specification; use '1 of' or 'all of'"));
+                return Err(format!(
+                    "'{word} of' is not in the specification; use '1 of' or 'all of'"
+                ));
             }
             _ => Token::Name((*word).to_owned()),
         });
@@ -146,9 +150,14 @@ impl Parser<'_> {
             Some(Token::Of { all }) => self.of(all),
             Some(Token::Name(name)) => match self.selections.get(&name) {
                 Some(expr) => Ok(expr.clone()),
-                None => Err(format!("condition names '{name}', which is not a selection")),
+                None => Err(format!(
+                    "condition names '{name}', which is not a selection"
+                )),
             },
-            Some(token) => Err(format!("condition has {} where a selection should stand", name(&token))),
+            Some(token) => Err(format!(
+                "condition has {} where a selection should stand",
+                name(&token)
+            )),
             None => Err("condition ends where a selection should stand".to_owned()),
         }
     }
@@ -227,9 +236,18 @@ mod tests {
     #[test]
     fn conditions_bind_as_the_specification_says() {
         check("sel_a", "sel_a");
-        check("sel_a or sel_b and not filter", "(sel_a | (sel_b & !filter))");
-        check("(sel_a OR sel_b) AND NOT filter", "((sel_a | sel_b) & !filter)");
-        check("1 of sel_* and not 1 of filter*", "((sel_a | sel_b) & !filter)");
+        check(
+            "sel_a or sel_b and not filter",
+            "(sel_a | (sel_b & !filter))",
+        );
+        check(
+            "(sel_a OR sel_b) AND NOT filter",
+            "((sel_a | sel_b) & !filter)",
+        );
+        check(
+            "1 of sel_* and not 1 of filter*",
+            "((sel_a | sel_b) & !filter)",
+        );
         check("all of them", "(filter & sel_a & sel_b)");
         check("any of sel_a", "sel_a");
         check("not not sel_a", "!!sel_a");
@@ -240,9 +258,15 @@ mod tests {
         check("sel_x", "condition names 'sel_x', which is not a selection");
         check("sel_a and", "condition ends where a selection should stand");
         check("(sel_a", "a bracket of the condition is not closed");
-        check("sel_a sel_b", "unexpected 'sel_b' in condition 'sel_a sel_b'");
+        check(
+            "sel_a sel_b",
+            "unexpected 'sel_b' in condition 'sel_a sel_b'",
+        );
         check("1 of nothing*", "'of' names no selection");
-        check("2 of sel_*", "'2 of' is not in the specification; use '1 of' or 'all of'");
+        check(
+            "2 of sel_*",
+            "'2 of' is not in the specification; use '1 of' or 'all of'",
+        );
         let deep = format!("{}sel_a", "not ".repeat(100));
         check(&deep, "condition is nested deeper than 64");
     }

@@ -97,7 +97,10 @@ pub(crate) fn parse(meta: RuleMeta, map: &Map<String, Value>) -> Result<Correlat
     }
     let condition = body.get("condition");
     let kind = kind(&text(body, "type"), condition)?;
-    let temporal = matches!(kind, CorrelationKind::Temporal | CorrelationKind::TemporalOrdered);
+    let temporal = matches!(
+        kind,
+        CorrelationKind::Temporal | CorrelationKind::TemporalOrdered
+    );
     let bounds = bounds(condition)?;
     if bounds.is_empty() && !temporal {
         return Err("correlation has no condition such as 'gte: 10'".to_owned());
@@ -120,9 +123,13 @@ fn truth(map: &Map<String, Value>, key: &str) -> bool {
 fn kind(word: &str, condition: Option<&Value>) -> Result<CorrelationKind, String> {
     let condition_map = condition.and_then(Value::as_object);
     let field = || {
-        let field = condition_map.map(|map| text(map, "field")).unwrap_or_default();
+        let field = condition_map
+            .map(|map| text(map, "field"))
+            .unwrap_or_default();
         if field.is_empty() {
-            Err(format!("correlation type '{word}' needs 'field' in its condition"))
+            Err(format!(
+                "correlation type '{word}' needs 'field' in its condition"
+            ))
         } else {
             Ok(field)
         }
@@ -135,8 +142,11 @@ fn kind(word: &str, condition: Option<&Value>) -> Result<CorrelationKind, String
         "value_median" => CorrelationKind::ValueMedian(field()?),
         "value_percentile" => {
             let percentile = condition_map.and_then(|map| map.get("percentile"));
-            let percentile = percentile.and_then(Value::as_u64).filter(|number| *number <= 100);
-            let percentile = percentile.ok_or("value_percentile needs 'percentile' from 0 to 100")?;
+            let percentile = percentile
+                .and_then(Value::as_u64)
+                .filter(|number| *number <= 100);
+            let percentile =
+                percentile.ok_or("value_percentile needs 'percentile' from 0 to 100")?;
             CorrelationKind::ValuePercentile(field()?, percentile as u8)
         }
         "temporal" => CorrelationKind::Temporal,
@@ -161,7 +171,9 @@ fn bounds(condition: Option<&Value>) -> Result<Vec<Bound>, String> {
             "field" | "percentile" => continue,
             other => return Err(format!("unknown correlation condition '{other}'")),
         };
-        let number = value.as_f64().ok_or_else(|| format!("'{key}' needs a number"))?;
+        let number = value
+            .as_f64()
+            .ok_or_else(|| format!("'{key}' needs a number"))?;
         bounds.push(op(number));
     }
     Ok(bounds)
@@ -175,7 +187,10 @@ fn group_by(body: &Map<String, Value>) -> Result<Vec<GroupBy>, String> {
             let alias = aliases.and_then(|aliases| aliases.get(&name));
             let by_rule = match alias {
                 None => BTreeMap::new(),
-                Some(Value::Object(map)) => map.keys().map(|rule| (rule.clone(), text(map, rule))).collect(),
+                Some(Value::Object(map)) => map
+                    .keys()
+                    .map(|rule| (rule.clone(), text(map, rule)))
+                    .collect(),
                 Some(_) => return Err(format!("alias '{name}' must map rules to fields")),
             };
             Ok(GroupBy { name, by_rule })
@@ -187,7 +202,9 @@ fn group_by(body: &Map<String, Value>) -> Result<Vec<GroupBy>, String> {
 pub(crate) fn timespan(text: &str) -> Result<Duration, String> {
     let error = || format!("timespan '{text}' is not of the form 15s, 10m, 1h or 7d");
     let unit = text.chars().last().ok_or_else(error)?;
-    let number: u64 = text[..text.len() - unit.len_utf8()].parse().map_err(|_| error())?;
+    let number: u64 = text[..text.len() - unit.len_utf8()]
+        .parse()
+        .map_err(|_| error())?;
     let seconds = match unit {
         's' => 1,
         'm' => 60,

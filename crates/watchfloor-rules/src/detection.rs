@@ -27,7 +27,9 @@ pub(crate) fn parse(
             placeholders,
             unresolved,
         };
-        let expr = reader.selection(body).map_err(|reason| format!("selection '{name}': {reason}"))?;
+        let expr = reader
+            .selection(body)
+            .map_err(|reason| format!("selection '{name}': {reason}"))?;
         selections.insert(name.clone(), expr);
     }
     let conditions = conditions(detection.get("condition"))?;
@@ -35,7 +37,11 @@ pub(crate) fn parse(
     for text in conditions {
         exprs.push(condition::parse(text, &selections)?);
     }
-    Ok(if exprs.len() == 1 { exprs.remove(0) } else { Expr::Or(exprs) })
+    Ok(if exprs.len() == 1 {
+        exprs.remove(0)
+    } else {
+        Expr::Or(exprs)
+    })
 }
 
 fn conditions(value: Option<&Value>) -> Result<Vec<&str>, String> {
@@ -43,7 +49,10 @@ fn conditions(value: Option<&Value>) -> Result<Vec<&str>, String> {
         Some(Value::String(text)) => Ok(vec![text]),
         Some(Value::Array(texts)) if !texts.is_empty() => texts
             .iter()
-            .map(|text| text.as_str().ok_or_else(|| "a condition must be a text".to_owned()))
+            .map(|text| {
+                text.as_str()
+                    .ok_or_else(|| "a condition must be a text".to_owned())
+            })
             .collect(),
         Some(_) => Err("the condition must be a text or a list of texts".to_owned()),
         None => Err("detection has no condition".to_owned()),
@@ -98,7 +107,11 @@ impl Reader<'_> {
             };
             items.push(item.map_err(|reason| format!("field '{key}': {reason}"))?);
         }
-        Ok(if items.len() == 1 { items.remove(0) } else { Expr::And(items) })
+        Ok(if items.len() == 1 {
+            items.remove(0)
+        } else {
+            Expr::And(items)
+        })
     }
 
     fn keyword(&mut self, modifiers: &[&str], values: &[Value]) -> Result<Expr, String> {

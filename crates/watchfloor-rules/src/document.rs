@@ -23,7 +23,10 @@ pub(crate) struct BadDocument {
 /// `action: repeat` into the one before, `action: reset` forgets the global part.
 pub(crate) fn split(text: &str) -> Vec<Result<Document, BadDocument>> {
     if text.len() > MAX_FILE_BYTES {
-        let reason = format!("file has {} bytes; the limit is {MAX_FILE_BYTES}", text.len());
+        let reason = format!(
+            "file has {} bytes; the limit is {MAX_FILE_BYTES}",
+            text.len()
+        );
         return vec![Err(BadDocument { line: 1, reason })];
     }
     let mut global = Map::new();
@@ -96,7 +99,9 @@ fn parse(line: usize, part: &str) -> Result<Option<Map<String, Value>>, BadDocum
             reason: "a rule must be a map".to_owned(),
         }),
         Err(error) => {
-            let at = error.location().map_or(0, |location| location.line() as usize);
+            let at = error
+                .location()
+                .map_or(0, |location| location.line() as usize);
             let text = error.to_string();
             let reason = text.lines().next().unwrap_or_default().to_owned();
             Err(BadDocument {
@@ -127,7 +132,10 @@ fn merge(mut base: Map<String, Value>, over: Map<String, Value>) -> Map<String, 
 /// With line and reason, if the text is no such YAML.
 pub fn from_yaml<T: serde::de::DeserializeOwned>(text: &str) -> Result<T, String> {
     if text.len() > MAX_FILE_BYTES {
-        return Err(format!("file has {} bytes; the limit is {MAX_FILE_BYTES}", text.len()));
+        return Err(format!(
+            "file has {} bytes; the limit is {MAX_FILE_BYTES}",
+            text.len()
+        ));
     }
     serde_saphyr::from_str(text).map_err(|error| {
         let line = error.location().map_or(0, |location| location.line());

@@ -34,14 +34,22 @@ pub(crate) fn split(detection: &Map<String, Value>) -> Result<Option<Aggregation
         return Ok(None);
     };
     let words: Vec<&str> = aggregation.split_whitespace().collect();
-    let error = || format!("aggregation '{}' is not of the form count(field) by group > number", aggregation.trim());
+    let error = || {
+        format!(
+            "aggregation '{}' is not of the form count(field) by group > number",
+            aggregation.trim()
+        )
+    };
     let call = words.first().ok_or_else(error)?;
     let field = call
         .strip_prefix("count(")
         .and_then(|rest| rest.strip_suffix(')'))
         .ok_or_else(error)?;
     let (by, comparison) = match words.get(1) {
-        Some(&"by") => (words.get(2..words.len().saturating_sub(2)), words.get(words.len().saturating_sub(2)..)),
+        Some(&"by") => (
+            words.get(2..words.len().saturating_sub(2)),
+            words.get(words.len().saturating_sub(2)..),
+        ),
         _ => (None, words.get(1..)),
     };
     let [op, number] = comparison.unwrap_or_default() else {
@@ -61,7 +69,10 @@ pub(crate) fn split(detection: &Map<String, Value>) -> Result<Option<Aggregation
         name: name.to_owned(),
         by_rule: BTreeMap::new(),
     };
-    let names = by.unwrap_or_default().iter().flat_map(|word| word.split(','));
+    let names = by
+        .unwrap_or_default()
+        .iter()
+        .flat_map(|word| word.split(','));
     Ok(Some(Aggregation {
         condition: condition.trim().to_owned(),
         kind: if field.is_empty() {

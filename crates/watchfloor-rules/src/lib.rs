@@ -18,8 +18,8 @@ mod pattern;
 mod rule;
 mod rule_set;
 
-pub use document::from_yaml;
 pub use correlation::{Bound, Correlation, CorrelationKind, GroupBy};
+pub use document::from_yaml;
 pub use expr::{Expr, Leaf};
 pub use matcher::{CompareOp, FieldCompare, Matcher, TimePart};
 pub use pattern::{Part, Pattern};

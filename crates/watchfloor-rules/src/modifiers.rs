@@ -88,7 +88,10 @@ enum Working {
 pub(crate) fn apply(item: &Item<'_>, unresolved: &mut Vec<String>) -> Result<Expr, String> {
     let plan = plan(item.modifiers)?;
     if item.values.len() > MAX_VALUES {
-        return Err(format!("{} values in one list; the limit is {MAX_VALUES}", item.values.len()));
+        return Err(format!(
+            "{} values in one list; the limit is {MAX_VALUES}",
+            item.values.len()
+        ));
     }
     let mut leaves = Vec::with_capacity(item.values.len());
     for value in item.values {
@@ -101,7 +104,11 @@ pub(crate) fn apply(item: &Item<'_>, unresolved: &mut Vec<String>) -> Result<Exp
     } else {
         Expr::Or(leaves)
     };
-    Ok(if plan.negated { Expr::Not(Box::new(joined)) } else { joined })
+    Ok(if plan.negated {
+        Expr::Not(Box::new(joined))
+    } else {
+        joined
+    })
 }
 
 fn plan(modifiers: &[&str]) -> Result<Plan, String> {
@@ -170,11 +177,19 @@ fn value_expr(
         }))
     };
     let mut leaves: Vec<Expr> = matchers.into_iter().map(leaf).collect();
-    Ok(if leaves.len() == 1 { leaves.remove(0) } else { Expr::Or(leaves) })
+    Ok(if leaves.len() == 1 {
+        leaves.remove(0)
+    } else {
+        Expr::Or(leaves)
+    })
 }
 
 fn shown(modifiers: &[&str], written: &str) -> String {
-    let modifiers: Vec<&str> = modifiers.iter().copied().filter(|name| *name != "all").collect();
+    let modifiers: Vec<&str> = modifiers
+        .iter()
+        .copied()
+        .filter(|name| *name != "all")
+        .collect();
     if modifiers.is_empty() {
         written.to_owned()
     } else {
@@ -286,7 +301,11 @@ fn expanded(
 ) -> Result<Vec<Matcher>, String> {
     let inner = |start: usize| text[start..].find('%').map(|end| start + end);
     let Some(open) = inner(0) else {
-        return Ok(vec![placed(Working::Text(Pattern::parse(text)), plan, item.field.is_some())]);
+        return Ok(vec![placed(
+            Working::Text(Pattern::parse(text)),
+            plan,
+            item.field.is_some(),
+        )]);
     };
     let close = inner(open + 1).ok_or_else(|| format!("'{text}' has an open placeholder"))?;
     let name = &text[open + 1..close];
@@ -296,7 +315,11 @@ fn expanded(
     };
     let fill = |value: &String| {
         let filled = format!("{}{value}{}", &text[..open], &text[close + 1..]);
-        placed(Working::Text(Pattern::parse(&filled)), plan, item.field.is_some())
+        placed(
+            Working::Text(Pattern::parse(&filled)),
+            plan,
+            item.field.is_some(),
+        )
     };
     Ok(values.iter().map(fill).collect())
 }
@@ -307,7 +330,9 @@ fn transformed(transform: Transform, value: Working) -> Vec<Working> {
             Working::Text(pattern) => windash(&pattern).into_iter().map(Working::Text).collect(),
             bytes @ Working::Bytes(_) => vec![bytes],
         },
-        Transform::Base64 => vec![Working::Bytes(STANDARD.encode(bytes_of(value)).into_bytes())],
+        Transform::Base64 => vec![Working::Bytes(
+            STANDARD.encode(bytes_of(value)).into_bytes(),
+        )],
         Transform::Base64Offset => base64_offsets(&bytes_of(value)),
         Transform::Utf16Le => vec![Working::Bytes(utf16(value, u16::to_le_bytes))],
         Transform::Utf16Be => vec![Working::Bytes(utf16(value, u16::to_be_bytes))],
@@ -363,7 +388,11 @@ fn base64_offsets(bytes: &[u8]) -> Vec<Working> {
 
 /// Each dash that starts a word, in every form that Windows programs take for one.
 fn windash(pattern: &Pattern) -> Vec<Pattern> {
-    let dashes: usize = pattern.parts().iter().map(|part| dash_places(part).len()).sum();
+    let dashes: usize = pattern
+        .parts()
+        .iter()
+        .map(|part| dash_places(part).len())
+        .sum();
     if dashes == 0 {
         return vec![pattern.clone()];
     }
@@ -387,7 +416,11 @@ fn vary(pattern: &Pattern, next_dash: &mut impl FnMut() -> char) -> Pattern {
     pattern.map_literals(|text| {
         let places = dash_places(&Part::Literal(text.to_owned()));
         let with_dash = |(at, character): (usize, char)| {
-            if places.contains(&at) { next_dash() } else { character }
+            if places.contains(&at) {
+                next_dash()
+            } else {
+                character
+            }
         };
         text.char_indices().map(with_dash).collect()
     })
@@ -404,7 +437,10 @@ fn dash_places(part: &Part) -> Vec<usize> {
     let mut characters = text.char_indices().peekable();
     while let Some((at, character)) = characters.next() {
         let after = characters.peek().map(|(_, next)| *next);
-        if matches!(character, '-' | '/') && !before.is_some_and(is_word) && after.is_some_and(is_word) {
+        if matches!(character, '-' | '/')
+            && !before.is_some_and(is_word)
+            && after.is_some_and(is_word)
+        {
             places.push(at);
         }
         before = Some(character);
@@ -425,7 +461,11 @@ fn placed(value: Working, plan: &Plan, whole_field: bool) -> Matcher {
         Place::Start => pattern.open_end(),
         Place::End => pattern.open_start(),
     };
-    let pattern = if plan.cased { pattern } else { pattern.map_literals(str::to_lowercase) };
+    let pattern = if plan.cased {
+        pattern
+    } else {
+        pattern.map_literals(str::to_lowercase)
+    };
     Matcher::Text {
         pattern,
         cased: plan.cased,
@@ -438,7 +478,10 @@ mod tests {
     use serde_json::json;
 
     fn check(modifiers: &[&str], value: Value, expected: &[&str]) {
-        let placeholders = Placeholders::from([("users".to_owned(), vec!["Ann".to_owned(), "bob*".to_owned()])]);
+        let placeholders = Placeholders::from([(
+            "users".to_owned(),
+            vec!["Ann".to_owned(), "bob*".to_owned()],
+        )]);
         let item = Item {
             selection: "s",
             field: Some("f"),
@@ -450,10 +493,12 @@ mod tests {
         let found = match apply(&item, &mut unresolved) {
             Ok(expr) => {
                 let mut found = Vec::new();
-                expr.for_each_leaf(&mut |leaf| found.push(match &leaf.matcher {
-                    Matcher::Text { pattern, .. } => text_of(pattern),
-                    other => other.key(),
-                }));
+                expr.for_each_leaf(&mut |leaf| {
+                    found.push(match &leaf.matcher {
+                        Matcher::Text { pattern, .. } => text_of(pattern),
+                        other => other.key(),
+                    })
+                });
                 found
             }
             Err(reason) => vec![reason],
@@ -481,7 +526,11 @@ mod tests {
     #[test]
     fn encodings_follow_the_specification() {
         check(&["base64"], json!("foobar"), &["zm9vymfy"]);
-        check(&["cased", "base64offset", "contains"], json!("foobar"), &["*Zm9vYmFy*", "*Zvb2Jhc*", "*mb29iYX*"]);
+        check(
+            &["cased", "base64offset", "contains"],
+            json!("foobar"),
+            &["*Zm9vYmFy*", "*Zvb2Jhc*", "*mb29iYX*"],
+        );
         check(&["cased", "utf16le", "base64"], json!("ab"), &["YQBiAA=="]);
         check(&["cased", "utf16", "base64"], json!("a"), &["//5hAA=="]);
         check(&["cased", "utf16be", "base64"], json!("a"), &["AGE="]);
@@ -489,7 +538,11 @@ mod tests {
 
     #[test]
     fn dashes_vary_only_before_words() {
-        check(&["windash"], json!("a -b"), &["a -b", "a /b", "a \u{2013}b", "a \u{2014}b", "a \u{2015}b"]);
+        check(
+            &["windash"],
+            json!("a -b"),
+            &["a -b", "a /b", "a \u{2013}b", "a \u{2014}b", "a \u{2015}b"],
+        );
         check(&["windash"], json!("a-b"), &["a-b"]);
     }
 

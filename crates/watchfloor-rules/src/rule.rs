@@ -109,8 +109,9 @@ pub(crate) fn logsource(map: &Map<String, Value>) -> Result<Logsource, String> {
 fn level(map: &Map<String, Value>) -> Result<FindingLevel, String> {
     match map.get("level") {
         None | Some(Value::Null) => Ok(FindingLevel::Medium),
-        Some(Value::String(word)) => FindingLevel::parse(&word.to_lowercase())
-            .ok_or_else(|| format!("level '{word}' is none of informational, low, medium, high, critical")),
+        Some(Value::String(word)) => FindingLevel::parse(&word.to_lowercase()).ok_or_else(|| {
+            format!("level '{word}' is none of informational, low, medium, high, critical")
+        }),
         Some(other) => Err(format!("level must be a word, not {other}")),
     }
 }

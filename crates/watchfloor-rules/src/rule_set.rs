@@ -103,7 +103,11 @@ impl RuleSet {
     /// What each loaded rule says about itself.
     pub fn metas(&self) -> impl Iterator<Item = &RuleMeta> {
         let rules = self.rules.iter().map(|rule| &rule.meta);
-        rules.chain(self.correlations.iter().map(|correlation| &correlation.meta))
+        rules.chain(
+            self.correlations
+                .iter()
+                .map(|correlation| &correlation.meta),
+        )
     }
 }
 
@@ -125,7 +129,10 @@ impl Loader {
     fn document(&mut self, path: &Arc<str>, document: &Document) {
         if let Err(reason) = self.try_document(path, document) {
             let named = ["id", "title"].map(|key| rule::text(&document.map, key));
-            let rule = named.into_iter().find(|name| !name.is_empty()).unwrap_or_default();
+            let rule = named
+                .into_iter()
+                .find(|name| !name.is_empty())
+                .unwrap_or_default();
             let line = document.line + line_of(&document.yaml, &reason);
             self.set.refused.push(Refusal {
                 path: Arc::clone(path),
@@ -140,7 +147,10 @@ impl Loader {
         let map = &document.map;
         let meta = RuleMeta::parse(map, path, document.line, &document.yaml)?;
         if self.ids.contains(&meta.id) {
-            return Err(format!("id '{}' is used by an earlier rule; give this one its own", meta.id));
+            return Err(format!(
+                "id '{}' is used by an earlier rule; give this one its own",
+                meta.id
+            ));
         }
         let id = meta.id.clone();
         if map.contains_key("correlation") {
@@ -183,7 +193,11 @@ impl Loader {
         Ok(())
     }
 
-    fn expr(&mut self, base: &legacy::Base, detection: &Map<String, Value>) -> Result<Expr, String> {
+    fn expr(
+        &mut self,
+        base: &legacy::Base,
+        detection: &Map<String, Value>,
+    ) -> Result<Expr, String> {
         let mut unresolved = Vec::new();
         let expr = detection::parse(detection, &self.placeholders, &mut unresolved)?;
         self.warn_unresolved(&base.meta, unresolved);
@@ -234,7 +248,10 @@ impl Loader {
         let mut used = false;
         for rule in &mut self.set.rules {
             let named = filter.rules.is_empty()
-                || filter.rules.iter().any(|name| *name == rule.meta.id || *name == rule.meta.name);
+                || filter
+                    .rules
+                    .iter()
+                    .any(|name| *name == rule.meta.id || *name == rule.meta.name);
             if named && narrows(&filter.logsource, &rule.logsource) {
                 rule.expr = rule.expr.clone().and(filter.expr.clone());
                 used = true;
@@ -278,7 +295,9 @@ impl Loader {
                 path: Arc::clone(&one.meta.path),
                 line: one.meta.line,
                 rule: one.meta.id,
-                reason: format!("rests on rule '{missing}', which is not loaded or rests on this one in turn"),
+                reason: format!(
+                    "rests on rule '{missing}', which is not loaded or rests on this one in turn"
+                ),
             });
         }
     }
@@ -304,7 +323,8 @@ fn narrows(filter: &Logsource, rule: &Logsource) -> bool {
 fn line_of(yaml: &str, reason: &str) -> usize {
     let quoted: Vec<&str> = reason.split('\'').skip(1).step_by(2).collect();
     let found = quoted.iter().rev().find_map(|text| {
-        yaml.lines().position(|line| !text.is_empty() && line.contains(text))
+        yaml.lines()
+            .position(|line| !text.is_empty() && line.contains(text))
     });
     found.unwrap_or(0)
 }

@@ -30,7 +30,9 @@ impl Client {
         wait_for("the journal is worked off", || {
             let metrics = self.get("/metrics")?;
             let text = String::from_utf8_lossy(&metrics.body).into_owned();
-            Ok(text.lines().any(|line| line == "watchfloor_journal_pending_records 0"))
+            Ok(text
+                .lines()
+                .any(|line| line == "watchfloor_journal_pending_records 0"))
         })
     }
 
@@ -42,10 +44,22 @@ impl Client {
         let request = json!({
             "query": query, "from": "1600-01-01T00:00:00Z", "to": "9999-12-30T00:00:00Z", "limit": 10_000, "order": "asc",
         });
-        let answer = self.post("/api/v1/search", &[("Content-Type", "application/json")], request.to_string().as_bytes())?;
-        ensure!(answer.status == 200, "search for {query}: {} {}", answer.status, String::from_utf8_lossy(&answer.body));
+        let answer = self.post(
+            "/api/v1/search",
+            &[("Content-Type", "application/json")],
+            request.to_string().as_bytes(),
+        )?;
+        ensure!(
+            answer.status == 200,
+            "search for {query}: {} {}",
+            answer.status,
+            String::from_utf8_lossy(&answer.body)
+        );
         let mut found = answer.json();
-        ensure!(found["capped"] == false, "the answer to {query} is cut short");
+        ensure!(
+            found["capped"] == false,
+            "the answer to {query} is cut short"
+        );
         match found["events"].take() {
             Value::Array(events) => Ok(events),
             other => anyhow::bail!("no events in the answer: {other}"),
@@ -69,8 +83,14 @@ impl Client {
                 dropped += count;
                 *totals.dropped.entry(reason.clone()).or_default() += count;
             }
-            ensure!(number("received") == number("stored") + dropped, "received is not stored + dropped: {row}");
-            ensure!(number("stored") == number("decoded") + number("undecoded"), "stored is not decoded + undecoded: {row}");
+            ensure!(
+                number("received") == number("stored") + dropped,
+                "received is not stored + dropped: {row}"
+            );
+            ensure!(
+                number("stored") == number("decoded") + number("undecoded"),
+                "stored is not decoded + undecoded: {row}"
+            );
             totals.received += number("received");
             totals.stored += number("stored");
             totals.undecoded += number("undecoded");
@@ -85,7 +105,12 @@ impl Client {
     pub fn listener(&self, kind: &str) -> Result<String> {
         let status = self.get("/api/v1/status")?.json();
         let listeners = status["listeners"].as_array().cloned().unwrap_or_default();
-        let found = listeners.iter().find(|one| one["kind"] == kind).and_then(|one| one["address"].as_str());
-        found.map(str::to_owned).ok_or_else(|| anyhow::anyhow!("no listener {kind} in {status}"))
+        let found = listeners
+            .iter()
+            .find(|one| one["kind"] == kind)
+            .and_then(|one| one["address"].as_str());
+        found
+            .map(str::to_owned)
+            .ok_or_else(|| anyhow::anyhow!("no listener {kind} in {status}"))
     }
 }

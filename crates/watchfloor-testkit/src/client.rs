@@ -75,8 +75,15 @@ impl Client {
     ///
     /// # Errors
     /// If there is no answer.
-    pub fn request(&self, method: &str, path: &str, headers: &[(&str, &str)], body: &[u8]) -> Result<Answer> {
-        let mut stream = TcpStream::connect(&self.address).with_context(|| format!("cannot connect to {}", self.address))?;
+    pub fn request(
+        &self,
+        method: &str,
+        path: &str,
+        headers: &[(&str, &str)],
+        body: &[u8],
+    ) -> Result<Answer> {
+        let mut stream = TcpStream::connect(&self.address)
+            .with_context(|| format!("cannot connect to {}", self.address))?;
         stream.set_read_timeout(Some(LIMIT))?;
         let mut head = format!(
             "{method} {path} HTTP/1.1\r\nHost: {}\r\nAuthorization: Bearer {}\r\nConnection: close\r\nContent-Length: {}\r\n",
@@ -103,19 +110,35 @@ impl Client {
 }
 
 fn parse(bytes: &[u8]) -> Result<Answer> {
-    let end = bytes.windows(4).position(|four| four == b"\r\n\r\n").context("the answer has no head")?;
+    let end = bytes
+        .windows(4)
+        .position(|four| four == b"\r\n\r\n")
+        .context("the answer has no head")?;
     let head = String::from_utf8_lossy(&bytes[..end]).into_owned();
-    let status = head.split(' ').nth(1).and_then(|code| code.parse().ok()).context("the answer has no status")?;
+    let status = head
+        .split(' ')
+        .nth(1)
+        .and_then(|code| code.parse().ok())
+        .context("the answer has no status")?;
     let body = &bytes[end + 4..];
-    let is_chunked = head.to_ascii_lowercase().contains("transfer-encoding: chunked");
-    let body = if is_chunked { dechunk(body)? } else { body.to_vec() };
+    let is_chunked = head
+        .to_ascii_lowercase()
+        .contains("transfer-encoding: chunked");
+    let body = if is_chunked {
+        dechunk(body)?
+    } else {
+        body.to_vec()
+    };
     Ok(Answer { status, head, body })
 }
 
 fn dechunk(mut rest: &[u8]) -> Result<Vec<u8>> {
     let mut body = Vec::new();
     loop {
-        let end = rest.windows(2).position(|two| two == b"\r\n").context("a chunk has no length")?;
+        let end = rest
+            .windows(2)
+            .position(|two| two == b"\r\n")
+            .context("a chunk has no length")?;
         let length = usize::from_str_radix(std::str::from_utf8(&rest[..end])?.trim(), 16)?;
         rest = &rest[end + 2..];
         if length == 0 {

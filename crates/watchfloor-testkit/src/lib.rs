@@ -43,11 +43,15 @@ pub fn corpus() -> Option<std::path::PathBuf> {
 /// is there.
 pub fn python() -> Option<std::path::PathBuf> {
     let named = std::env::var_os("WATCHFLOOR_TEST_PYTHON").map(std::path::PathBuf::from);
-    let usual = || std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../target/python/bin/python");
+    let usual =
+        || std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../target/python/bin/python");
     let python = named.unwrap_or_else(usual);
     if python.is_file() {
         return Some(python);
     }
-    println!("skipped: {} is absent; cargo xtask test makes it", python.display());
+    println!(
+        "skipped: {} is absent; cargo xtask test makes it",
+        python.display()
+    );
     None
 }

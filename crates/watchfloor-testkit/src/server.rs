@@ -47,7 +47,10 @@ impl ServerProcess {
         let Some(url) = line.trim().strip_prefix("ready ") else {
             let _ = child.kill();
             let _ = child.wait();
-            bail!("the server is not ready: {}", complaints.join().unwrap_or_default());
+            bail!(
+                "the server is not ready: {}",
+                complaints.join().unwrap_or_default()
+            );
         };
         Ok(Self {
             url: url.to_owned(),
@@ -62,11 +65,17 @@ impl ServerProcess {
     /// # Errors
     /// If the token cannot be made.
     pub fn client(&self, scope: &str) -> Result<Client> {
-        let made = Command::new(&self.program).args(["admin", "token", "--scope", scope, "--data"]).arg(&self.data).output()?;
+        let made = Command::new(&self.program)
+            .args(["admin", "token", "--scope", scope, "--data"])
+            .arg(&self.data)
+            .output()?;
         if !made.status.success() {
             bail!("no token: {}", String::from_utf8_lossy(&made.stderr));
         }
-        Ok(Client::new(&self.url, String::from_utf8_lossy(&made.stdout).trim()))
+        Ok(Client::new(
+            &self.url,
+            String::from_utf8_lossy(&made.stdout).trim(),
+        ))
     }
 
     /// Ends it as a power cut would: at once, with nothing said (SIGKILL).

@@ -246,7 +246,11 @@ pub(crate) fn parse() -> Result<Cli, ExitCode> {
         let failed = error.use_stderr();
         // A closed pipe is not worth a complaint.
         let _ = error.print();
-        if failed { ExitCode::from(EXIT_FAILED) } else { ExitCode::SUCCESS }
+        if failed {
+            ExitCode::from(EXIT_FAILED)
+        } else {
+            ExitCode::SUCCESS
+        }
     })
 }
 

@@ -37,7 +37,8 @@ fn block_on<T>(future: impl Future<Output = Result<T>>) -> Result<T> {
 /// them, and characters that turn the direction of text are written out.
 pub(crate) fn visible(text: &str) -> String {
     let is_hidden = |character: char| {
-        character.is_control() || matches!(character, '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{feff}')
+        character.is_control()
+            || matches!(character, '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{feff}')
     };
     let mut shown = String::with_capacity(text.len());
     for character in text.chars() {
@@ -53,7 +54,11 @@ pub(crate) fn visible(text: &str) -> String {
 /// A CSV field; one that a spreadsheet would take for a formula is disarmed.
 pub(crate) fn csv_field(text: &str) -> String {
     let is_formula = text.starts_with(['=', '+', '-', '@', '\t', '\r']);
-    let text = if is_formula { format!("'{text}") } else { text.to_owned() };
+    let text = if is_formula {
+        format!("'{text}")
+    } else {
+        text.to_owned()
+    };
     if text.contains([',', '"', '\n', '\r']) {
         format!("\"{}\"", text.replace('"', "\"\""))
     } else {

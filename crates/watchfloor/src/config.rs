@@ -39,17 +39,31 @@ struct File {
 
 /// The folder that is used when none is named.
 const DATA: &str = "watchfloor-data";
-const LISTEN: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST), 8787);
+const LISTEN: SocketAddr =
+    SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST), 8787);
 /// Not 514, which only root may listen on.
 const SYSLOG: &str = "127.0.0.1:5514";
 
 impl Config {
     /// Reads the file, if one is named; the command line goes before it.
     pub(crate) fn load(args: &ServeArgs) -> Result<Self> {
-        let file = args.config.as_deref().map(read).transpose()?.unwrap_or_default();
-        let syslog = args.syslog.clone().or(file.syslog).unwrap_or_else(|| SYSLOG.to_owned());
+        let file = args
+            .config
+            .as_deref()
+            .map(read)
+            .transpose()?
+            .unwrap_or_default();
+        let syslog = args
+            .syslog
+            .clone()
+            .or(file.syslog)
+            .unwrap_or_else(|| SYSLOG.to_owned());
         Ok(Self {
-            data: args.data.clone().or(file.data).unwrap_or_else(|| PathBuf::from(DATA)),
+            data: args
+                .data
+                .clone()
+                .or(file.data)
+                .unwrap_or_else(|| PathBuf::from(DATA)),
             listen: args.listen.or(file.listen).unwrap_or(LISTEN),
             syslog: syslog_address(&syslog)?,
             rules: file.rules,
@@ -63,16 +77,27 @@ fn syslog_address(text: &str) -> Result<Option<SocketAddr>> {
     if text == "off" {
         return Ok(None);
     }
-    let address = text.parse().map_err(|_| anyhow!("syslog address '{text}' is not of the form 127.0.0.1:5514, nor 'off'"))?;
+    let address = text.parse().map_err(|_| {
+        anyhow!("syslog address '{text}' is not of the form 127.0.0.1:5514, nor 'off'")
+    })?;
     Ok(Some(address))
 }
 
 fn read(path: &Path) -> Result<File> {
-    let text = std::fs::read_to_string(path).with_context(|| format!("cannot read the configuration file {}", path.display()))?;
+    let text = std::fs::read_to_string(path)
+        .with_context(|| format!("cannot read the configuration file {}", path.display()))?;
     toml::from_str(&text).map_err(|error| {
         let text = error.to_string();
-        let reason = text.trim().lines().map(str::trim_end).collect::<Vec<_>>().join("\n  ");
-        anyhow!("configuration file {} is not valid; mend or remove what is marked:\n  {reason}", path.display())
+        let reason = text
+            .trim()
+            .lines()
+            .map(str::trim_end)
+            .collect::<Vec<_>>()
+            .join("\n  ");
+        anyhow!(
+            "configuration file {} is not valid; mend or remove what is marked:\n  {reason}",
+            path.display()
+        )
     })
 }
 
@@ -94,8 +119,13 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("w.toml");
         std::fs::write(&path, "data = \"d\"\nlisten_on = \"1.2.3.4:5\"\n").unwrap();
-        let message = Config::load(&args(Some(path.clone()))).unwrap_err().to_string();
-        assert!(message.contains("listen_on") && message.contains("line 2"), "{message}");
+        let message = Config::load(&args(Some(path.clone())))
+            .unwrap_err()
+            .to_string();
+        assert!(
+            message.contains("listen_on") && message.contains("line 2"),
+            "{message}"
+        );
         std::fs::write(&path, "syslog = \"off\"\n").unwrap();
         assert_eq!(Config::load(&args(Some(path))).unwrap().syslog, None);
     }

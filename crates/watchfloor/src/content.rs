@@ -39,7 +39,8 @@ pub(crate) fn embedded(folder: &str) -> Vec<ContentFile> {
 pub(crate) fn files_below(paths: &[PathBuf]) -> Result<Vec<ContentFile>> {
     let mut found = Vec::new();
     for path in paths {
-        let metadata = std::fs::metadata(path).with_context(|| format!("cannot read {}", path.display()))?;
+        let metadata =
+            std::fs::metadata(path).with_context(|| format!("cannot read {}", path.display()))?;
         if metadata.is_dir() {
             collect(path, &mut found)?;
         } else {
@@ -50,11 +51,14 @@ pub(crate) fn files_below(paths: &[PathBuf]) -> Result<Vec<ContentFile>> {
 }
 
 fn collect(folder: &Path, found: &mut Vec<ContentFile>) -> Result<()> {
-    let entries = std::fs::read_dir(folder).with_context(|| format!("cannot read the folder {}", folder.display()))?;
+    let entries = std::fs::read_dir(folder)
+        .with_context(|| format!("cannot read the folder {}", folder.display()))?;
     let mut paths: Vec<PathBuf> = entries.flatten().map(|entry| entry.path()).collect();
     paths.sort();
     for path in paths {
-        let is_hidden = path.file_name().is_some_and(|name| name.to_string_lossy().starts_with('.'));
+        let is_hidden = path
+            .file_name()
+            .is_some_and(|name| name.to_string_lossy().starts_with('.'));
         let extension = path.extension().and_then(|extension| extension.to_str());
         if is_hidden {
             continue;
@@ -87,7 +91,9 @@ pub(crate) fn is_cases(path: &str) -> bool {
 
 /// Loads rules from content files; cases and READMEs are passed over.
 pub(crate) fn load_rules(files: Vec<ContentFile>) -> RuleSet {
-    let rules = files.into_iter().filter(|file| is_yaml(&file.path) && !is_cases(&file.path));
+    let rules = files
+        .into_iter()
+        .filter(|file| is_yaml(&file.path) && !is_cases(&file.path));
     let files = rules.map(|file| RuleFile {
         path: Arc::from(file.path),
         text: file.text,
@@ -107,7 +113,10 @@ pub(crate) fn rules(paths: &[PathBuf]) -> Result<RuleSet> {
 pub(crate) fn packs(folders: &[PathBuf]) -> Result<PackSet> {
     let mut files = embedded("mappings/");
     files.extend(files_below(folders)?);
-    let packs = files.into_iter().filter(|file| is_pack(&file.path)).map(|file| (file.path, file.text));
+    let packs = files
+        .into_iter()
+        .filter(|file| is_pack(&file.path))
+        .map(|file| (file.path, file.text));
     let (set, errors) = PackSet::load(packs);
     if errors.is_empty() {
         return Ok(set);

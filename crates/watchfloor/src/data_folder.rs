@@ -19,19 +19,34 @@ pub(crate) struct DataFolder {
 impl DataFolder {
     /// Takes the folder, making it if need be. `None` if a server has it.
     pub(crate) fn try_take(path: &Path) -> Result<Option<Self>> {
-        std::fs::create_dir_all(path)
-            .with_context(|| format!("cannot make the data folder {}; name one that you may write to with --data", path.display()))?;
+        std::fs::create_dir_all(path).with_context(|| {
+            format!(
+                "cannot make the data folder {}; name one that you may write to with --data",
+                path.display()
+            )
+        })?;
         check_version(path)?;
         let lock_path = path.join("lock");
-        let lock = File::options().create(true).truncate(false).write(true).open(&lock_path);
-        let lock = lock.with_context(|| format!("cannot write to the data folder {}; check its rights, or name another with --data", path.display()))?;
+        let lock = File::options()
+            .create(true)
+            .truncate(false)
+            .write(true)
+            .open(&lock_path);
+        let lock = lock.with_context(|| {
+            format!(
+                "cannot write to the data folder {}; check its rights, or name another with --data",
+                path.display()
+            )
+        })?;
         match lock.try_lock() {
             Ok(()) => Ok(Some(Self {
                 path: path.to_owned(),
                 _lock: lock,
             })),
             Err(TryLockError::WouldBlock) => Ok(None),
-            Err(TryLockError::Error(error)) => Err(error).with_context(|| format!("cannot lock {}", lock_path.display())),
+            Err(TryLockError::Error(error)) => {
+                Err(error).with_context(|| format!("cannot lock {}", lock_path.display()))
+            }
         }
     }
 
@@ -39,7 +54,10 @@ impl DataFolder {
     pub(crate) fn take(path: &Path) -> Result<Self> {
         match Self::try_take(path)? {
             Some(folder) => Ok(folder),
-            None => bail!("the data folder {} is used by a running server; stop it, or name another folder with --data", path.display()),
+            None => bail!(
+                "the data folder {} is used by a running server; stop it, or name another folder with --data",
+                path.display()
+            ),
         }
     }
 }
@@ -48,7 +66,12 @@ fn check_version(path: &Path) -> Result<()> {
     let file = path.join("VERSION");
     match std::fs::read_to_string(&file) {
         Ok(text) => {
-            let version: u32 = text.trim().parse().with_context(|| format!("{} holds no number; this is no data folder of Watchfloor", file.display()))?;
+            let version: u32 = text.trim().parse().with_context(|| {
+                format!(
+                    "{} holds no number; this is no data folder of Watchfloor",
+                    file.display()
+                )
+            })?;
             if version > VERSION {
                 bail!(
                     "the data folder {} has version {version}, this program knows up to {VERSION}; use a newer program, or name another folder with --data",
@@ -57,10 +80,16 @@ fn check_version(path: &Path) -> Result<()> {
             }
             Ok(())
         }
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
-            std::fs::write(&file, format!("{VERSION}\n"))
-                .with_context(|| format!("cannot write to the data folder {}; check its rights, or name another with --data", path.display()))
-        }
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => std::fs::write(
+            &file,
+            format!("{VERSION}\n"),
+        )
+        .with_context(|| {
+            format!(
+                "cannot write to the data folder {}; check its rights, or name another with --data",
+                path.display()
+            )
+        }),
         Err(error) => Err(error).with_context(|| format!("cannot read {}", file.display())),
     }
 }

@@ -17,7 +17,8 @@ pub(crate) fn find(paths: &[PathBuf]) -> Result<Vec<PathBuf>> {
             found.push(path.clone());
             continue;
         }
-        let metadata = std::fs::metadata(path).with_context(|| format!("cannot read {}", path.display()))?;
+        let metadata =
+            std::fs::metadata(path).with_context(|| format!("cannot read {}", path.display()))?;
         if metadata.is_dir() {
             collect(path, &mut found)?;
         } else {
@@ -28,11 +29,14 @@ pub(crate) fn find(paths: &[PathBuf]) -> Result<Vec<PathBuf>> {
 }
 
 fn collect(folder: &Path, found: &mut Vec<PathBuf>) -> Result<()> {
-    let entries = std::fs::read_dir(folder).with_context(|| format!("cannot read the folder {}", folder.display()))?;
+    let entries = std::fs::read_dir(folder)
+        .with_context(|| format!("cannot read the folder {}", folder.display()))?;
     let mut paths: Vec<PathBuf> = entries.flatten().map(|entry| entry.path()).collect();
     paths.sort();
     for path in paths {
-        let is_hidden = path.file_name().is_some_and(|name| name.to_string_lossy().starts_with('.'));
+        let is_hidden = path
+            .file_name()
+            .is_some_and(|name| name.to_string_lossy().starts_with('.'));
         if path.is_dir() {
             collect(&path, found)?;
         } else if !is_hidden {
@@ -72,8 +76,13 @@ pub(crate) fn read(
         (Box::new(io::stdin().lock()), "stdin".to_owned())
     } else {
         let file = File::open(path).with_context(|| format!("cannot open {}", path.display()))?;
-        let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        let name = path
+            .file_name()
+            .unwrap_or_default()
+            .to_string_lossy()
+            .into_owned();
         (Box::new(BufReader::with_capacity(1 << 18, file)), name)
     };
-    framing::read_records(reader, &name, format, emit).with_context(|| format!("cannot read {} to its end", path.display()))
+    framing::read_records(reader, &name, format, emit)
+        .with_context(|| format!("cannot read {} to its end", path.display()))
 }

@@ -47,6 +47,13 @@ fn main() -> ExitCode {
 /// Logs go to stderr; `WATCHFLOOR_LOG` chooses what, e.g. `info,watchfloor_lake=debug`.
 fn init_log() {
     let filter = tracing_subscriber::EnvFilter::try_from_env("WATCHFLOOR_LOG");
-    let filter = filter.unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("warn,evtx=error,buoyant_kernel=off,buoyant_kernel_engine=off"));
-    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
+    let filter = filter.unwrap_or_else(|_| {
+        tracing_subscriber::EnvFilter::new(
+            "warn,evtx=error,buoyant_kernel=off,buoyant_kernel_engine=off",
+        )
+    });
+    tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .init();
 }

@@ -46,8 +46,14 @@ pub(crate) struct Planes {
 
 impl Planes {
     /// Opens everything in the folder and starts to work.
-    pub(crate) async fn start(data: &Path, rules: &[std::path::PathBuf], mappings: &[std::path::PathBuf]) -> Result<Self> {
-        let store = Store::open(data).await.context("the records cannot be opened")?;
+    pub(crate) async fn start(
+        data: &Path,
+        rules: &[std::path::PathBuf],
+        mappings: &[std::path::PathBuf],
+    ) -> Result<Self> {
+        let store = Store::open(data)
+            .await
+            .context("the records cannot be opened")?;
         let casework = Casework::new(store, CaseworkSettings::standard(), Arc::new(SystemClock));
         let set = content::rules(rules)?;
         for refusal in &set.refused {
@@ -61,7 +67,9 @@ impl Planes {
             commit_wait: COMMIT_WAIT,
         };
         let sink = Arc::new(CaseworkSink(casework.clone()));
-        let pipeline = Pipeline::start(options, packs, set, sink).await.context("the data plane cannot start")?;
+        let pipeline = Pipeline::start(options, packs, set, sink)
+            .await
+            .context("the data plane cannot start")?;
         Ok(Self {
             pipeline: Arc::new(pipeline),
             casework,
@@ -75,24 +83,39 @@ impl Server {
     pub(crate) async fn start(config: &Config) -> Result<Self> {
         let folder = DataFolder::take(&config.data)?;
         let http = bind(config.listen).await?;
-        let address = http.local_addr().context("the listening address cannot be read")?;
+        let address = http
+            .local_addr()
+            .context("the listening address cannot be read")?;
         let planes = Planes::start(&folder.path, &config.rules, &config.mappings).await?;
-        let Planes { pipeline, casework, rules } = planes;
+        let Planes {
+            pipeline,
+            casework,
+            rules,
+        } = planes;
         let stop = CancellationToken::new();
         let mut listeners = vec![listener("http", address)];
         let mut tasks = Vec::new();
         if let Some(address) = config.syslog {
             let (task, address) = start_syslog(address, &pipeline, &stop).await?;
             tasks.push(task);
-            listeners.extend([listener("syslog-tcp", address), listener("syslog-udp", address)]);
+            listeners.extend([
+                listener("syslog-tcp", address),
+                listener("syslog-udp", address),
+            ]);
         }
-        let local = LocalListener::bind(&folder.path).context("the socket for local senders cannot be made")?;
-        tasks.push(tokio::spawn(local.run(pipeline.journal().clone(), stop.clone())));
+        let local = LocalListener::bind(&folder.path)
+            .context("the socket for local senders cannot be made")?;
+        tasks.push(tokio::spawn(
+            local.run(pipeline.journal().clone(), stop.clone()),
+        ));
         let state = ApiState::new(
             casework.clone(),
             Arc::new(LakeEvents::new(Arc::clone(pipeline.lake()))),
             Arc::new(DataPlane::new(Arc::clone(&pipeline), rules, listeners)),
-            Arc::new(JournalIntake::new(pipeline.journal().clone(), Arc::clone(pipeline.ledger()))),
+            Arc::new(JournalIntake::new(
+                pipeline.journal().clone(),
+                Arc::clone(pipeline.ledger()),
+            )),
             ApiSettings {
                 hosts: host_policy(config),
                 cookie: CookieTransport::Plain,
@@ -113,7 +136,11 @@ impl Server {
 
     /// The link with which the first user sets a name and a password; `None` once there is one.
     pub(crate) async fn setup_link(&self) -> Result<Option<String>> {
-        let token = self.casework.setup_link_token().await.context("the set-up link cannot be made")?;
+        let token = self
+            .casework
+            .setup_link_token()
+            .await
+            .context("the set-up link cannot be made")?;
         Ok(token.map(|token| format!("{}/setup#token={token}", self.url)))
     }
 
@@ -123,9 +150,15 @@ impl Server {
             eprintln!("first visit: open {link} to set a name and a password (works once)");
         }
         println!("ready {}", self.url);
-        let service = self.router.into_make_service_with_connect_info::<SocketAddr>();
+        let service = self
+            .router
+            .into_make_service_with_connect_info::<SocketAddr>();
         let stop = self.stop.clone();
-        let answering = tokio::spawn(async move { axum::serve(self.http, service).with_graceful_shutdown(stop.cancelled_owned()).await });
+        let answering = tokio::spawn(async move {
+            axum::serve(self.http, service)
+                .with_graceful_shutdown(stop.cancelled_owned())
+                .await
+        });
         told_to_end().await;
         self.stop.cancel();
         // Open live streams would hold the answering side up for ever.
@@ -145,9 +178,16 @@ async fn bind(address: SocketAddr) -> Result<TcpListener> {
     match TcpListener::bind(address).await {
         Ok(listener) => Ok(listener),
         Err(error) if error.kind() == std::io::ErrorKind::AddrInUse => {
-            bail!("port {} on {} is in use; stop the other program, or choose another with --listen {}:0", address.port(), address.ip(), address.ip())
+            bail!(
+                "port {} on {} is in use; stop the other program, or choose another with --listen {}:0",
+                address.port(),
+                address.ip(),
+                address.ip()
+            )
         }
-        Err(error) => Err(error).with_context(|| format!("cannot listen on {address}; choose another address with --listen")),
+        Err(error) => Err(error).with_context(|| {
+            format!("cannot listen on {address}; choose another address with --listen")
+        }),
     }
 }
 
@@ -157,7 +197,8 @@ async fn start_syslog(
     stop: &CancellationToken,
 ) -> Result<(tokio::task::JoinHandle<()>, SocketAddr)> {
     let ledger = Arc::clone(pipeline.ledger());
-    let on_drop: DropSink = Arc::new(move |source, reason, count| ledger.drop_records(source, reason, count));
+    let on_drop: DropSink =
+        Arc::new(move |source, reason, count| ledger.drop_records(source, reason, count));
     let options = SyslogOptions { address, on_drop };
     let listener = SyslogListener::bind(&options)
         .await

@@ -67,7 +67,9 @@ fn check_rsyslog(lines: usize, protocol: &str, action: &str) -> Result<()> {
     let client = server.client("ingest,read")?;
     let address = client.listener(&format!("syslog-{protocol}"))?;
     let port = address.rsplit(':').next().unwrap_or_default();
-    let action = format!(r#"action(type="omfwd" target="127.0.0.1" port="{port}" protocol="{protocol}" {action})"#);
+    let action = format!(
+        r#"action(type="omfwd" target="127.0.0.1" port="{port}" protocol="{protocol}" {action})"#
+    );
     let mut text = String::new();
     for number in 0..lines {
         writeln!(text, "order {number} of <someone> at 10 % \"off\" ünïcode")?;
@@ -87,29 +89,61 @@ fn check_rsyslog(lines: usize, protocol: &str, action: &str) -> Result<()> {
     for event in client.events("*")? {
         let fields = &event["fields"];
         let message = fields["message"].as_str().unwrap_or_default().trim_start();
-        let number = message.strip_prefix("order ").and_then(|rest| rest.split(' ').next());
-        let number = number.and_then(|number| number.parse().ok()).with_context(|| format!("another event: {event}"))?;
+        let number = message
+            .strip_prefix("order ")
+            .and_then(|rest| rest.split(' ').next());
+        let number = number
+            .and_then(|number| number.parse().ok())
+            .with_context(|| format!("another event: {event}"))?;
         *counts.entry(number).or_default() += 1;
-        ensure!(message == format!("order {number} of <someone> at 10 % \"off\" ünïcode"), "{message}");
-        ensure!(fields["device.hostname"].as_str().is_some_and(|name| name.split('.').next() == Some(host)), "host: {event}");
-        ensure!(fields["app_name"] == "shop" && fields["process.pid"] == "77", "service: {event}");
+        ensure!(
+            message == format!("order {number} of <someone> at 10 % \"off\" ünïcode"),
+            "{message}"
+        );
+        ensure!(
+            fields["device.hostname"]
+                .as_str()
+                .is_some_and(|name| name.split('.').next() == Some(host)),
+            "host: {event}"
+        );
+        ensure!(
+            fields["app_name"] == "shop" && fields["process.pid"] == "77",
+            "service: {event}"
+        );
         // local3.warning
-        ensure!(fields["unmapped.syslog.facility"] == "19" && fields["unmapped.syslog.severity"] == "4", "priority: {event}");
+        ensure!(
+            fields["unmapped.syslog.facility"] == "19" && fields["unmapped.syslog.severity"] == "4",
+            "priority: {event}"
+        );
     }
-    ensure!(counts.len() == lines && counts.values().all(|count| *count == 1), "stored {counts:?}");
+    ensure!(
+        counts.len() == lines && counts.values().all(|count| *count == 1),
+        "stored {counts:?}"
+    );
     let ledger = client.balanced_ledger()?;
-    ensure!(ledger.received == lines as u64 && ledger.undecoded == 0, "{ledger:?}");
+    ensure!(
+        ledger.received == lines as u64 && ledger.undecoded == 0,
+        "{ledger:?}"
+    );
     Ok(())
 }
 
 #[test]
 fn rsyslog_over_tcp_counted_rfc5424() -> Result<()> {
-    check_rsyslog(3000, "tcp", r#"TCP_Framing="octet-counted" template="RSYSLOG_SyslogProtocol23Format""#)
+    check_rsyslog(
+        3000,
+        "tcp",
+        r#"TCP_Framing="octet-counted" template="RSYSLOG_SyslogProtocol23Format""#,
+    )
 }
 
 #[test]
 fn rsyslog_over_tcp_lines_rfc3164() -> Result<()> {
-    check_rsyslog(3000, "tcp", r#"TCP_Framing="traditional" template="RSYSLOG_TraditionalForwardFormat""#)
+    check_rsyslog(
+        3000,
+        "tcp",
+        r#"TCP_Framing="traditional" template="RSYSLOG_TraditionalForwardFormat""#,
+    )
 }
 
 #[test]
@@ -121,8 +155,16 @@ fn rsyslog_over_udp() -> Result<()> {
 
 /// Runs a Python script with arguments and reads the JSON that it prints.
 fn run_python(python: &Path, script: &str, arguments: &[&str]) -> Result<Value> {
-    let output = Command::new(python).arg("-c").arg(script).args(arguments).output()?;
-    ensure!(output.status.success(), "python: {}", String::from_utf8_lossy(&output.stderr));
+    let output = Command::new(python)
+        .arg("-c")
+        .arg(script)
+        .args(arguments)
+        .output()?;
+    ensure!(
+        output.status.success(),
+        "python: {}",
+        String::from_utf8_lossy(&output.stderr)
+    );
     Ok(serde_json::from_slice(&output.stdout)?)
 }
 
@@ -174,27 +216,53 @@ fn elasticsearch_bulk_helpers() -> Result<()> {
     let client = server.client("ingest,read")?;
     let out = run_python(&python, BULK, &[&server.url, client.token()])?;
     assert_eq!(out["bulk"], serde_json::json!([1200, []]));
-    assert_eq!((&out["streaming"], &out["parallel"]), (&700.into(), &700.into()));
+    assert_eq!(
+        (&out["streaming"], &out["parallel"]),
+        (&700.into(), &700.into())
+    );
     assert_eq!(out["once"], serde_json::json!([[50, 0], [50, 0]]));
     assert_eq!(out["mixed"][0], 2);
-    let reasons: Vec<&str> = out["mixed"][1].as_array().into_iter().flatten().filter_map(Value::as_str).collect();
-    assert!(reasons[0].contains("delete") && reasons[1].contains("1 MiB") && reasons[2].contains("update"), "{reasons:?}");
+    let reasons: Vec<&str> = out["mixed"][1]
+        .as_array()
+        .into_iter()
+        .flatten()
+        .filter_map(Value::as_str)
+        .collect();
+    assert!(
+        reasons[0].contains("delete")
+            && reasons[1].contains("1 MiB")
+            && reasons[2].contains("update"),
+        "{reasons:?}"
+    );
     assert_eq!(out["raw"], serde_json::json!([[201, 400, 201], true]));
     assert_eq!(out["refused"], 401);
     client.settle()?;
-    for (sender, count) in [("by-key", 1200), ("by-basic", 700), ("by-bearer", 700), ("once", 50), ("mixed", 2), ("raw", 2)] {
+    for (sender, count) in [
+        ("by-key", 1200),
+        ("by-basic", 700),
+        ("by-bearer", 700),
+        ("once", 50),
+        ("mixed", 2),
+        ("raw", 2),
+    ] {
         assert_numbers(&client, sender, count)?;
     }
     let ledger = client.balanced_ledger()?;
     assert_eq!(ledger.stored, 1200 + 700 + 700 + 50 + 2 + 2);
-    assert_eq!(ledger.dropped, BTreeMap::from([("malformed_json".to_owned(), 1), ("too_long".to_owned(), 1)]));
+    assert_eq!(
+        ledger.dropped,
+        BTreeMap::from([("malformed_json".to_owned(), 1), ("too_long".to_owned(), 1)])
+    );
     Ok(())
 }
 
 /// That a sender's documents are stored, each once.
 fn assert_numbers(client: &Client, sender: &str, count: usize) -> Result<()> {
     let events = client.events(&format!("sender:\"{sender}\""))?;
-    let mut numbers: Vec<&str> = events.iter().filter_map(|event| event["fields"]["unmapped.number"].as_str()).collect();
+    let mut numbers: Vec<&str> = events
+        .iter()
+        .filter_map(|event| event["fields"]["unmapped.number"].as_str())
+        .collect();
     numbers.sort_unstable();
     numbers.dedup();
     assert_eq!((events.len(), numbers.len()), (count, count), "{sender}");
@@ -202,16 +270,26 @@ fn assert_numbers(client: &Client, sender: &str, count: usize) -> Result<()> {
 }
 
 fn curl(arguments: &[&str]) -> Result<Option<Value>> {
-    let output = match Command::new("curl").args(["-sS", "--max-time", "30"]).args(arguments).output() {
+    let output = match Command::new("curl")
+        .args(["-sS", "--max-time", "30"])
+        .args(arguments)
+        .output()
+    {
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
             println!("skipped: curl is absent");
             return Ok(None);
         }
         other => other?,
     };
-    ensure!(output.status.success(), "curl: {}", String::from_utf8_lossy(&output.stderr));
+    ensure!(
+        output.status.success(),
+        "curl: {}",
+        String::from_utf8_lossy(&output.stderr)
+    );
     let text = String::from_utf8_lossy(&output.stdout).into_owned();
-    Ok(Some(serde_json::from_str(&text).with_context(|| format!("curl got: {text}"))?))
+    Ok(Some(
+        serde_json::from_str(&text).with_context(|| format!("curl got: {text}"))?,
+    ))
 }
 
 #[test]
@@ -219,32 +297,86 @@ fn curl_with_lines_gzip_and_bulk() -> Result<()> {
     let folder = tempfile::tempdir()?;
     let server = start(&folder.path().join("data"), &["--syslog", "off"])?;
     let client = server.client("ingest,read")?;
-    let lines: String = (0..100).map(|number| format!("{{\"sender\":\"curl\",\"number\":{number}}}\n")).collect();
+    let lines: String = (0..100)
+        .map(|number| format!("{{\"sender\":\"curl\",\"number\":{number}}}\n"))
+        .collect();
     let plain = folder.path().join("lines.ndjson");
     std::fs::write(&plain, &lines)?;
     let packed = folder.path().join("lines.ndjson.gz");
-    let mut gzip = flate2::write::GzEncoder::new(std::fs::File::create(&packed)?, flate2::Compression::default());
+    let mut gzip = flate2::write::GzEncoder::new(
+        std::fs::File::create(&packed)?,
+        flate2::Compression::default(),
+    );
     gzip.write_all(lines.replace("curl", "gzip").as_bytes())?;
     gzip.finish()?;
     let bulk = folder.path().join("bulk.ndjson");
-    std::fs::write(&bulk, lines.replace("curl", "bulk").lines().map(|line| format!("{{\"create\":{{}}}}\n{line}\n")).collect::<String>())?;
+    std::fs::write(
+        &bulk,
+        lines
+            .replace("curl", "bulk")
+            .lines()
+            .map(|line| format!("{{\"create\":{{}}}}\n{line}\n"))
+            .collect::<String>(),
+    )?;
     let token = format!("Authorization: Bearer {}", client.token());
     let url = |path: &str| format!("{}{path}", server.url);
     let data = |path: &Path| format!("@{}", path.display());
-    let Some(answer) = curl(&["-H", &token, "--data-binary", &data(&plain), &url("/ingest/ndjson")])? else {
+    let Some(answer) = curl(&[
+        "-H",
+        &token,
+        "--data-binary",
+        &data(&plain),
+        &url("/ingest/ndjson"),
+    ])?
+    else {
         return Ok(());
     };
     assert_eq!(answer, serde_json::json!({"accepted": 100, "rejected": []}));
-    let answer = curl(&["-H", &token, "-H", "Content-Encoding: gzip", "--data-binary", &data(&packed), &url("/ingest/ndjson?source=packed")])?;
-    assert_eq!(answer, Some(serde_json::json!({"accepted": 100, "rejected": []})));
+    let answer = curl(&[
+        "-H",
+        &token,
+        "-H",
+        "Content-Encoding: gzip",
+        "--data-binary",
+        &data(&packed),
+        &url("/ingest/ndjson?source=packed"),
+    ])?;
+    assert_eq!(
+        answer,
+        Some(serde_json::json!({"accepted": 100, "rejected": []}))
+    );
     // As the documentation of Elasticsearch tells people to.
     let user = format!("elastic:{}", client.token());
-    let answer = curl(&["-u", &user, "-H", "Content-Type: application/x-ndjson", "--data-binary", &data(&bulk), &url("/logs-app/_bulk")])?;
+    let answer = curl(&[
+        "-u",
+        &user,
+        "-H",
+        "Content-Type: application/x-ndjson",
+        "--data-binary",
+        &data(&bulk),
+        &url("/logs-app/_bulk"),
+    ])?;
     let answer = answer.unwrap_or_default();
-    assert_eq!((&answer["errors"], answer["items"].as_array().map(Vec::len)), (&Value::Bool(false), Some(100)));
+    assert_eq!(
+        (&answer["errors"], answer["items"].as_array().map(Vec::len)),
+        (&Value::Bool(false), Some(100))
+    );
     // A body in chunks, of unknown length.
-    let answer = curl(&["-H", &token, "-H", "Transfer-Encoding: chunked", "-T", &plain.to_string_lossy(), "-X", "POST", &url("/ingest/ndjson")])?;
-    assert_eq!(answer, Some(serde_json::json!({"accepted": 100, "rejected": []})));
+    let answer = curl(&[
+        "-H",
+        &token,
+        "-H",
+        "Transfer-Encoding: chunked",
+        "-T",
+        &plain.to_string_lossy(),
+        "-X",
+        "POST",
+        &url("/ingest/ndjson"),
+    ])?;
+    assert_eq!(
+        answer,
+        Some(serde_json::json!({"accepted": 100, "rejected": []}))
+    );
     client.settle()?;
     assert_numbers(&client, "gzip", 100)?;
     assert_numbers(&client, "bulk", 100)?;
@@ -286,9 +418,15 @@ fn duckdb_reads_the_lake() -> Result<()> {
     let lake = folder.path().join("lake");
     let out = run_python(&python, DUCKDB, &[&lake.to_string_lossy()])?;
     assert_eq!(out["rows"], 200, "{out}");
-    let days: Vec<Value> = (0..4).map(|batch| serde_json::json!([format!("2026-11-2{batch}"), 50])).collect();
+    let days: Vec<Value> = (0..4)
+        .map(|batch| serde_json::json!([format!("2026-11-2{batch}"), 50]))
+        .collect();
     assert_eq!(out["days"], Value::Array(days), "{out}");
     let raw = "{\"@timestamp\":\"2026-11-23T10:00:00Z\",\"only_3\":7,\"message\":\"m\"}";
-    assert_eq!(out["one"], serde_json::json!([["m", "7", raw, 1_795_428_000_000_000_u64, "http"]]), "{out}");
+    assert_eq!(
+        out["one"],
+        serde_json::json!([["m", "7", raw, 1_795_428_000_000_000_u64, "http"]]),
+        "{out}"
+    );
     Ok(())
 }

@@ -33,9 +33,15 @@ pub(super) fn lines(wanted: usize) -> Result<Vec<String>> {
     let now = now.trim();
     let line = |index: usize| {
         let template = &templates[index % templates.len()];
-        let filled = template.replace("{{windows}}", &format!("{now}.{:07}Z", index % 10_000_000)).replace("{{iso_ms}}", &format!("{now}.{:03}Z", index % 1000));
+        let filled = template
+            .replace("{{windows}}", &format!("{now}.{:07}Z", index % 10_000_000))
+            .replace("{{iso_ms}}", &format!("{now}.{:03}Z", index % 1000));
         // A value that is new in every event, as process ids and ports are.
-        filled.replacen("\"EventRecordID\":", &format!("\"ExecutionNumber\":{index},\"EventRecordID\":"), 1)
+        filled.replacen(
+            "\"EventRecordID\":",
+            &format!("\"ExecutionNumber\":{index},\"EventRecordID\":"),
+            1,
+        )
     };
     Ok((0..wanted).map(line).collect())
 }
@@ -50,7 +56,9 @@ impl Http {
     pub(super) fn connect(address: &str, token: &str) -> Result<Self> {
         let stream = TcpStream::connect(address)?;
         stream.set_nodelay(true)?;
-        let head = format!("POST /ingest/ndjson HTTP/1.1\r\nHost: {address}\r\nAuthorization: Bearer {token}\r\nContent-Type: application/x-ndjson\r\n");
+        let head = format!(
+            "POST /ingest/ndjson HTTP/1.1\r\nHost: {address}\r\nAuthorization: Bearer {token}\r\nContent-Type: application/x-ndjson\r\n"
+        );
         Ok(Self {
             stream: BufReader::new(stream),
             head,
@@ -84,27 +92,45 @@ impl Http {
 }
 
 /// Sends all lines over HTTP with some connections at once.
-pub(super) fn over_http(address: &str, token: &str, lines: &[String], connections: usize) -> Result<()> {
-    let bodies: Vec<String> = lines.chunks(LINES_PER_BODY).map(|chunk| chunk.join("\n")).collect();
+pub(super) fn over_http(
+    address: &str,
+    token: &str,
+    lines: &[String],
+    connections: usize,
+) -> Result<()> {
+    let bodies: Vec<String> = lines
+        .chunks(LINES_PER_BODY)
+        .map(|chunk| chunk.join("\n"))
+        .collect();
     let next = std::sync::atomic::AtomicUsize::new(0);
     std::thread::scope(|scope| {
         let senders: Vec<_> = (0..connections)
             .map(|_| {
                 scope.spawn(|| -> Result<()> {
                     let mut http = Http::connect(address, token)?;
-                    while let Some(body) = bodies.get(next.fetch_add(1, std::sync::atomic::Ordering::Relaxed)) {
+                    while let Some(body) =
+                        bodies.get(next.fetch_add(1, std::sync::atomic::Ordering::Relaxed))
+                    {
                         http.send(body)?;
                     }
                     Ok(())
                 })
             })
             .collect();
-        senders.into_iter().try_for_each(|sender| sender.join().unwrap_or_else(|_| bail!("a sender stopped")))
+        senders
+            .into_iter()
+            .try_for_each(|sender| sender.join().unwrap_or_else(|_| bail!("a sender stopped")))
     })
 }
 
 /// Sends lines at a steady rate.
-pub(super) fn paced(address: &str, token: &str, lines: &[String], per_second: usize, stop: &std::sync::atomic::AtomicBool) -> Result<()> {
+pub(super) fn paced(
+    address: &str,
+    token: &str,
+    lines: &[String],
+    per_second: usize,
+    stop: &std::sync::atomic::AtomicBool,
+) -> Result<()> {
     const BODY: usize = 100;
     let mut http = Http::connect(address, token)?;
     let start = Instant::now();
@@ -121,7 +147,8 @@ pub(super) fn paced(address: &str, token: &str, lines: &[String], per_second: us
 
 /// Sends all lines over one syslog/TCP connection, RFC 5424 with octet counting.
 pub(super) fn over_syslog(address: &str, lines: &[String]) -> Result<()> {
-    let mut stream = TcpStream::connect(address).with_context(|| format!("cannot connect to {address}"))?;
+    let mut stream =
+        TcpStream::connect(address).with_context(|| format!("cannot connect to {address}"))?;
     let mut out = Vec::with_capacity(1 << 20);
     for line in lines {
         let message = format!("<134>1 2026-11-24T12:00:00.000Z ws-003 winlog 4120 - - {line}");

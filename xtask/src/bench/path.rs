@@ -33,17 +33,34 @@ pub(super) fn run(is_quick: bool) -> Result<()> {
     let text = if rules.is_dir() {
         format!("rules = [{:?}]\n", rules.display().to_string())
     } else {
-        println!("note: {} is absent, only the built-in rules are loaded", rules.display());
+        println!(
+            "note: {} is absent, only the built-in rules are loaded",
+            rules.display()
+        );
         String::new()
     };
     std::fs::write(&config, text)?;
-    println!("profile: the shared one (dev: hot crates at level 3, DataFusion at 1), {events} events");
+    println!(
+        "profile: the shared one (dev: hot crates at level 3, DataFusion at 1), {events} events"
+    );
     idle(&folder)?;
     let lines = load::lines(events)?;
     let bytes: usize = lines.iter().map(String::len).sum();
     println!("line: {} bytes on average", bytes / lines.len());
-    throughput(&folder.join("http"), &config, &lines, bytes, Transport::Http)?;
-    throughput(&folder.join("syslog"), &config, &lines, bytes, Transport::Syslog)?;
+    throughput(
+        &folder.join("http"),
+        &config,
+        &lines,
+        bytes,
+        Transport::Http,
+    )?;
+    throughput(
+        &folder.join("syslog"),
+        &config,
+        &lines,
+        bytes,
+        Transport::Syslog,
+    )?;
     delays(&folder.join("delays"), &config, &lines)
 }
 
@@ -56,13 +73,23 @@ enum Transport {
 fn start(data: &Path, config: Option<&Path>) -> Result<(Server, String)> {
     let program = shell::watchfloor();
     let data = data.to_string_lossy().into_owned();
-    let mut arguments = vec!["serve", "--listen", "127.0.0.1:0", "--syslog", "127.0.0.1:0", "--data", &data];
+    let mut arguments = vec![
+        "serve",
+        "--listen",
+        "127.0.0.1:0",
+        "--syslog",
+        "127.0.0.1:0",
+        "--data",
+        &data,
+    ];
     let config = config.map(|path| path.to_string_lossy().into_owned());
     if let Some(config) = &config {
         arguments.extend(["--config", config]);
     }
     let server = Server::start(&program, &arguments)?;
-    let token = shell::output(Command::new(&program).args(["admin", "token", "--scope", "admin", "--data", &data]))?;
+    let token = shell::output(
+        Command::new(&program).args(["admin", "token", "--scope", "admin", "--data", &data]),
+    )?;
     Ok((server, token.trim().to_owned()))
 }
 
@@ -72,16 +99,32 @@ fn idle(folder: &Path) -> Result<()> {
     let (server, _) = start(&folder.join("idle"), None)?;
     let ready = begin.elapsed().as_secs_f64();
     std::thread::sleep(Duration::from_secs(5));
-    println!("start to ready (and a token made): {ready:.2} s; idle memory: {:.0} MiB", process::memory_mib(server.id(), "VmRSS")?);
+    println!(
+        "start to ready (and a token made): {ready:.2} s; idle memory: {:.0} MiB",
+        process::memory_mib(server.id(), "VmRSS")?
+    );
     Ok(())
 }
 
-fn throughput(data: &Path, config: &Path, lines: &[String], bytes: usize, transport: Transport) -> Result<()> {
+fn throughput(
+    data: &Path,
+    config: &Path,
+    lines: &[String],
+    bytes: usize,
+    transport: Transport,
+) -> Result<()> {
     let (server, token) = start(data, Some(config))?;
     let address = server.url.trim_start_matches("http://").to_owned();
     let status = get(&address, &token, "/api/v1/status")?;
-    let syslog = status["listeners"].as_array().into_iter().flatten().find(|one| one["kind"] == "syslog-tcp");
-    let syslog = syslog.and_then(|one| one["address"].as_str()).unwrap_or_default().to_owned();
+    let syslog = status["listeners"]
+        .as_array()
+        .into_iter()
+        .flatten()
+        .find(|one| one["kind"] == "syslog-tcp");
+    let syslog = syslog
+        .and_then(|one| one["address"].as_str())
+        .unwrap_or_default()
+        .to_owned();
     let cpu_before = process::cpu_seconds(server.id())?;
     let begin = Instant::now();
     match transport {
@@ -93,14 +136,27 @@ fn throughput(data: &Path, config: &Path, lines: &[String], bytes: usize, transp
     let stored = begin.elapsed().as_secs_f64();
     let cpu = process::cpu_seconds(server.id())? - cpu_before;
     let rate = lines.len() as f64 / stored;
-    println!("{transport:?}: {} rules; sent and acknowledged in {sent:.1} s, in the lake in {stored:.1} s", status["rules"]["loaded"]);
-    println!("{transport:?}: {rate:.0} events/s, {:.1} MB/s end to end; server CPU {cpu:.1} s ({:.0} % of {stored:.1} s)", bytes as f64 / stored / 1e6, 100.0 * cpu / stored);
+    println!(
+        "{transport:?}: {} rules; sent and acknowledged in {sent:.1} s, in the lake in {stored:.1} s",
+        status["rules"]["loaded"]
+    );
+    println!(
+        "{transport:?}: {rate:.0} events/s, {:.1} MB/s end to end; server CPU {cpu:.1} s ({:.0} % of {stored:.1} s)",
+        bytes as f64 / stored / 1e6,
+        100.0 * cpu / stored
+    );
     let metrics = text(&address, &token, "/metrics")?;
-    for line in metrics.lines().filter(|line| line.starts_with("watchfloor_stage_seconds_total")) {
+    for line in metrics
+        .lines()
+        .filter(|line| line.starts_with("watchfloor_stage_seconds_total"))
+    {
         println!("{transport:?}: {line}");
     }
     let lake = get(&address, &token, "/api/v1/status")?["lake"].clone();
-    let (rows, stored_bytes) = (lake["events"].as_f64().unwrap_or(1.0), lake["bytes"].as_f64().unwrap_or(0.0));
+    let (rows, stored_bytes) = (
+        lake["events"].as_f64().unwrap_or(1.0),
+        lake["bytes"].as_f64().unwrap_or(0.0),
+    );
     println!(
         "{transport:?}: {:.0} bytes stored per event (raw {:.0}), {} files; peak memory {:.0} MiB",
         stored_bytes / rows,
@@ -116,8 +172,14 @@ fn settle(address: &str, token: &str, wanted: f64) -> Result<()> {
     let end = Instant::now() + Duration::from_secs(600);
     while Instant::now() < end {
         let metrics = text(address, token, "/metrics")?;
-        let value = |name: &str| metrics.lines().find_map(|line| line.strip_prefix(name)?.trim().parse::<f64>().ok());
-        if value("watchfloor_records_stored_total").unwrap_or(0.0) >= wanted && value("watchfloor_journal_pending_records") == Some(0.0) {
+        let value = |name: &str| {
+            metrics
+                .lines()
+                .find_map(|line| line.strip_prefix(name)?.trim().parse::<f64>().ok())
+        };
+        if value("watchfloor_records_stored_total").unwrap_or(0.0) >= wanted
+            && value("watchfloor_journal_pending_records") == Some(0.0)
+        {
             return Ok(());
         }
         std::thread::sleep(Duration::from_millis(50));
@@ -135,19 +197,29 @@ fn delays(data: &Path, config: &Path, lines: &[String]) -> Result<()> {
         std::thread::sleep(Duration::from_secs(3));
         let measured = probe(&address, &token);
         stop.store(true, Ordering::Relaxed);
-        load.join().unwrap_or_else(|_| bail!("the sender stopped"))?;
+        load.join()
+            .unwrap_or_else(|_| bail!("the sender stopped"))?;
         measured
     })?;
     delays.sort();
     let at = |share: f64| delays[((delays.len() - 1) as f64 * share) as usize].as_millis();
-    println!("event to alert at {PACED_RATE} events/s, {} alerts: p50 {} ms, p99 {} ms, most {} ms", delays.len(), at(0.5), at(0.99), at(1.0));
+    println!(
+        "event to alert at {PACED_RATE} events/s, {} alerts: p50 {} ms, p99 {} ms, most {} ms",
+        delays.len(),
+        at(0.5),
+        at(0.99),
+        at(1.0)
+    );
     Ok(())
 }
 
 fn probe(address: &str, token: &str) -> Result<Vec<Duration>> {
     let mut live = TcpStream::connect(address)?;
     live.set_read_timeout(Some(Duration::from_secs(20)))?;
-    write!(live, "GET /api/v1/live HTTP/1.1\r\nHost: {address}\r\nAuthorization: Bearer {token}\r\n\r\n")?;
+    write!(
+        live,
+        "GET /api/v1/live HTTP/1.1\r\nHost: {address}\r\nAuthorization: Bearer {token}\r\n\r\n"
+    )?;
     let mut live = BufReader::new(live);
     let mut http = load::Http::connect(address, token)?;
     let mut delays = Vec::with_capacity(PROBES);
@@ -163,7 +235,11 @@ fn probe(address: &str, token: &str) -> Result<Vec<Duration>> {
         http.send(&event.to_string())?;
         loop {
             let mut line = String::new();
-            if live.read_line(&mut line).context("no alert came on the live stream")? == 0 {
+            if live
+                .read_line(&mut line)
+                .context("no alert came on the live stream")?
+                == 0
+            {
                 bail!("the live stream ended");
             }
             if line.starts_with("data:") && line.contains(&host) {
@@ -183,6 +259,13 @@ fn get(address: &str, token: &str, path: &str) -> Result<Value> {
 
 fn text(address: &str, token: &str, path: &str) -> Result<String> {
     let mut curl = Command::new("curl");
-    curl.args(["--silent", "--show-error", "--fail", "--header", &format!("Authorization: Bearer {token}"), &format!("http://{address}{path}")]);
+    curl.args([
+        "--silent",
+        "--show-error",
+        "--fail",
+        "--header",
+        &format!("Authorization: Bearer {token}"),
+        &format!("http://{address}{path}"),
+    ]);
     shell::output(&mut curl)
 }

@@ -8,20 +8,37 @@ use crate::shell;
 /// Crates by layer, lowest first.
 const LAYERS: &[&[&str]] = &[
     &["model", "event"],
-    &["decode", "normalize", "enrich", "rules", "detect", "query", "intel", "vuln", "forensics", "report"],
+    &[
+        "decode",
+        "normalize",
+        "enrich",
+        "rules",
+        "detect",
+        "query",
+        "intel",
+        "vuln",
+        "forensics",
+        "report",
+    ],
     &["ingest", "lake", "store", "respond"],
     &["pipeline", "casework"],
     &["watchfloor", "api", "agent"],
 ];
 
 /// The few ways sideways.
-const SIDEWAYS: &[(&str, &str)] = &[("detect", "rules"), ("normalize", "decode"), ("forensics", "decode"), ("watchfloor", "api")];
+const SIDEWAYS: &[(&str, &str)] = &[
+    ("detect", "rules"),
+    ("normalize", "decode"),
+    ("forensics", "decode"),
+    ("watchfloor", "api"),
+];
 
 /// For tests only; may use everything, and only tests may use it.
 const TESTKIT: &str = "testkit";
 
 pub(super) fn check() -> Result<Vec<String>> {
-    let text = shell::output(shell::cargo().args(["metadata", "--format-version", "1", "--no-deps"]))?;
+    let text =
+        shell::output(shell::cargo().args(["metadata", "--format-version", "1", "--no-deps"]))?;
     let metadata: Value = serde_json::from_str(&text).context("cargo metadata is no JSON")?;
     let mut faults = Vec::new();
     for package in metadata["packages"].as_array().into_iter().flatten() {
@@ -47,7 +64,9 @@ fn is_allowed(from: &str, to: &str) -> bool {
     }
     let layer = |name: &str| LAYERS.iter().position(|layer| layer.contains(&name));
     match (layer(from), layer(to)) {
-        (Some(from_layer), Some(to_layer)) => to_layer < from_layer || SIDEWAYS.contains(&(from, to)),
+        (Some(from_layer), Some(to_layer)) => {
+            to_layer < from_layer || SIDEWAYS.contains(&(from, to))
+        }
         _ => false,
     }
 }

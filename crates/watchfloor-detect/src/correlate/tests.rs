@@ -6,7 +6,9 @@ use watchfloor_rules::{RuleFile, RuleSet};
 use super::*;
 
 fn correlation(body: &str) -> Correlation {
-    let text = format!("title: B\nid: a\ndetection: {{s: {{x: 1}}, condition: s}}\n---\ntitle: B2\nid: b\ndetection: {{s: {{x: 2}}, condition: s}}\n---\ntitle: C\nid: c\ncorrelation:\n  rules: [a, b]\n  group-by: [user]\n  timespan: 60s\n{body}");
+    let text = format!(
+        "title: B\nid: a\ndetection: {{s: {{x: 1}}, condition: s}}\n---\ntitle: B2\nid: b\ndetection: {{s: {{x: 2}}, condition: s}}\n---\ntitle: C\nid: c\ncorrelation:\n  rules: [a, b]\n  group-by: [user]\n  timespan: 60s\n{body}"
+    );
     let file = RuleFile {
         path: Arc::from("c.yml"),
         text,
@@ -42,29 +44,60 @@ const COUNT: &str = "  type: event_count\n  condition: {gte: 3}\n";
 
 #[test]
 fn counts_within_the_window_and_starts_anew_after_firing() {
-    check(COUNT, &[(0, 0, ""), (10, 0, ""), (60, 0, ""), (61, 0, ""), (62, 0, ""), (63, 0, "")], &[2, 5]);
+    check(
+        COUNT,
+        &[
+            (0, 0, ""),
+            (10, 0, ""),
+            (60, 0, ""),
+            (61, 0, ""),
+            (62, 0, ""),
+            (63, 0, ""),
+        ],
+        &[2, 5],
+    );
     check(COUNT, &[(0, 0, ""), (10, 0, ""), (61, 0, "")], &[]);
 }
 
 #[test]
 fn a_late_event_reopens_its_window() {
-    check(COUNT, &[(0, 0, ""), (300, 0, ""), (20, 0, ""), (40, 0, "")], &[3]);
+    check(
+        COUNT,
+        &[(0, 0, ""), (300, 0, ""), (20, 0, ""), (40, 0, "")],
+        &[3],
+    );
     // Later than the stated limit it no longer counts.
-    check(COUNT, &[(0, 0, ""), (5000, 0, ""), (20, 0, ""), (40, 0, "")], &[]);
+    check(
+        COUNT,
+        &[(0, 0, ""), (5000, 0, ""), (20, 0, ""), (40, 0, "")],
+        &[],
+    );
 }
 
 #[test]
 fn distinct_values_sums_and_percentiles() {
     let distinct = "  type: value_count\n  condition: {gte: 3, field: host}\n";
-    check(distinct, &[(0, 0, "a"), (1, 0, "a"), (2, 0, "b"), (3, 0, "c")], &[3]);
+    check(
+        distinct,
+        &[(0, 0, "a"), (1, 0, "a"), (2, 0, "b"), (3, 0, "c")],
+        &[3],
+    );
     let sum = "  type: value_sum\n  condition: {gt: 10, field: bytes}\n";
     check(sum, &[(0, 0, "5"), (1, 0, "5"), (2, 0, "0.5")], &[2]);
     let median = "  type: value_median\n  condition: {gte: 6, field: bytes}\n";
-    check(median, &[(0, 0, "1"), (1, 0, "5"), (2, 0, "7"), (3, 0, "9")], &[3]);
+    check(
+        median,
+        &[(0, 0, "1"), (1, 0, "5"), (2, 0, "7"), (3, 0, "9")],
+        &[3],
+    );
 }
 
 #[test]
 fn order_counts_only_where_it_is_asked_for() {
     check("  type: temporal\n", &[(0, 1, ""), (1, 0, "")], &[1]);
-    check("  type: temporal_ordered\n", &[(0, 1, ""), (1, 0, ""), (2, 1, "")], &[2]);
+    check(
+        "  type: temporal_ordered\n",
+        &[(0, 1, ""), (1, 0, ""), (2, 1, "")],
+        &[2],
+    );
 }

@@ -25,7 +25,10 @@ fn small() -> JournalOptions {
 
 fn texts(reader: &mut JournalReader) -> Vec<String> {
     let records = reader.read(1000).unwrap();
-    records.iter().map(|record| String::from_utf8_lossy(&record.bytes).into_owned()).collect()
+    records
+        .iter()
+        .map(|record| String::from_utf8_lossy(&record.bytes).into_owned())
+        .collect()
 }
 
 #[tokio::test]
@@ -53,17 +56,31 @@ async fn what_is_acknowledged_is_read_back_in_order_also_after_reopening() {
 async fn a_torn_tail_is_cut_and_a_key_is_remembered() {
     let folder = tempfile::tempdir().unwrap();
     {
-        let (journal, _reader) = Journal::open(folder.path(), JournalOptions::standard(), 0).unwrap();
-        journal.append(vec![record("a", 11), record("b", 12)]).await.unwrap();
+        let (journal, _reader) =
+            Journal::open(folder.path(), JournalOptions::standard(), 0).unwrap();
+        journal
+            .append(vec![record("a", 11), record("b", 12)])
+            .await
+            .unwrap();
     }
     let segment = segment::list(folder.path()).unwrap().pop().unwrap();
     let mut bytes = std::fs::read(&segment.path).unwrap();
     bytes.extend_from_slice(&[40, 0, 0, 0, 1, 2, 3]);
     std::fs::write(&segment.path, &bytes).unwrap();
 
-    let (journal, mut reader) = Journal::open(folder.path(), JournalOptions::standard(), 0).unwrap();
-    let appended = journal.append(vec![record("b", 12), record("c", 13)]).await.unwrap();
-    assert_eq!(appended, Appended { accepted: 2, repeated: 1 });
+    let (journal, mut reader) =
+        Journal::open(folder.path(), JournalOptions::standard(), 0).unwrap();
+    let appended = journal
+        .append(vec![record("b", 12), record("c", 13)])
+        .await
+        .unwrap();
+    assert_eq!(
+        appended,
+        Appended {
+            accepted: 2,
+            repeated: 1
+        }
+    );
     assert_eq!(texts(&mut reader), ["a", "b", "c"]);
 }
 
@@ -72,7 +89,10 @@ async fn released_segments_go_and_positions_go_on() {
     let folder = tempfile::tempdir().unwrap();
     let (journal, mut reader) = Journal::open(folder.path(), small(), 0).unwrap();
     for number in 0..60 {
-        journal.append(vec![record(&format!("record {number}"), 0)]).await.unwrap();
+        journal
+            .append(vec![record(&format!("record {number}"), 0)])
+            .await
+            .unwrap();
     }
     assert_eq!(texts(&mut reader).len(), 60);
     let before = segment::list(folder.path()).unwrap().len();
@@ -99,7 +119,10 @@ async fn a_full_journal_refuses_and_says_so() {
     let (journal, _reader) = Journal::open(folder.path(), options, 0).unwrap();
     let mut refused = None;
     for number in 0..100 {
-        if let Err(error) = journal.append(vec![record(&format!("record {number}"), 0)]).await {
+        if let Err(error) = journal
+            .append(vec![record(&format!("record {number}"), 0)])
+            .await
+        {
             refused = Some(error);
             break;
         }

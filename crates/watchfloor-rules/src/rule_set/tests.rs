@@ -10,7 +10,11 @@ fn load(text: &str) -> RuleSet {
 
 fn check_refused(text: &str, expected: &[(usize, &str)]) {
     let set = load(text);
-    let found: Vec<_> = set.refused.iter().map(|one| (one.line, one.reason.as_str())).collect();
+    let found: Vec<_> = set
+        .refused
+        .iter()
+        .map(|one| (one.line, one.reason.as_str()))
+        .collect();
     assert_eq!(found, expected, "{text}");
 }
 
@@ -20,23 +24,44 @@ const HEAD: &str = "title: T\nid: 1\nlogsource: {product: windows}\n";
 fn refusals_say_line_and_reason() {
     check_refused(
         &format!("{HEAD}detection:\n  sel:\n    Image|endwith: x\n  condition: sel\n"),
-        &[(6, "selection 'sel': field 'Image|endwith': unknown modifier 'endwith'")],
+        &[(
+            6,
+            "selection 'sel': field 'Image|endwith': unknown modifier 'endwith'",
+        )],
     );
     check_refused(
         &format!("{HEAD}detection:\n  sel:\n    a: 1\n  condition: selection\n"),
         &[(7, "condition names 'selection', which is not a selection")],
     );
-    check_refused("title: T\nid: 2\n", &[(1, "has no detection; a rule needs 'detection', 'correlation' or 'filter'")]);
+    check_refused(
+        "title: T\nid: 2\n",
+        &[(
+            1,
+            "has no detection; a rule needs 'detection', 'correlation' or 'filter'",
+        )],
+    );
     check_refused("- a\n", &[(1, "a rule must be a map")]);
-    let twice = format!("{HEAD}detection: {{s: {{a: 1}}, condition: s}}\n---\n{HEAD}detection: {{s: {{a: 1}}, condition: s}}\n");
-    check_refused(&twice, &[(7, "id '1' is used by an earlier rule; give this one its own")]);
+    let twice = format!(
+        "{HEAD}detection: {{s: {{a: 1}}, condition: s}}\n---\n{HEAD}detection: {{s: {{a: 1}}, condition: s}}\n"
+    );
+    check_refused(
+        &twice,
+        &[(
+            7,
+            "id '1' is used by an earlier rule; give this one its own",
+        )],
+    );
 }
 
 #[test]
 fn broken_yaml_names_its_line() {
     let set = load("title: T\nid: [\n");
     assert_eq!(set.refused.len(), 1);
-    assert!(set.refused[0].reason.starts_with("no valid YAML"), "{}", set.refused[0].reason);
+    assert!(
+        set.refused[0].reason.starts_with("no valid YAML"),
+        "{}",
+        set.refused[0].reason
+    );
 }
 
 #[test]
@@ -54,7 +79,11 @@ fn a_yaml_bomb_is_refused() {
 fn global_documents_are_merged_into_those_that_follow() {
     let text = "action: global\ntitle: G\nlogsource: {product: linux}\n---\nid: a\ndetection: {s: {x: 1}, condition: s}\n---\nid: b\ndetection: {s: {x: 2}, condition: s}\n";
     let set = load(text);
-    let found: Vec<_> = set.rules.iter().map(|rule| (rule.meta.id.as_str(), rule.meta.title.as_str())).collect();
+    let found: Vec<_> = set
+        .rules
+        .iter()
+        .map(|rule| (rule.meta.id.as_str(), rule.meta.title.as_str()))
+        .collect();
     assert_eq!(found, [("a", "G"), ("b", "G")]);
     assert!(set.refused.is_empty());
 }
@@ -62,7 +91,9 @@ fn global_documents_are_merged_into_those_that_follow() {
 #[test]
 fn correlations_stand_after_what_they_rest_on_and_cycles_are_refused() {
     let correlation = |id: &str, on: &str| {
-        format!("---\ntitle: {id}\nid: {id}\ncorrelation: {{type: event_count, rules: [{on}], group-by: [user], timespan: 5m, condition: {{gte: 3}}}}\n")
+        format!(
+            "---\ntitle: {id}\nid: {id}\ncorrelation: {{type: event_count, rules: [{on}], group-by: [user], timespan: 5m, condition: {{gte: 3}}}}\n"
+        )
     };
     let text = format!(
         "title: T\nid: base\ndetection: {{s: {{a: 1}}, condition: s}}\n{}{}{}{}",
@@ -72,26 +103,40 @@ fn correlations_stand_after_what_they_rest_on_and_cycles_are_refused() {
         correlation("y", "x"),
     );
     let set = load(&text);
-    let order: Vec<_> = set.correlations.iter().map(|one| one.meta.id.as_str()).collect();
+    let order: Vec<_> = set
+        .correlations
+        .iter()
+        .map(|one| one.meta.id.as_str())
+        .collect();
     assert_eq!(order, ["inner", "outer"]);
     assert_eq!(set.refused.len(), 2);
 }
 
 #[test]
 fn legacy_aggregation_becomes_a_correlation() {
-    let text = format!("{HEAD}detection:\n  sel: {{EventID: 4625}}\n  timeframe: 10m\n  condition: sel | count(TargetUserName) by IpAddress, Computer > 5\n");
+    let text = format!(
+        "{HEAD}detection:\n  sel: {{EventID: 4625}}\n  timeframe: 10m\n  condition: sel | count(TargetUserName) by IpAddress, Computer > 5\n"
+    );
     let set = load(&text);
     assert!(set.refused.is_empty(), "{:?}", set.refused);
     let one = &set.correlations[0];
-    assert_eq!(one.kind, crate::CorrelationKind::ValueCount("TargetUserName".to_owned()));
-    let groups: Vec<_> = one.group_by.iter().map(|group| group.name.as_str()).collect();
+    assert_eq!(
+        one.kind,
+        crate::CorrelationKind::ValueCount("TargetUserName".to_owned())
+    );
+    let groups: Vec<_> = one
+        .group_by
+        .iter()
+        .map(|group| group.name.as_str())
+        .collect();
     assert_eq!(groups, ["IpAddress", "Computer"]);
     assert_eq!(one.rules, ["1/base"]);
 }
 
 #[test]
 fn all_rules_of_the_corpus_load_or_are_named() {
-    let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../shared/corpus/sigma-rules");
+    let root =
+        std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../shared/corpus/sigma-rules");
     if !root.is_dir() {
         println!("skipped: {} is absent", root.display());
         return;
@@ -107,7 +152,10 @@ fn all_rules_of_the_corpus_load_or_are_named() {
 }
 
 fn collect(folder: &std::path::Path, files: &mut Vec<RuleFile>) {
-    let mut entries: Vec<_> = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect();
+    let mut entries: Vec<_> = std::fs::read_dir(folder)
+        .unwrap()
+        .map(|entry| entry.unwrap().path())
+        .collect();
     entries.sort();
     for path in entries {
         if path.is_dir() {

@@ -53,7 +53,10 @@ fn message(stored: &StoredEvent) -> String {
         let parts: Vec<&str> = parts.into_iter().flatten().take(4).collect();
         (!parts.is_empty()).then(|| parts.join(" · "))
     };
-    let text = own.map(str::to_owned).or_else(made).unwrap_or_else(|| stored.raw.clone());
+    let text = own
+        .map(str::to_owned)
+        .or_else(made)
+        .unwrap_or_else(|| stored.raw.clone());
     let line = text.lines().next().unwrap_or_default();
     line.chars().take(MAX_MESSAGE).collect()
 }

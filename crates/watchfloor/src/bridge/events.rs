@@ -8,8 +8,8 @@ use futures::FutureExt;
 use futures::future::BoxFuture;
 use jiff::{SignedDuration, Timestamp};
 use watchfloor_api::ports::{
-    Event, EventOrder, EventReader, FieldInfo, FieldSummary, HistogramBucket, RelatedEvents, RelatedRequest, SearchError,
-    SearchRequest, SearchResult, ValueCount,
+    Event, EventOrder, EventReader, FieldInfo, FieldSummary, HistogramBucket, RelatedEvents,
+    RelatedRequest, SearchError, SearchRequest, SearchResult, ValueCount,
 };
 use watchfloor_event::EventId;
 use watchfloor_event::ocsf::{AttributeType, PROMOTED};
@@ -71,14 +71,24 @@ impl LakeEvents {
 
     async fn find_related(&self, request: RelatedRequest) -> Result<RelatedEvents, SearchError> {
         let contains = |value: String| Query::Contains(TextPattern::Exact(value));
-        let query = Query::Or(request.values.into_iter().filter(|value| !value.is_empty()).map(contains).collect());
+        let query = Query::Or(
+            request
+                .values
+                .into_iter()
+                .filter(|value| !value.is_empty())
+                .map(contains)
+                .collect(),
+        );
         let found = self
             .lake
             .search(&watchfloor_lake::SearchRequest {
                 query,
                 from: request.from,
                 // The lake's end is exclusive; an event at the very end is meant.
-                to: request.to.saturating_add(SignedDuration::from_micros(1)).unwrap_or(Timestamp::MAX),
+                to: request
+                    .to
+                    .saturating_add(SignedDuration::from_micros(1))
+                    .unwrap_or(Timestamp::MAX),
                 limit: request.limit as usize,
                 order: SortOrder::OldestFirst,
                 with_findings: false,
@@ -110,7 +120,10 @@ impl EventReader for LakeEvents {
         .boxed()
     }
 
-    fn related(&self, request: RelatedRequest) -> BoxFuture<'_, Result<RelatedEvents, SearchError>> {
+    fn related(
+        &self,
+        request: RelatedRequest,
+    ) -> BoxFuture<'_, Result<RelatedEvents, SearchError>> {
         self.find_related(request).boxed()
     }
 
@@ -122,7 +135,12 @@ impl EventReader for LakeEvents {
 fn field_infos() -> Vec<FieldInfo> {
     let core = CoreField::ALL.iter().map(|(_, name, about)| FieldInfo {
         name: (*name).to_owned(),
-        kind: if name.ends_with("_id") { "number" } else { "text" }.to_owned(),
+        kind: if name.ends_with("_id") {
+            "number"
+        } else {
+            "text"
+        }
+        .to_owned(),
         description: (*about).to_owned(),
         aliases: Vec::new(),
     });
@@ -134,16 +152,26 @@ fn field_infos() -> Vec<FieldInfo> {
         }
         .to_owned(),
         description: attribute.about.to_owned(),
-        aliases: attribute.ecs.iter().chain(attribute.sigma).map(|name| (*name).to_owned()).collect(),
+        aliases: attribute
+            .ecs
+            .iter()
+            .chain(attribute.sigma)
+            .map(|name| (*name).to_owned())
+            .collect(),
     });
     core.chain(promoted).collect()
 }
 
 /// A width that people read easily and that gives about [`BUCKETS`] buckets.
 fn bucket_seconds(from: Timestamp, to: Timestamp) -> u64 {
-    const WIDTHS: [i64; 14] = [1, 2, 5, 10, 30, 60, 300, 600, 1800, 3600, 10_800, 21_600, 86_400, 604_800];
+    const WIDTHS: [i64; 14] = [
+        1, 2, 5, 10, 30, 60, 300, 600, 1800, 3600, 10_800, 21_600, 86_400, 604_800,
+    ];
     let wanted = (to.as_second() - from.as_second()) / BUCKETS;
-    let width = WIDTHS.into_iter().find(|width| *width >= wanted).unwrap_or(2_592_000);
+    let width = WIDTHS
+        .into_iter()
+        .find(|width| *width >= wanted)
+        .unwrap_or(2_592_000);
     width.unsigned_abs()
 }
 
@@ -151,8 +179,14 @@ fn bucket_seconds(from: Timestamp, to: Timestamp) -> u64 {
 fn summaries(events: &[StoredEvent]) -> Vec<FieldSummary> {
     let mut by_field: BTreeMap<&str, HashMap<&str, u64>> = BTreeMap::new();
     for event in events {
-        let fields = event.fields.iter().map(|(name, value)| (name.as_str(), value.as_str()));
-        for (name, value) in fields.chain([("source", event.source.as_str()), ("product", event.product.as_str())]) {
+        let fields = event
+            .fields
+            .iter()
+            .map(|(name, value)| (name.as_str(), value.as_str()));
+        for (name, value) in fields.chain([
+            ("source", event.source.as_str()),
+            ("product", event.product.as_str()),
+        ]) {
             *by_field.entry(name).or_default().entry(value).or_default() += 1;
         }
     }
@@ -168,13 +202,30 @@ fn summaries(events: &[StoredEvent]) -> Vec<FieldSummary> {
                     count,
                 })
                 .collect();
-            top.sort_by(|left, right| right.count.cmp(&left.count).then_with(|| left.value.cmp(&right.value)));
+            top.sort_by(|left, right| {
+                right
+                    .count
+                    .cmp(&left.count)
+                    .then_with(|| left.value.cmp(&right.value))
+            });
             top.truncate(TOP_VALUES);
             let name = name.to_owned();
-            (total, FieldSummary { name, distinct, top })
+            (
+                total,
+                FieldSummary {
+                    name,
+                    distinct,
+                    top,
+                },
+            )
         })
         .collect();
-    summaries.sort_by(|left, right| right.0.cmp(&left.0).then_with(|| left.1.name.cmp(&right.1.name)));
+    summaries.sort_by(|left, right| {
+        right
+            .0
+            .cmp(&left.0)
+            .then_with(|| left.1.name.cmp(&right.1.name))
+    });
     summaries.into_iter().map(|(_, summary)| summary).collect()
 }
 

@@ -12,7 +12,11 @@ pub(crate) struct CaseworkSink(pub Casework);
 impl FindingSink for CaseworkSink {
     fn cursor(&self) -> BoxFuture<'_, Result<u64, SinkError>> {
         async move {
-            let cursor = self.0.cursor().await.map_err(|error| SinkError(error.to_string()))?;
+            let cursor = self
+                .0
+                .cursor()
+                .await
+                .map_err(|error| SinkError(error.to_string()))?;
             Ok(cursor.unwrap_or(0))
         }
         .boxed()
@@ -21,7 +25,9 @@ impl FindingSink for CaseworkSink {
     fn take(&self, cursor: u64, findings: Vec<Finding>) -> BoxFuture<'_, Result<(), SinkError>> {
         async move {
             let taken = self.0.take_findings(cursor, findings).await;
-            taken.map(|_| ()).map_err(|error| SinkError(error.to_string()))
+            taken
+                .map(|_| ())
+                .map_err(|error| SinkError(error.to_string()))
         }
         .boxed()
     }

@@ -33,7 +33,10 @@ impl JournalIntake {
         for item in items {
             if item.bytes.len() > MAX_RECORD_BYTES {
                 self.ledger.drop_records(&item.source, "too_long", 1);
-                let reason = format!("the record has {} bytes; at most {MAX_RECORD_BYTES} are taken", item.bytes.len());
+                let reason = format!(
+                    "the record has {} bytes; at most {MAX_RECORD_BYTES} are taken",
+                    item.bytes.len()
+                );
                 outcomes.push(ItemOutcome::Rejected { reason });
                 continue;
             }
@@ -45,17 +48,23 @@ impl JournalIntake {
                 format: Format::Auto,
                 context: None,
                 received_at,
-                idempotency_key: item.idempotency.as_deref().map_or(0, |key| key_of(&item.source, key)),
+                idempotency_key: item
+                    .idempotency
+                    .as_deref()
+                    .map_or(0, |key| key_of(&item.source, key)),
                 bytes: item.bytes,
             });
             outcomes.push(ItemOutcome::Durable);
         }
-        self.journal.append(records).await.map_err(|error| match error {
-            AppendError::Full { .. } | AppendError::Closed => IntakeError::Busy {
-                retry_after_s: RETRY_AFTER_S,
-            },
-            AppendError::Write { reason } => IntakeError::Failed(reason),
-        })?;
+        self.journal
+            .append(records)
+            .await
+            .map_err(|error| match error {
+                AppendError::Full { .. } | AppendError::Closed => IntakeError::Busy {
+                    retry_after_s: RETRY_AFTER_S,
+                },
+                AppendError::Write { reason } => IntakeError::Failed(reason),
+            })?;
         Ok(outcomes)
     }
 }

@@ -7,12 +7,13 @@ use futures::FutureExt;
 use futures::future::BoxFuture;
 use jiff::{SignedDuration, Timestamp};
 use watchfloor_api::ports::{
-    AnomalyCount, DataPlaneStatus, EventsOverview, HistogramBucket, LakeStats, LedgerEntry, Listener, LiveCounters, Metric,
-    MetricKind, PipelineStatus, RefusedRule, RuleCounts, RuleDetail, RuleInfo, SourceInfo, StatusError,
+    AnomalyCount, DataPlaneStatus, EventsOverview, HistogramBucket, LakeStats, LedgerEntry,
+    Listener, LiveCounters, Metric, MetricKind, PipelineStatus, RefusedRule, RuleCounts,
+    RuleDetail, RuleInfo, SourceInfo, StatusError,
 };
 use watchfloor_event::Logsource;
 use watchfloor_lake::{SearchRequest, SortOrder};
-use watchfloor_pipeline::{Counts, LedgerRow, Pipeline};
+use watchfloor_pipeline::{Counts, LedgerRow, Pipeline, StageTimes};
 use watchfloor_query::Query;
 use watchfloor_rules::{Refusal, RuleMeta, RuleSet};
 
@@ -25,10 +26,21 @@ pub(crate) struct RuleBook {
 
 impl RuleBook {
     pub(crate) fn of(set: &RuleSet) -> Self {
-        let events = set.rules.iter().map(|rule| (rule.meta.clone(), logsource_text(&rule.logsource)));
-        let correlations = set.correlations.iter().map(|one| (one.meta.clone(), "correlation".to_owned()));
+        let events = set
+            .rules
+            .iter()
+            .map(|rule| (rule.meta.clone(), logsource_text(&rule.logsource)));
+        let correlations = set
+            .correlations
+            .iter()
+            .map(|one| (one.meta.clone(), "correlation".to_owned()));
         let mut rules: Vec<_> = events.chain(correlations).collect();
-        rules.sort_by(|left, right| left.0.title.cmp(&right.0.title).then_with(|| left.0.id.cmp(&right.0.id)));
+        rules.sort_by(|left, right| {
+            left.0
+                .title
+                .cmp(&right.0.title)
+                .then_with(|| left.0.id.cmp(&right.0.id))
+        });
         Self {
             rules,
             refused: set.refused.clone(),
@@ -69,7 +81,12 @@ impl DataPlane {
         let far = SignedDuration::from_hours(91 * 24);
         let from = now.saturating_sub(far).unwrap_or(Timestamp::MIN);
         for row in self.pipeline.ledger().rows(from, now, None) {
-            add_row(sources.entry(row.source.clone()).or_insert_with(|| new_source(&row)), &row);
+            add_row(
+                sources
+                    .entry(row.source.clone())
+                    .or_insert_with(|| new_source(&row)),
+                &row,
+            );
         }
         for (name, status) in live {
             let Some(source) = sources.get_mut(&name) else {
@@ -91,15 +108,28 @@ impl DataPlane {
         }
         let mut list: Vec<SourceInfo> = sources.into_values().collect();
         for source in &mut list {
-            source.anomalies.sort_by(|left, right| right.count.cmp(&left.count).then_with(|| left.code.cmp(&right.code)));
+            source.anomalies.sort_by(|left, right| {
+                right
+                    .count
+                    .cmp(&left.count)
+                    .then_with(|| left.code.cmp(&right.code))
+            });
         }
         list
     }
 
     async fn rule_list(&self) -> Result<Vec<RuleInfo>, StatusError> {
         let week_ago = Timestamp::now() - SignedDuration::from_hours(7 * 24);
-        let counts = self.pipeline.lake().findings_by_rule(week_ago).await.map_err(status_error)?;
-        let counts: BTreeMap<String, (u64, Timestamp)> = counts.into_iter().map(|one| (one.rule_id, (one.findings, one.last))).collect();
+        let counts = self
+            .pipeline
+            .lake()
+            .findings_by_rule(week_ago)
+            .await
+            .map_err(status_error)?;
+        let counts: BTreeMap<String, (u64, Timestamp)> = counts
+            .into_iter()
+            .map(|one| (one.rule_id, (one.findings, one.last)))
+            .collect();
         let info = |(meta, logsource): &(RuleMeta, String)| RuleInfo {
             id: meta.id.clone(),
             title: meta.title.clone(),
@@ -127,7 +157,12 @@ impl DataPlane {
             with_findings: false,
             bucket_seconds: 900,
         };
-        let found = self.pipeline.lake().search(&request).await.map_err(status_error)?;
+        let found = self
+            .pipeline
+            .lake()
+            .search(&request)
+            .await
+            .map_err(status_error)?;
         let buckets = found.histogram.iter().map(|bucket| HistogramBucket {
             start: bucket.start,
             count: bucket.count,
@@ -175,8 +210,17 @@ fn new_source(row: &LedgerRow) -> SourceInfo {
 
 /// The ledger's share of a source: what lasts over restarts.
 fn add_row(source: &mut SourceInfo, row: &LedgerRow) {
-    let Counts { events, decoded, stored, dropped, anomalies, .. } = &row.counts;
-    source.last_seen = Timestamp::from_second(row.hour).unwrap_or(source.last_seen).max(source.last_seen);
+    let Counts {
+        events,
+        decoded,
+        stored,
+        dropped,
+        anomalies,
+        ..
+    } = &row.counts;
+    source.last_seen = Timestamp::from_second(row.hour)
+        .unwrap_or(source.last_seen)
+        .max(source.last_seen);
     source.events_total += events;
     if *stored > 0 {
         source.understood_share = *decoded as f64 / *stored as f64;
@@ -185,7 +229,11 @@ fn add_row(source: &mut SourceInfo, row: &LedgerRow) {
         *source.dropped.entry(reason.clone()).or_default() += count;
     }
     for (code, count) in anomalies {
-        match source.anomalies.iter_mut().find(|anomaly| anomaly.code == *code) {
+        match source
+            .anomalies
+            .iter_mut()
+            .find(|anomaly| anomaly.code == *code)
+        {
             Some(anomaly) => anomaly.count += count,
             None => source.anomalies.push(AnomalyCount {
                 code: code.clone(),
@@ -201,7 +249,12 @@ fn status_error(error: watchfloor_lake::ReadError) -> StatusError {
 }
 
 impl PipelineStatus for DataPlane {
-    fn ledger(&self, from: Timestamp, to: Timestamp, source: Option<String>) -> BoxFuture<'_, Result<Vec<LedgerEntry>, StatusError>> {
+    fn ledger(
+        &self,
+        from: Timestamp,
+        to: Timestamp,
+        source: Option<String>,
+    ) -> BoxFuture<'_, Result<Vec<LedgerEntry>, StatusError>> {
         async move {
             let rows = self.pipeline.ledger().rows(from, to, source.as_deref());
             Ok(rows.into_iter().map(ledger_entry).collect())
@@ -302,13 +355,42 @@ fn metrics(pipeline: &Pipeline) -> Vec<Metric> {
     };
     let counter = |name, help, value: u64| metric(MetricKind::Counter, name, help, value as f64);
     let mut metrics = vec![
-        counter("watchfloor_records_received_total", "Raw records that arrived.", totals.received),
-        counter("watchfloor_records_stored_total", "Raw records in the lake.", totals.stored),
-        counter("watchfloor_records_undecoded_total", "Raw records that no decoder understood.", totals.undecoded),
-        counter("watchfloor_events_total", "Events in the lake.", totals.events),
-        counter("watchfloor_findings_total", "Findings since start.", times.findings),
-        counter("watchfloor_commits_total", "Lake commits since start.", times.commits),
-        metric(MetricKind::Gauge, "watchfloor_journal_pending_bytes", "Bytes that wait in the journal.", journal.pending_bytes as f64),
+        counter(
+            "watchfloor_records_received_total",
+            "Raw records that arrived.",
+            totals.received,
+        ),
+        counter(
+            "watchfloor_records_stored_total",
+            "Raw records in the lake.",
+            totals.stored,
+        ),
+        counter(
+            "watchfloor_records_undecoded_total",
+            "Raw records that no decoder understood.",
+            totals.undecoded,
+        ),
+        counter(
+            "watchfloor_events_total",
+            "Events in the lake.",
+            totals.events,
+        ),
+        counter(
+            "watchfloor_findings_total",
+            "Findings since start.",
+            times.findings,
+        ),
+        counter(
+            "watchfloor_commits_total",
+            "Lake commits since start.",
+            times.commits,
+        ),
+        metric(
+            MetricKind::Gauge,
+            "watchfloor_journal_pending_bytes",
+            "Bytes that wait in the journal.",
+            journal.pending_bytes as f64,
+        ),
         metric(
             MetricKind::Gauge,
             "watchfloor_journal_pending_records",
@@ -316,19 +398,7 @@ fn metrics(pipeline: &Pipeline) -> Vec<Metric> {
             journal.next_position.saturating_sub(journal.released) as f64,
         ),
     ];
-    let stages = [
-        ("decode", times.decode_ns),
-        ("normalize", times.normalize_ns),
-        ("detect", times.detect_ns),
-        ("commit", times.commit_ns),
-    ];
-    metrics.extend(stages.map(|(stage, nanos)| Metric {
-        name: "watchfloor_stage_seconds_total",
-        help: "Time that a stage worked.",
-        kind: MetricKind::Counter,
-        labels: vec![("stage", stage.to_owned())],
-        value: nanos as f64 / 1e9,
-    }));
+    metrics.extend(stage_metrics(&times));
     metrics.extend(totals.dropped.into_iter().map(|(reason, count)| Metric {
         name: "watchfloor_records_dropped_total",
         help: "Raw records that were dropped.",
@@ -337,4 +407,21 @@ fn metrics(pipeline: &Pipeline) -> Vec<Metric> {
         value: count as f64,
     }));
     metrics
+}
+
+/// Time per stage since start.
+fn stage_metrics(times: &StageTimes) -> [Metric; 4] {
+    let stages = [
+        ("decode", times.decode_ns),
+        ("normalize", times.normalize_ns),
+        ("detect", times.detect_ns),
+        ("commit", times.commit_ns),
+    ];
+    stages.map(|(stage, nanos)| Metric {
+        name: "watchfloor_stage_seconds_total",
+        help: "Time that a stage worked.",
+        kind: MetricKind::Counter,
+        labels: vec![("stage", stage.to_owned())],
+        value: nanos as f64 / 1e9,
+    })
 }

@@ -13,23 +13,40 @@ use crate::command::block_on;
 
 pub(crate) fn run(command: &AdminCommand) -> Result<Outcome> {
     match command {
-        AdminCommand::Token { scope, name, days, data } => block_on(token(scope, name, *days, data)),
+        AdminCommand::Token {
+            scope,
+            name,
+            days,
+            data,
+        } => block_on(token(scope, name, *days, data)),
         AdminCommand::Audit(AuditCommand::Verify { data }) => block_on(verify(data)),
     }
 }
 
 async fn open(data: &Path) -> Result<Casework> {
-    let store = Store::open(data).await.context("the records cannot be opened")?;
-    Ok(Casework::new(store, CaseworkSettings::standard(), Arc::new(SystemClock)))
+    let store = Store::open(data)
+        .await
+        .context("the records cannot be opened")?;
+    Ok(Casework::new(
+        store,
+        CaseworkSettings::standard(),
+        Arc::new(SystemClock),
+    ))
 }
 
 async fn token(scopes: &[String], name: &str, days: u32, data: &Path) -> Result<Outcome> {
     let scopes: Result<Vec<Scope>> = scopes
         .iter()
-        .map(|word| Scope::parse(word).ok_or_else(|| anyhow!("there is no scope '{word}'; there are ingest, read, write, admin")))
+        .map(|word| {
+            Scope::parse(word).ok_or_else(|| {
+                anyhow!("there is no scope '{word}'; there are ingest, read, write, admin")
+            })
+        })
         .collect();
     let casework = open(data).await?;
-    let made = casework.add_token(&Actor::system(TenantId::main()), name, scopes?, days).await?;
+    let made = casework
+        .add_token(&Actor::system(TenantId::main()), name, scopes?, days)
+        .await?;
     println!("{}", made.secret);
     Ok(Outcome::Done)
 }

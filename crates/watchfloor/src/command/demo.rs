@@ -87,7 +87,8 @@ fn load() -> Result<Vec<Recorded>> {
             String::from_utf8_lossy(&file.data).into_owned()
         };
         for (index, line) in text.lines().enumerate() {
-            let one: Recorded = serde_json::from_str(line).with_context(|| format!("recording {name}, line {}", index + 1))?;
+            let one: Recorded = serde_json::from_str(line)
+                .with_context(|| format!("recording {name}, line {}", index + 1))?;
             recorded.push(one);
         }
     }
@@ -107,7 +108,10 @@ async fn replay(recording: Vec<Recorded>, journal: &Journal, speed: f64) -> Resu
         while let Some(one) = rest.next_if(|one| one.at_ms as f64 <= elapsed_ms) {
             // Told times keep the pace of the recording, also when it is replayed faster.
             let offset_ms = (one.at_ms as f64 / speed) as i64;
-            group.push(record(&one, started_at + SignedDuration::from_millis(offset_ms))?);
+            group.push(record(
+                &one,
+                started_at + SignedDuration::from_millis(offset_ms),
+            )?);
         }
         sent += group.len();
         journal.append(group).await?;
@@ -122,7 +126,8 @@ async fn replay(recording: Vec<Recorded>, journal: &Journal, speed: f64) -> Resu
 }
 
 fn record(one: &Recorded, time: Timestamp) -> Result<NewRecord> {
-    let format = Format::parse(&one.format).with_context(|| format!("recording names format '{}'", one.format))?;
+    let format = Format::parse(&one.format)
+        .with_context(|| format!("recording names format '{}'", one.format))?;
     Ok(NewRecord {
         source: Arc::from(one.source.as_str()),
         format,
@@ -147,7 +152,10 @@ fn fill(line: &str, time: Timestamp) -> String {
         ("{{iso_ms}}", format!("{time:.3}")),
         ("{{iso}}", format!("{time:.0}")),
         ("{{windows}}", format!("{time:.7}")),
-        ("{{clf}}", zoned.strftime("%d/%b/%Y:%H:%M:%S +0000").to_string()),
+        (
+            "{{clf}}",
+            zoned.strftime("%d/%b/%Y:%H:%M:%S +0000").to_string(),
+        ),
         ("{{audit}}", seconds),
         ("{{epoch_ms}}", millis.to_string()),
         ("{{epoch}}", time.as_second().to_string()),
@@ -169,14 +177,19 @@ mod tests {
         assert!(recording.len() > 10_000, "{}", recording.len());
         for one in &recording {
             let record = record(one, Timestamp::UNIX_EPOCH).unwrap();
-            assert!(!record.bytes.windows(2).any(|two| two == b"{{" ) || !one.line.contains("{{"), "{}", one.line);
+            assert!(
+                !record.bytes.windows(2).any(|two| two == b"{{") || !one.line.contains("{{"),
+                "{}",
+                one.line
+            );
         }
     }
 
     #[test]
     fn times_take_the_form_that_the_place_asks_for() {
         let time = Timestamp::from_millisecond(1_795_521_600_123).unwrap();
-        let line = "{{rfc3164}}|{{iso_ms}}|{{iso}}|{{windows}}|{{clf}}|{{audit}}|{{epoch}}|{{epoch_ms}}";
+        let line =
+            "{{rfc3164}}|{{iso_ms}}|{{iso}}|{{windows}}|{{clf}}|{{audit}}|{{epoch}}|{{epoch_ms}}";
         let expected = "Nov 24 12:00:00|2026-11-24T12:00:00.123Z|2026-11-24T12:00:00Z|2026-11-24T12:00:00.1230000Z|24/Nov/2026:12:00:00 +0000|1795521600.123|1795521600|1795521600123";
         assert_eq!(fill(line, time), expected);
     }

@@ -47,11 +47,18 @@ pub(crate) fn run(args: &DetectArgs) -> Result<Outcome> {
     let paths = files::find(&args.input)?;
     let detector = Detector::new(set);
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
-    let threads = if has_correlations { 1 } else { args.threads.unwrap_or(cores).clamp(1, 64) };
+    let threads = if has_correlations {
+        1
+    } else {
+        args.threads.unwrap_or(cores).clamp(1, 64)
+    };
 
     let figures = Figures::default();
     let output = Mutex::new(Output::new(args.format));
-    output.lock().map_err(|_| anyhow!("output is gone"))?.head()?;
+    output
+        .lock()
+        .map_err(|_| anyhow!("output is gone"))?
+        .head()?;
     let next = AtomicUsize::new(0);
     let result: Result<()> = std::thread::scope(|scope| {
         let progress = scope.spawn(|| show_progress(&figures, paths.len()));
@@ -61,15 +68,29 @@ pub(crate) fn run(args: &DetectArgs) -> Result<Outcome> {
                 scope.spawn(|| work(&paths, &next, detector, &packs, &output, &figures))
             })
             .collect();
-        let results: Vec<Result<()>> = workers.into_iter().map(|worker| worker.join().unwrap_or_else(|_| Err(anyhow!("a worker stopped")))).collect();
+        let results: Vec<Result<()>> = workers
+            .into_iter()
+            .map(|worker| {
+                worker
+                    .join()
+                    .unwrap_or_else(|_| Err(anyhow!("a worker stopped")))
+            })
+            .collect();
         figures.files.store(usize::MAX, Ordering::Relaxed);
         // Progress is for the eye only.
         let _ = progress.join();
         results.into_iter().collect()
     });
     result?;
-    output.into_inner().map_err(|_| anyhow!("output is gone"))?.finish()?;
-    let unreadable = figures.unreadable.lock().map(|list| list.clone()).unwrap_or_default();
+    output
+        .into_inner()
+        .map_err(|_| anyhow!("output is gone"))?
+        .finish()?;
+    let unreadable = figures
+        .unreadable
+        .lock()
+        .map(|list| list.clone())
+        .unwrap_or_default();
     for reason in &unreadable {
         eprintln!("watchfloor: {}", visible(reason));
     }
@@ -79,14 +100,24 @@ pub(crate) fn run(args: &DetectArgs) -> Result<Outcome> {
     Ok(Outcome::Done)
 }
 
-fn write_stats(path: &Path, figures: &Figures, loaded: usize, refused: &[watchfloor_rules::Refusal], start: Instant) -> Result<()> {
+fn write_stats(
+    path: &Path,
+    figures: &Figures,
+    loaded: usize,
+    refused: &[watchfloor_rules::Refusal],
+    start: Instant,
+) -> Result<()> {
     let seconds = start.elapsed().as_secs_f64();
     let events = figures.events.load(Ordering::Relaxed);
     let refused: Vec<Value> = refused
         .iter()
         .map(|refusal| json!({"file": *refusal.path, "line": refusal.line, "reason": refusal.reason}))
         .collect();
-    let anomalies = figures.anomalies.lock().map(|counts| counts.clone()).unwrap_or_default();
+    let anomalies = figures
+        .anomalies
+        .lock()
+        .map(|counts| counts.clone())
+        .unwrap_or_default();
     let stats = json!({
         "rules_loaded": loaded,
         "rules_refused": refused,
@@ -98,7 +129,8 @@ fn write_stats(path: &Path, figures: &Figures, loaded: usize, refused: &[watchfl
         "events_per_second": events as f64 / seconds.max(1e-9),
         "bytes": figures.bytes.load(Ordering::Relaxed),
     });
-    std::fs::write(path, format!("{stats:#}\n")).with_context(|| format!("cannot write {}", path.display()))
+    std::fs::write(path, format!("{stats:#}\n"))
+        .with_context(|| format!("cannot write {}", path.display()))
 }
 
 fn show_progress(figures: &Figures, files: usize) {
@@ -108,9 +140,20 @@ fn show_progress(figures: &Figures, files: usize) {
         if is_shown {
             let shown = done.min(files);
             let width = 30;
-            let filled = if files == 0 { width } else { shown * width / files };
-            let (events, findings) = (figures.events.load(Ordering::Relaxed), figures.findings.load(Ordering::Relaxed));
-            eprint!("\r[{}{}] {shown}/{files} files, {events} events, {findings} findings ", "#".repeat(filled), " ".repeat(width - filled));
+            let filled = if files == 0 {
+                width
+            } else {
+                shown * width / files
+            };
+            let (events, findings) = (
+                figures.events.load(Ordering::Relaxed),
+                figures.findings.load(Ordering::Relaxed),
+            );
+            eprint!(
+                "\r[{}{}] {shown}/{files} files, {events} events, {findings} findings ",
+                "#".repeat(filled),
+                " ".repeat(width - filled)
+            );
         }
         if done == usize::MAX {
             if is_shown {
@@ -177,7 +220,11 @@ impl Scan<'_> {
             if self.records.len() >= RECORDS_PER_BATCH {
                 self.batch();
             }
-            if self.failed.is_some() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+            if self.failed.is_some() {
+                ControlFlow::Break(())
+            } else {
+                ControlFlow::Continue(())
+            }
         });
         self.batch();
         let note = |reason: String| {
@@ -186,7 +233,12 @@ impl Scan<'_> {
             }
         };
         match read {
-            Ok(report) => report.problems.iter().for_each(|problem| note(format!("{}: at byte {}: {}", self.source, problem.offset, problem.reason))),
+            Ok(report) => report.problems.iter().for_each(|problem| {
+                note(format!(
+                    "{}: at byte {}: {}",
+                    self.source, problem.offset, problem.reason
+                ))
+            }),
             Err(error) => note(format!("{error:#}")),
         }
         self.failed.take().map_or(Ok(()), Err)
@@ -200,7 +252,9 @@ impl Scan<'_> {
                 self.evaluate(&mut batch);
                 batch = EventBatch::new();
             }
-            self.figures.bytes.fetch_add(record.bytes.len() as u64, Ordering::Relaxed);
+            self.figures
+                .bytes
+                .fetch_add(record.bytes.len() as u64, Ordering::Relaxed);
             self.decoder.decode(&mut batch, record);
         }
         self.evaluate(&mut batch);
@@ -212,14 +266,23 @@ impl Scan<'_> {
         }
         self.packs.normalize(batch);
         let findings = self.detector.evaluate(batch).findings;
-        self.figures.events.fetch_add(batch.len() as u64, Ordering::Relaxed);
-        self.figures.findings.fetch_add(findings.len() as u64, Ordering::Relaxed);
+        self.figures
+            .events
+            .fetch_add(batch.len() as u64, Ordering::Relaxed);
+        self.figures
+            .findings
+            .fetch_add(findings.len() as u64, Ordering::Relaxed);
         if let Ok(mut counts) = self.figures.anomalies.lock() {
             for (_, anomaly) in batch.anomalies() {
                 *counts.entry(anomaly.code.as_str()).or_default() += 1;
             }
         }
-        let by_id: BTreeMap<EventId, usize> = batch.rows().iter().enumerate().map(|(row, meta)| (meta.id, row)).collect();
+        let by_id: BTreeMap<EventId, usize> = batch
+            .rows()
+            .iter()
+            .enumerate()
+            .map(|(row, meta)| (meta.id, row))
+            .collect();
         let event = |id: &EventId| by_id.get(id).map(|row| to_ocsf_json(batch, *row));
         let Ok(mut output) = self.output.lock() else {
             return;
@@ -250,17 +313,30 @@ impl Output {
 
     fn head(&mut self) -> Result<()> {
         match self.format {
-            FindingFormat::Csv => writeln!(self.writer, "time,level,rule_id,rule,source,position,summary")?,
-            FindingFormat::Table => writeln!(self.writer, "{:<20} {:<13} {:<50} SOURCE", "TIME", "LEVEL", "RULE")?,
+            FindingFormat::Csv => writeln!(
+                self.writer,
+                "time,level,rule_id,rule,source,position,summary"
+            )?,
+            FindingFormat::Table => writeln!(
+                self.writer,
+                "{:<20} {:<13} {:<50} SOURCE",
+                "TIME", "LEVEL", "RULE"
+            )?,
             FindingFormat::Ndjson | FindingFormat::Summary => {}
         }
         Ok(())
     }
 
-    fn finding(&mut self, finding: &Finding, event: &dyn Fn(&EventId) -> Option<Value>) -> Result<()> {
+    fn finding(
+        &mut self,
+        finding: &Finding,
+        event: &dyn Fn(&EventId) -> Option<Value>,
+    ) -> Result<()> {
         let position = finding.event_ids.last().map_or(0, |id| id.position());
         match self.format {
-            FindingFormat::Ndjson => writeln!(self.writer, "{}", as_json(finding, position, event))?,
+            FindingFormat::Ndjson => {
+                writeln!(self.writer, "{}", as_json(finding, position, event))?
+            }
             FindingFormat::Csv => {
                 let fields = [
                     finding.time.to_string(),
@@ -271,17 +347,28 @@ impl Output {
                     position.to_string(),
                     finding.summary.clone(),
                 ];
-                let fields: Vec<String> = fields.iter().map(|field| csv_field(&visible(field))).collect();
+                let fields: Vec<String> = fields
+                    .iter()
+                    .map(|field| csv_field(&visible(field)))
+                    .collect();
                 writeln!(self.writer, "{}", fields.join(","))?;
             }
             FindingFormat::Table => {
                 let title: String = visible(&finding.title).chars().take(50).collect();
                 let time = format!("{:.0}", finding.time);
-                writeln!(self.writer, "{time:<20} {:<13} {title:<50} {}:{position}", finding.level.as_str(), visible(&finding.source))?;
+                writeln!(
+                    self.writer,
+                    "{time:<20} {:<13} {title:<50} {}:{position}",
+                    finding.level.as_str(),
+                    visible(&finding.source)
+                )?;
             }
             FindingFormat::Summary => {
                 let key = (finding.title.clone(), finding.rule_id.clone());
-                self.by_rule.entry(key).or_insert((0, finding.level.as_str())).0 += 1;
+                self.by_rule
+                    .entry(key)
+                    .or_insert((0, finding.level.as_str()))
+                    .0 += 1;
             }
         }
         Ok(())
@@ -291,7 +378,11 @@ impl Output {
         let mut rows: Vec<_> = std::mem::take(&mut self.by_rule).into_iter().collect();
         rows.sort_by(|left, right| right.1.0.cmp(&left.1.0).then_with(|| left.0.cmp(&right.0)));
         for ((title, id), (count, level)) in rows {
-            writeln!(self.writer, "{count:>8}  {level:<13}  {}  ({id})", visible(&title))?;
+            writeln!(
+                self.writer,
+                "{count:>8}  {level:<13}  {}  ({id})",
+                visible(&title)
+            )?;
         }
         Ok(self.writer.flush()?)
     }

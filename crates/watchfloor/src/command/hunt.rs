@@ -13,8 +13,17 @@ use crate::command::{block_on, csv_field, visible};
 
 pub(crate) fn run(args: &HuntArgs) -> Result<Outcome> {
     let query = watchfloor_query::parse(&args.query).map_err(|error| {
-        let marked = format!("{}{}", " ".repeat(error.start), "^".repeat((error.end - error.start).max(1)));
-        anyhow!("{}\n  {}\n  {marked}\n  {}", error.message, visible(&args.query), error.hint)
+        let marked = format!(
+            "{}{}",
+            " ".repeat(error.start),
+            "^".repeat((error.end - error.start).max(1))
+        );
+        anyhow!(
+            "{}\n  {}\n  {marked}\n  {}",
+            error.message,
+            visible(&args.query),
+            error.hint
+        )
     })?;
     let now = Timestamp::now();
     let request = SearchRequest {
@@ -28,7 +37,10 @@ pub(crate) fn run(args: &HuntArgs) -> Result<Outcome> {
     };
     let folder = args.data.join("lake");
     if !folder.is_dir() {
-        bail!("{} is no data folder of Watchfloor: it has no lake in it", args.data.display());
+        bail!(
+            "{} is no data folder of Watchfloor: it has no lake in it",
+            args.data.display()
+        );
     }
     let found = block_on(async {
         let lake = Lake::open_to_read(&folder).await?;
@@ -36,7 +48,11 @@ pub(crate) fn run(args: &HuntArgs) -> Result<Outcome> {
     })?;
     print(&found, args.format)?;
     if (found.events.len() as u64) < found.total {
-        eprintln!("{} of {} events shown; raise --limit for more", found.events.len(), found.total);
+        eprintln!(
+            "{} of {} events shown; raise --limit for more",
+            found.events.len(),
+            found.total
+        );
     }
     Ok(Outcome::Done)
 }
@@ -50,9 +66,17 @@ fn instant(text: &str, now: Timestamp) -> Result<Timestamp> {
     if let Ok(time) = text.parse() {
         return Ok(time);
     }
-    let hint = || format!("'{text}' is no time; write 2026-11-24T12:00:00Z, now, or a span before now such as 15m, 24h, 30d");
+    let hint = || {
+        format!(
+            "'{text}' is no time; write 2026-11-24T12:00:00Z, now, or a span before now such as 15m, 24h, 30d"
+        )
+    };
     let unit = text.chars().last().with_context(hint)?;
-    let number: i64 = text.strip_suffix(unit).unwrap_or_default().parse().with_context(hint)?;
+    let number: i64 = text
+        .strip_suffix(unit)
+        .unwrap_or_default()
+        .parse()
+        .with_context(hint)?;
     let seconds = match unit {
         's' => 1,
         'm' => 60,
@@ -76,7 +100,12 @@ fn print(found: &SearchResult, format: EventFormat) -> Result<()> {
             writeln!(output, "time,source,class,product,raw")?;
             for event in &found.events {
                 let fields = columns(event).map(|field| csv_field(&visible(&field)));
-                writeln!(output, "{},{}", fields.join(","), csv_field(&visible(&event.raw)))?;
+                writeln!(
+                    output,
+                    "{},{}",
+                    fields.join(","),
+                    csv_field(&visible(&event.raw))
+                )?;
             }
         }
         EventFormat::Table => {
@@ -92,11 +121,20 @@ fn print(found: &SearchResult, format: EventFormat) -> Result<()> {
 
 fn columns(event: &StoredEvent) -> [String; 4] {
     let class = watchfloor_event::ocsf::class_name(event.class_uid).to_owned();
-    [event.time.to_string(), event.source.clone(), class, event.product.clone()]
+    [
+        event.time.to_string(),
+        event.source.clone(),
+        class,
+        event.product.clone(),
+    ]
 }
 
 fn as_json(event: &StoredEvent) -> serde_json::Value {
-    let fields: serde_json::Map<_, _> = event.fields.iter().map(|(name, value)| (name.clone(), json!(value))).collect();
+    let fields: serde_json::Map<_, _> = event
+        .fields
+        .iter()
+        .map(|(name, value)| (name.clone(), json!(value)))
+        .collect();
     json!({
         "id": event.id.to_string(),
         "time": event.time.to_string(),

@@ -45,7 +45,11 @@ enum Target {
     Server(LocalSender),
 }
 
-async fn import(args: &ImportArgs, paths: Vec<PathBuf>, format: Option<FileFormat>) -> Result<Outcome> {
+async fn import(
+    args: &ImportArgs,
+    paths: Vec<PathBuf>,
+    format: Option<FileFormat>,
+) -> Result<Outcome> {
     let start = Instant::now();
     let mut target = match DataFolder::try_take(&args.data)? {
         Some(folder) => {
@@ -53,7 +57,10 @@ async fn import(args: &ImportArgs, paths: Vec<PathBuf>, format: Option<FileForma
             Target::Own { folder, planes }
         }
         None if !args.rules.is_empty() => {
-            bail!("the data folder {} is used by a running server, which has its own rules; leave --rules out", args.data.display())
+            bail!(
+                "the data folder {} is used by a running server, which has its own rules; leave --rules out",
+                args.data.display()
+            )
         }
         None => Target::Server(LocalSender::connect(&args.data).await?),
     };
@@ -74,7 +81,10 @@ async fn import(args: &ImportArgs, paths: Vec<PathBuf>, format: Option<FileForma
     }
     if let Target::Own { planes, folder } = &target {
         if !planes.pipeline.settle(SETTLE_LIMIT).await {
-            bail!("records still wait in the journal of {}; the next start works them off", folder.path.display());
+            bail!(
+                "records still wait in the journal of {}; the next start works them off",
+                folder.path.display()
+            );
         }
         // Findings follow their commit; the cursor says when casework has them.
         let end = planes.pipeline.journal().stats().next_position;
@@ -82,8 +92,15 @@ async fn import(args: &ImportArgs, paths: Vec<PathBuf>, format: Option<FileForma
             tokio::time::sleep(RETRY_WAIT).await;
         }
     }
-    println!("{records} records of {count} files imported in {:.1} s", start.elapsed().as_secs_f64());
-    Ok(if unreadable.is_empty() { Outcome::Done } else { Outcome::Found })
+    println!(
+        "{records} records of {count} files imported in {:.1} s",
+        start.elapsed().as_secs_f64()
+    );
+    Ok(if unreadable.is_empty() {
+        Outcome::Done
+    } else {
+        Outcome::Found
+    })
 }
 
 async fn send(target: &mut Target, group: Vec<NewRecord>) -> Result<()> {
@@ -105,7 +122,11 @@ async fn append(journal: &Journal, group: Vec<NewRecord>) -> Result<()> {
 }
 
 /// Reads all files; returns what could not be read.
-fn read_all(paths: &[PathBuf], format: Option<FileFormat>, groups: &mpsc::Sender<Vec<NewRecord>>) -> Vec<String> {
+fn read_all(
+    paths: &[PathBuf],
+    format: Option<FileFormat>,
+    groups: &mpsc::Sender<Vec<NewRecord>>,
+) -> Vec<String> {
     let mut unreadable = Vec::new();
     for path in paths {
         let mut group = Vec::new();
@@ -119,7 +140,9 @@ fn read_all(paths: &[PathBuf], format: Option<FileFormat>, groups: &mpsc::Sender
                 idempotency_key: 0,
                 bytes: Bytes::copy_from_slice(framed.bytes),
             });
-            if group.len() < GROUP_RECORDS || groups.blocking_send(std::mem::take(&mut group)).is_ok() {
+            if group.len() < GROUP_RECORDS
+                || groups.blocking_send(std::mem::take(&mut group)).is_ok()
+            {
                 ControlFlow::Continue(())
             } else {
                 ControlFlow::Break(())
@@ -128,7 +151,14 @@ fn read_all(paths: &[PathBuf], format: Option<FileFormat>, groups: &mpsc::Sender
         // A receiver that is gone has told why.
         let _ = groups.blocking_send(group);
         match read {
-            Ok(report) => unreadable.extend(report.problems.iter().map(|problem| format!("{}: at byte {}: {}", path.display(), problem.offset, problem.reason))),
+            Ok(report) => unreadable.extend(report.problems.iter().map(|problem| {
+                format!(
+                    "{}: at byte {}: {}",
+                    path.display(),
+                    problem.offset,
+                    problem.reason
+                )
+            })),
             Err(error) => unreadable.push(format!("{error:#}")),
         }
     }
@@ -136,6 +166,8 @@ fn read_all(paths: &[PathBuf], format: Option<FileFormat>, groups: &mpsc::Sender
 }
 
 fn source_name(path: &Path) -> String {
-    let name = path.file_name().map(|name| name.to_string_lossy().into_owned());
+    let name = path
+        .file_name()
+        .map(|name| name.to_string_lossy().into_owned());
     format!("file:{}", name.unwrap_or_else(|| "stdin".to_owned()))
 }

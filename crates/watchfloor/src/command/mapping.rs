@@ -5,10 +5,10 @@ use std::path::{Path, PathBuf};
 use anyhow::{Result, bail};
 use watchfloor_normalize::{Case, PackSet};
 
-use crate::cli::MappingCommand;
-use crate::content::{self, ContentFile};
-use crate::command::{normalize, visible};
 use crate::Outcome;
+use crate::cli::MappingCommand;
+use crate::command::{normalize, visible};
+use crate::content::{self, ContentFile};
 
 pub(crate) fn run(command: &MappingCommand) -> Result<Outcome> {
     match command {
@@ -39,12 +39,21 @@ fn test(folder: Option<&Path>) -> Result<Outcome> {
         failed += bad;
     }
     println!("{passed} passed, {failed} failed");
-    Ok(if failed == 0 { Outcome::Done } else { Outcome::Found })
+    Ok(if failed == 0 {
+        Outcome::Done
+    } else {
+        Outcome::Found
+    })
 }
 
 fn run_cases(file: &ContentFile, packs: &PackSet) -> Result<(usize, usize)> {
     let (mut passed, mut failed) = (0, 0);
-    for (index, line) in file.text.lines().enumerate().filter(|(_, line)| !line.trim().is_empty()) {
+    for (index, line) in file
+        .text
+        .lines()
+        .enumerate()
+        .filter(|(_, line)| !line.trim().is_empty())
+    {
         let case = match Case::parse(line) {
             Ok(case) => case,
             Err(error) => bail!("{}:{}: {error}", file.path, index + 1),

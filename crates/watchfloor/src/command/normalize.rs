@@ -32,7 +32,12 @@ pub(crate) fn run(args: &NormalizeArgs) -> Result<Outcome> {
 }
 
 /// Prints the events of one file.
-pub(crate) fn normalize(path: &Path, format: Option<FileFormat>, packs: &PackSet, output: &mut impl Write) -> Result<()> {
+pub(crate) fn normalize(
+    path: &Path,
+    format: Option<FileFormat>,
+    packs: &PackSet,
+    output: &mut impl Write,
+) -> Result<()> {
     let mut decoder = Decoder::new(Limits::STANDARD);
     let source: Arc<str> = Arc::from(path.to_string_lossy());
     let mut records = Vec::new();
@@ -51,10 +56,19 @@ pub(crate) fn normalize(path: &Path, format: Option<FileFormat>, packs: &PackSet
         if records.len() >= RECORDS_PER_BATCH {
             failed = print(&mut decoder, packs, &std::mem::take(&mut records), output).err();
         }
-        if failed.is_some() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+        if failed.is_some() {
+            ControlFlow::Break(())
+        } else {
+            ControlFlow::Continue(())
+        }
     })?;
     for problem in report.problems {
-        eprintln!("watchfloor: {}: at byte {}: {}", visible(&source), problem.offset, visible(&problem.reason));
+        eprintln!(
+            "watchfloor: {}: at byte {}: {}",
+            visible(&source),
+            problem.offset,
+            visible(&problem.reason)
+        );
     }
     match failed {
         Some(error) => Err(error),
@@ -62,7 +76,12 @@ pub(crate) fn normalize(path: &Path, format: Option<FileFormat>, packs: &PackSet
     }
 }
 
-fn print(decoder: &mut Decoder, packs: &PackSet, records: &[RawRecord], output: &mut impl Write) -> Result<()> {
+fn print(
+    decoder: &mut Decoder,
+    packs: &PackSet,
+    records: &[RawRecord],
+    output: &mut impl Write,
+) -> Result<()> {
     let mut batch = EventBatch::new();
     for record in records {
         decoder.decode(&mut batch, record);

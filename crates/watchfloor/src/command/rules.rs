@@ -66,13 +66,26 @@ fn chosen(paths: &[PathBuf]) -> Result<Vec<ContentFile>> {
 fn lint(paths: &[PathBuf]) -> Result<Outcome> {
     let set = content::load_rules(content::files_below(paths)?);
     for refusal in &set.refused {
-        println!("{}:{}: {}", visible(&refusal.path), refusal.line, visible(&refusal.reason));
+        println!(
+            "{}:{}: {}",
+            visible(&refusal.path),
+            refusal.line,
+            visible(&refusal.reason)
+        );
     }
     for warning in &set.warnings {
-        println!("{}: note: {}", visible(&warning.rule_id), visible(&warning.reason));
+        println!(
+            "{}: note: {}",
+            visible(&warning.rule_id),
+            visible(&warning.reason)
+        );
     }
     println!("{} rules loaded, {} refused", set.len(), set.refused.len());
-    Ok(if set.refused.is_empty() { Outcome::Done } else { Outcome::Found })
+    Ok(if set.refused.is_empty() {
+        Outcome::Done
+    } else {
+        Outcome::Found
+    })
 }
 
 fn list(paths: &[PathBuf]) -> Result<Outcome> {
@@ -80,7 +93,12 @@ fn list(paths: &[PathBuf]) -> Result<Outcome> {
     let mut metas: Vec<&RuleMeta> = set.metas().collect();
     metas.sort_by(|left, right| left.title.cmp(&right.title));
     for meta in metas {
-        println!("{:<13}  {}  ({})", meta.level.as_str(), visible(&meta.title), visible(&meta.id));
+        println!(
+            "{:<13}  {}  ({})",
+            meta.level.as_str(),
+            visible(&meta.title),
+            visible(&meta.id)
+        );
     }
     Ok(Outcome::Done)
 }
@@ -88,27 +106,46 @@ fn list(paths: &[PathBuf]) -> Result<Outcome> {
 fn test(paths: &[PathBuf]) -> Result<Outcome> {
     let files = chosen(paths)?;
     let packs = content::packs(&[])?;
-    let rules: Vec<&ContentFile> = files.iter().filter(|file| content::is_yaml(&file.path) && !content::is_cases(&file.path)).collect();
+    let rules: Vec<&ContentFile> = files
+        .iter()
+        .filter(|file| content::is_yaml(&file.path) && !content::is_cases(&file.path))
+        .collect();
     let (mut passed, mut failed) = (0, 0);
     for file in files.iter().filter(|file| content::is_cases(&file.path)) {
         let stem = file.path.split(".cases.").next().unwrap_or_default();
-        let beside = |extension: &str| rules.iter().find(|rule| rule.path == format!("{stem}.{extension}"));
-        let rule = beside("yml").or_else(|| beside("yaml")).ok_or_else(|| anyhow!("{} has no rule beside it", file.path))?;
-        let cases: CaseFile = watchfloor_rules::from_yaml(&file.text).map_err(|error| anyhow!("{}: {error}", file.path))?;
+        let beside = |extension: &str| {
+            rules
+                .iter()
+                .find(|rule| rule.path == format!("{stem}.{extension}"))
+        };
+        let rule = beside("yml")
+            .or_else(|| beside("yaml"))
+            .ok_or_else(|| anyhow!("{} has no rule beside it", file.path))?;
+        let cases: CaseFile = watchfloor_rules::from_yaml(&file.text)
+            .map_err(|error| anyhow!("{}: {error}", file.path))?;
         let ids = ids_of(rule);
         for case in &cases.cases {
-            let fired = fires(&rules, &ids, case, &packs).with_context(|| format!("{}: case '{}'", file.path, case.name))?;
+            let fired = fires(&rules, &ids, case, &packs)
+                .with_context(|| format!("{}: case '{}'", file.path, case.name))?;
             if fired == case.fires {
                 passed += 1;
             } else {
                 failed += 1;
-                let what = if fired { "fires and should not" } else { "does not fire and should" };
+                let what = if fired {
+                    "fires and should not"
+                } else {
+                    "does not fire and should"
+                };
                 println!("FAILED {}: {}: {what}", file.path, visible(&case.name));
             }
         }
     }
     println!("{passed} passed, {failed} failed");
-    Ok(if failed == 0 { Outcome::Done } else { Outcome::Found })
+    Ok(if failed == 0 {
+        Outcome::Done
+    } else {
+        Outcome::Found
+    })
 }
 
 /// Ids of the rules in a file.
@@ -136,7 +173,9 @@ fn fires(rules: &[&ContentFile], ids: &[String], case: &RuleCase, packs: &PackSe
     for (position, record) in case.records.iter().enumerate() {
         let format = match &record.format {
             None => Format::Auto,
-            Some(word) => Format::parse(word).ok_or_else(|| anyhow!("there is no format '{word}'"))?,
+            Some(word) => {
+                Format::parse(word).ok_or_else(|| anyhow!("there is no format '{word}'"))?
+            }
         };
         decoder.decode(
             &mut batch,
@@ -152,5 +191,7 @@ fn fires(rules: &[&ContentFile], ids: &[String], case: &RuleCase, packs: &PackSe
     }
     packs.normalize(&mut batch);
     let findings = detector.evaluate(&batch).findings;
-    Ok(findings.iter().any(|finding| ids.contains(&finding.rule_id)))
+    Ok(findings
+        .iter()
+        .any(|finding| ids.contains(&finding.rule_id)))
 }
