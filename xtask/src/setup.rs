@@ -15,7 +15,7 @@ const TEST: &[Needed] = &[
     ("rsyslog", "rsyslogd"),
     ("curl", "curl"),
     ("poppler-utils", "pdftotext"),
-    ("python3-venv", "python3"),
+    ("python3", "python3"),
 ];
 
 /// Makes sure that the program can be built.

@@ -769,9 +769,9 @@ export interface components {
             created_at: string;
             /** Format: date-time */
             updated_at: string;
-            incident_id?: string | null;
-            assignee?: string | null;
-            verdict?: components["schemas"]["Verdict"] | null;
+            incident_id: string | null;
+            assignee: string | null;
+            verdict: components["schemas"]["Verdict"] | null;
             /**
              * Format: int64
              * @description Findings it stands for.
@@ -801,12 +801,12 @@ export interface components {
         /** @description An alert with everything its page shows at once. */
         AlertDetail: components["schemas"]["Alert"] & {
             reasons: components["schemas"]["MatchedField"][];
-            event?: components["schemas"]["Event"] | null;
-            rule?: components["schemas"]["RuleDetail"] | null;
+            event: components["schemas"]["Event"] | null;
+            rule: components["schemas"]["RuleDetail"] | null;
             /** @description Hash of the rule's text when it fired. */
             rule_version: string;
-            verdict_reason?: string | null;
-            attachment?: components["schemas"]["Attachment"] | null;
+            verdict_reason: string | null;
+            attachment: components["schemas"]["Attachment"] | null;
             history: components["schemas"]["HistoryEntry"][];
             notes: components["schemas"]["Note"][];
             judgements: components["schemas"]["Judgement"][];
@@ -901,11 +901,11 @@ export interface components {
             /** Format: date-time */
             detected_at: string;
             /** Format: date-time */
-            acknowledged_at?: string | null;
+            acknowledged_at: string | null;
             /** Format: date-time */
-            contained_at?: string | null;
+            contained_at: string | null;
             /** Format: date-time */
-            resolved_at?: string | null;
+            resolved_at: string | null;
         };
         /** @description With which conclusion. */
         Close: {
@@ -939,9 +939,9 @@ export interface components {
                 created_at: string;
                 /** Format: date-time */
                 updated_at: string;
-                incident_id?: string | null;
-                assignee?: string | null;
-                verdict?: components["schemas"]["Verdict"] | null;
+                incident_id: string | null;
+                assignee: string | null;
+                verdict: components["schemas"]["Verdict"] | null;
                 /**
                  * Format: int64
                  * @description Findings it stands for.
@@ -960,7 +960,7 @@ export interface components {
                 version: number;
             }[];
             /** @description Cursor of the next page. */
-            next?: string | null;
+            next: string | null;
             /**
              * Format: int64
              * @description Rows of the whole list.
@@ -987,7 +987,7 @@ export interface components {
                 hash: string;
             }[];
             /** @description Cursor of the next page. */
-            next?: string | null;
+            next: string | null;
             /**
              * Format: int64
              * @description Rows of the whole list.
@@ -1004,8 +1004,8 @@ export interface components {
                 title: string;
                 severity: components["schemas"]["Severity"];
                 status: components["schemas"]["IncidentStatus"];
-                verdict?: components["schemas"]["Verdict"] | null;
-                assignee?: string | null;
+                verdict: components["schemas"]["Verdict"] | null;
+                assignee: string | null;
                 /** Format: date-time */
                 created_at: string;
                 /** Format: date-time */
@@ -1023,12 +1023,12 @@ export interface components {
                 tactics: string[];
                 techniques: string[];
                 /** @description The incident in which it lives on, once merged. */
-                merged_into?: string | null;
+                merged_into: string | null;
                 /** Format: int64 */
                 version: number;
             }[];
             /** @description Cursor of the next page. */
-            next?: string | null;
+            next: string | null;
             /**
              * Format: int64
              * @description Rows of the whole list.
@@ -1157,8 +1157,8 @@ export interface components {
             title: string;
             severity: components["schemas"]["Severity"];
             status: components["schemas"]["IncidentStatus"];
-            verdict?: components["schemas"]["Verdict"] | null;
-            assignee?: string | null;
+            verdict: components["schemas"]["Verdict"] | null;
+            assignee: string | null;
             /** Format: date-time */
             created_at: string;
             /** Format: date-time */
@@ -1176,7 +1176,7 @@ export interface components {
             tactics: string[];
             techniques: string[];
             /** @description The incident in which it lives on, once merged. */
-            merged_into?: string | null;
+            merged_into: string | null;
             /** Format: int64 */
             version: number;
         };
@@ -1222,7 +1222,7 @@ export interface components {
         Judgement: {
             alert_id: string;
             verdict: components["schemas"]["Verdict"];
-            reason?: string | null;
+            reason: string | null;
             actor: string;
             /** Format: date-time */
             at: string;
@@ -1298,7 +1298,7 @@ export interface components {
                 aliases: string[];
             }[];
             /** @description Cursor of the next page. */
-            next?: string | null;
+            next: string | null;
         };
         /** @description A list. */
         List_LedgerEntry: {
@@ -1342,7 +1342,7 @@ export interface components {
                 };
             }[];
             /** @description Cursor of the next page. */
-            next?: string | null;
+            next: string | null;
         };
         /** @description A list. */
         List_RefusedRule: {
@@ -1354,12 +1354,12 @@ export interface components {
                  * Format: int32
                  * @description Line, where known.
                  */
-                line?: number | null;
+                line: number | null;
                 /** @description Why. */
                 reason: string;
             }[];
             /** @description Cursor of the next page. */
-            next?: string | null;
+            next: string | null;
         };
         /** @description A list. */
         List_RuleInfo: {
@@ -1392,10 +1392,10 @@ export interface components {
                  * Format: date-time
                  * @description Last finding.
                  */
-                last_fired?: string | null;
+                last_fired: string | null;
             }[];
             /** @description Cursor of the next page. */
-            next?: string | null;
+            next: string | null;
         };
         /** @description A list. */
         List_SessionRow: {
@@ -1414,7 +1414,7 @@ export interface components {
                 current: boolean;
             }[];
             /** @description Cursor of the next page. */
-            next?: string | null;
+            next: string | null;
         };
         /** @description A list. */
         List_SourceInfo: {
@@ -1461,14 +1461,14 @@ export interface components {
                 products: string[];
             }[];
             /** @description Cursor of the next page. */
-            next?: string | null;
+            next: string | null;
         };
         /** @description A list. */
         List_Suppression: {
             /** @description The rows. */
             items: {
                 id: string;
-                rule_id?: string | null;
+                rule_id: string | null;
                 conditions: components["schemas"]["Condition"][];
                 reason: string;
                 created_by: string;
@@ -1482,12 +1482,12 @@ export interface components {
                  */
                 count: number;
                 /** Format: date-time */
-                last_at?: string | null;
+                last_at: string | null;
                 /** @description Whether it is in force. */
                 active: boolean;
             }[];
             /** @description Cursor of the next page. */
-            next?: string | null;
+            next: string | null;
         };
         /** @description A list. */
         List_Token: {
@@ -1502,10 +1502,10 @@ export interface components {
                 /** Format: date-time */
                 expires_at: string;
                 /** Format: date-time */
-                last_used_at?: string | null;
+                last_used_at: string | null;
             }[];
             /** @description Cursor of the next page. */
-            next?: string | null;
+            next: string | null;
         };
         /** @description A list. */
         List_User: {
@@ -1518,10 +1518,10 @@ export interface components {
                 /** Format: date-time */
                 created_at: string;
                 /** Format: date-time */
-                last_sign_in_at?: string | null;
+                last_sign_in_at: string | null;
             }[];
             /** @description Cursor of the next page. */
-            next?: string | null;
+            next: string | null;
         };
         /** @description What listens where. */
         Listener: {
@@ -1541,11 +1541,11 @@ export interface components {
         /** @description Mean times from detection, in seconds, of incidents of the last 30 days. */
         MeanTimes: {
             /** Format: int64 */
-            acknowledge_s?: number | null;
+            acknowledge_s: number | null;
             /** Format: int64 */
-            contain_s?: number | null;
+            contain_s: number | null;
             /** Format: int64 */
-            resolve_s?: number | null;
+            resolve_s: number | null;
         };
         /** @description Incidents to be merged in. */
         Merge: {
@@ -1618,7 +1618,7 @@ export interface components {
             id: string;
             kind: components["schemas"]["EntityKind"];
             value: string;
-            note?: string | null;
+            note: string | null;
             added_by: string;
             /** Format: date-time */
             added_at: string;
@@ -1646,7 +1646,7 @@ export interface components {
             ingest: components["schemas"]["IngestState"];
             /** @description Of the last 7 days, in the order of an attack. */
             tactics: components["schemas"]["TacticCount"][];
-            mean_times?: components["schemas"]["MeanTimes"] | null;
+            mean_times: components["schemas"]["MeanTimes"] | null;
         };
         /** @description A new password. */
         PasswordChange: {
@@ -1694,16 +1694,16 @@ export interface components {
         /** @description A process, as a node of a tree. */
         ProcessNode: {
             id: string;
-            parent_id?: string | null;
+            parent_id: string | null;
             name: string;
             cmd_line: string;
             user: string;
             /** Format: date-time */
-            time?: string | null;
+            time: string | null;
             /** @description Whether an event of the alert shows it. */
             is_alerted: boolean;
             /** @description The event that shows it; `null` for a parent known only by name. */
-            event_id?: string | null;
+            event_id: string | null;
         };
         /** @description A place in a query. */
         QueryPosition: {
@@ -1720,10 +1720,15 @@ export interface components {
              * Format: int32
              * @description Line, where known.
              */
-            line?: number | null;
+            line: number | null;
             /** @description Why. */
             reason: string;
         };
+        /**
+         * @description Form of a report.
+         * @enum {string}
+         */
+        ReportFormat: "html" | "pdf";
         /**
          * @description What a user is.
          * @enum {string}
@@ -1790,7 +1795,7 @@ export interface components {
              * Format: date-time
              * @description Last finding.
              */
-            last_fired?: string | null;
+            last_fired: string | null;
         };
         /**
          * @description What an API token is for.
@@ -1949,7 +1954,7 @@ export interface components {
         /** @description What shall not become an alert. */
         Suppression: {
             id: string;
-            rule_id?: string | null;
+            rule_id: string | null;
             conditions: components["schemas"]["Condition"][];
             reason: string;
             created_by: string;
@@ -1963,7 +1968,7 @@ export interface components {
              */
             count: number;
             /** Format: date-time */
-            last_at?: string | null;
+            last_at: string | null;
             /** @description Whether it is in force. */
             active: boolean;
         };
@@ -1985,12 +1990,12 @@ export interface components {
             id: string;
             title: string;
             status: components["schemas"]["TaskStatus"];
-            assignee?: string | null;
+            assignee: string | null;
             created_by: string;
             /** Format: date-time */
             created_at: string;
             /** Format: date-time */
-            done_at?: string | null;
+            done_at: string | null;
         };
         /** @description What to change of a task; absent fields stay. */
         TaskPatch: {
@@ -2011,9 +2016,9 @@ export interface components {
             kind: components["schemas"]["TimelineKind"];
             title: string;
             detail: string;
-            severity?: components["schemas"]["Severity"] | null;
-            ref_id?: string | null;
-            actor?: string | null;
+            severity: components["schemas"]["Severity"] | null;
+            ref_id: string | null;
+            actor: string | null;
         };
         /**
          * @description What a line of the timeline is about.
@@ -2031,7 +2036,7 @@ export interface components {
             /** Format: date-time */
             expires_at: string;
             /** Format: date-time */
-            last_used_at?: string | null;
+            last_used_at: string | null;
         };
         /** @description A token just made. */
         TokenSecret: {
@@ -2060,7 +2065,7 @@ export interface components {
             /** Format: date-time */
             created_at: string;
             /** Format: date-time */
-            last_sign_in_at?: string | null;
+            last_sign_in_at: string | null;
         };
         /** @description What to change of a user; absent fields stay. */
         UserPatch: {
@@ -2082,8 +2087,6 @@ export interface components {
          * @enum {string}
          */
         Verdict: "true_positive" | "benign_positive" | "false_positive" | "inconclusive";
-        /** @enum {string} */
-        ReportFormat: "html" | "pdf";
     };
     responses: never;
     parameters: never;

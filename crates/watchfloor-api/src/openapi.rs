@@ -17,6 +17,7 @@ use crate::state::ApiState;
             `Authorization: Bearer wf_…`.",
         license(name = "Apache-2.0", identifier = "Apache-2.0")
     ),
+    components(schemas(crate::wire::incident::ReportFormat)),
     tags(
         (name = "access", description = "Sign-in, sessions, users, tokens, audit log"),
         (name = "alerts", description = "The queue"),
@@ -51,4 +52,35 @@ pub fn openapi_json() -> String {
     let mut text = description.to_pretty_json().unwrap_or_default();
     text.push('\n');
     text
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use serde_json::Value;
+
+    fn references(value: &Value, found: &mut BTreeSet<String>) {
+        match value {
+            Value::Object(map) => {
+                found.extend(map.get("$ref").and_then(Value::as_str).map(str::to_owned));
+                map.values().for_each(|value| references(value, found));
+            }
+            Value::Array(items) => items.iter().for_each(|value| references(value, found)),
+            _ => {}
+        }
+    }
+
+    #[test]
+    fn every_reference_leads_somewhere() {
+        let text = super::openapi_json();
+        let description: Value = serde_json::from_str(&text).unwrap();
+        let mut found = BTreeSet::new();
+        references(&description, &mut found);
+        let missing: Vec<_> = found
+            .iter()
+            .filter(|path| description.pointer(path.trim_start_matches('#')).is_none())
+            .collect();
+        assert!(missing.is_empty(), "{missing:?}");
+    }
 }

@@ -59,6 +59,17 @@ pub(crate) struct ServeArgs {
     /// Address of syslog, UDP and TCP; `off` for none [default: 127.0.0.1:5514].
     #[arg(long)]
     pub syslog: Option<String>,
+    /// Which parts run in this process.
+    #[arg(long, value_enum, default_value = "all")]
+    pub role: Role,
+}
+
+/// Parts of the server. One process has them all; the other roles belong to the cluster, which
+/// is not there yet, so that naming one is an error and not a server with parts missing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Role {
+    /// Everything in one process.
+    All,
 }
 
 #[derive(Debug, Args)]

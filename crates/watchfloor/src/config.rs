@@ -111,6 +111,7 @@ mod tests {
             data: None,
             listen: None,
             syslog: None,
+            role: crate::cli::Role::All,
         }
     }
 
