@@ -14,6 +14,7 @@ pub(crate) fn sentence(batch: &EventBatch, row: usize, title: &str) -> String {
         .map(|host| format!(" on {host}"))
         .unwrap_or_default();
     let what = match batch.kind_of(row).class_uid {
+        1007 if matches!(batch.rows()[row].activity_id, 3 | 4) => generic(batch, row, &place),
         1007 => process(batch, row, &place),
         3002 => authentication(batch, row, &place),
         4001..=4014 | 2001..=2007 => network(batch, row),

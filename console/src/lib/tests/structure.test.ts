@@ -14,6 +14,8 @@ const node = (id: string, parent: string | null): ProcessNode => ({
   parent_id: parent,
   name: id,
   cmd_line: '',
+  time: null,
+  event_id: null,
   user: '',
   is_alerted: false,
 })
