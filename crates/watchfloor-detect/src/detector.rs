@@ -365,11 +365,11 @@ fn explain(
                 explain(program, evaluation, batch, node, expr, row, reasons);
             }
         }
-        (Node::Leaf(id), Expr::Leaf(leaf)) if reasons.len() < MAX_REASONS => {
-            if evaluation.answer(*id, row) {
-                let keyword = program.predicates[*id as usize].field == KEYWORDS;
-                reasons.push(reason(batch, leaf, keyword, row));
-            }
+        (Node::Leaf(id), Expr::Leaf(leaf))
+            if reasons.len() < MAX_REASONS && evaluation.answer(*id, row) =>
+        {
+            let keyword = program.predicates[*id as usize].field == KEYWORDS;
+            reasons.push(reason(batch, leaf, keyword, row));
         }
         _ => {}
     }

@@ -18,7 +18,7 @@ use crate::sources::Sources;
 use crate::timings::{Stage, Timings};
 
 /// Events that make a commit even before its time.
-const COMMIT_EVENTS: usize = 8 * MAX_BATCH_EVENTS;
+const COMMIT_EVENTS: usize = 4 * MAX_BATCH_EVENTS;
 /// Bytes of raw records that make a commit even before its time.
 const COMMIT_BYTES: usize = 64 << 20;
 /// Records read at once; a record may hold several events.

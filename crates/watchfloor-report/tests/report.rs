@@ -2,6 +2,11 @@
 //!
 //! `WATCHFLOOR_REPORT_DIR=/tmp/x` keeps the documents, to look at.
 
+#![expect(
+    clippy::disallowed_methods,
+    reason = "tests may look at the clock and leave a PDF to be looked at"
+)]
+
 use std::time::Instant;
 
 use watchfloor_model::{Severity, Tlp};

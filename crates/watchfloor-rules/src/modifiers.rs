@@ -486,7 +486,7 @@ mod tests {
             selection: "s",
             field: Some("f"),
             modifiers,
-            values: &[value.clone()],
+            values: std::slice::from_ref(&value),
             placeholders: &placeholders,
         };
         let mut unresolved = Vec::new();

@@ -151,6 +151,7 @@ fn all_rules_of_the_corpus_load_or_are_named() {
     assert_eq!(set.refused.len(), 0);
 }
 
+#[expect(clippy::disallowed_methods, reason = "tests read the shared rules")]
 fn collect(folder: &std::path::Path, files: &mut Vec<RuleFile>) {
     let mut entries: Vec<_> = std::fs::read_dir(folder)
         .unwrap()

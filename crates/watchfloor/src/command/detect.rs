@@ -140,11 +140,7 @@ fn show_progress(figures: &Figures, files: usize) {
         if is_shown {
             let shown = done.min(files);
             let width = 30;
-            let filled = if files == 0 {
-                width
-            } else {
-                shown * width / files
-            };
+            let filled = (shown * width).checked_div(files).unwrap_or(width);
             let (events, findings) = (
                 figures.events.load(Ordering::Relaxed),
                 figures.findings.load(Ordering::Relaxed),
