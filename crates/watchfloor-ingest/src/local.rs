@@ -2,7 +2,9 @@
 //! `watchfloor import` reaches a server that runs. Whoever may write to the folder may send.
 //!
 //! The client sends frames in the journal's own form and, after each group, a frame length of
-//! zero; the server answers each group with one byte once it is durable.
+//! zero; the server answers each group with one byte once it is durable. A frame length of all
+//! ones is a notice of records that could not even be sent: u8 length of the source, source,
+//! u8 length of the reason, reason, u64 count.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -14,11 +16,14 @@ use tokio_util::sync::CancellationToken;
 
 use crate::journal::Journal;
 use crate::record::{self, Decoded, Interned, NewRecord};
+use crate::syslog::DropSink;
 
 /// Name of the socket in the data folder.
 const SOCKET: &str = "import.sock";
 /// Largest group in bytes.
 const MAX_GROUP_BYTES: usize = 64 << 20;
+/// The frame length that begins a notice of drops.
+const DROP_NOTICE: u32 = u32::MAX;
 /// The answer to a group that is durable.
 const DURABLE: u8 = b'+';
 /// The answer to a group that was not taken.
@@ -65,7 +70,7 @@ impl LocalListener {
     }
 
     /// Serves until `stop`.
-    pub async fn run(self, journal: Journal, stop: CancellationToken) {
+    pub async fn run(self, journal: Journal, on_drop: DropSink, stop: CancellationToken) {
         loop {
             let accepted = tokio::select! {
                 () = stop.cancelled() => return,
@@ -74,9 +79,9 @@ impl LocalListener {
             let Ok((stream, _)) = accepted else {
                 continue;
             };
-            let journal = journal.clone();
+            let (journal, on_drop) = (journal.clone(), on_drop.clone());
             tokio::spawn(async move {
-                if let Err(error) = serve(stream, &journal).await {
+                if let Err(error) = serve(stream, &journal, &on_drop).await {
                     tracing::warn!(%error, "local sender went away in the middle of a group");
                 }
             });
@@ -84,13 +89,17 @@ impl LocalListener {
     }
 }
 
-async fn serve(mut stream: UnixStream, journal: &Journal) -> io::Result<()> {
+async fn serve(mut stream: UnixStream, journal: &Journal, on_drop: &DropSink) -> io::Result<()> {
     let mut interned = Interned::default();
     loop {
         let mut group = Vec::new();
         let mut bytes = 0;
         loop {
             let length = match stream.read_u32_le().await {
+                Ok(DROP_NOTICE) => {
+                    take_notice(&mut stream, on_drop).await?;
+                    continue;
+                }
                 Ok(length) => length as usize,
                 Err(error) if error.kind() == io::ErrorKind::UnexpectedEof && group.is_empty() => {
                     return Ok(());
@@ -139,6 +148,18 @@ async fn serve(mut stream: UnixStream, journal: &Journal) -> io::Result<()> {
     }
 }
 
+async fn take_notice(stream: &mut UnixStream, on_drop: &DropSink) -> io::Result<()> {
+    let mut texts = [String::new(), String::new()];
+    for text in &mut texts {
+        let mut bytes = vec![0; usize::from(stream.read_u8().await?)];
+        stream.read_exact(&mut bytes).await?;
+        *text = String::from_utf8_lossy(&bytes).into_owned();
+    }
+    let count = stream.read_u64_le().await?;
+    on_drop(&texts[0], &texts[1], count);
+    Ok(())
+}
+
 /// Sends records to the server of a data folder.
 #[derive(Debug)]
 pub struct LocalSender {
@@ -179,6 +200,34 @@ impl LocalSender {
         match self.exchange(&Bytes::from(out)).await {
             Ok(DURABLE) => Ok(()),
             Ok(_) => Err(SendError::Refused),
+            Err(source) => Err(SendError::Connection {
+                path: self.path.clone(),
+                source,
+            }),
+        }
+    }
+
+    /// Tells of records that could not be sent, so that they stand in the ledger.
+    ///
+    /// # Errors
+    /// If the server is gone.
+    pub async fn count_drop(
+        &mut self,
+        source: &str,
+        reason: &str,
+        count: u64,
+    ) -> Result<(), SendError> {
+        let mut out = DROP_NOTICE.to_le_bytes().to_vec();
+        for text in [source, reason] {
+            let bytes = &text.as_bytes()[..text.len().min(255)];
+            out.push(bytes.len() as u8);
+            out.extend_from_slice(bytes);
+        }
+        out.extend_from_slice(&count.to_le_bytes());
+        // An empty group after it, whose answer says that the notice was taken.
+        out.extend_from_slice(&[0; 4]);
+        match self.exchange(&out).await {
+            Ok(_) => Ok(()),
             Err(source) => Err(SendError::Connection {
                 path: self.path.clone(),
                 source,

@@ -35,7 +35,7 @@ const IDLE_LIMIT: Duration = Duration::from_secs(3600);
 const RETRY_WAIT: Duration = Duration::from_millis(200);
 
 /// Told of records that are not kept: source, reason, count.
-pub type DropSink = Arc<dyn Fn(&str, &'static str, u64) + Send + Sync>;
+pub type DropSink = Arc<dyn Fn(&str, &str, u64) + Send + Sync>;
 
 /// Where and how to listen.
 #[derive(Clone)]

@@ -105,9 +105,11 @@ impl Server {
         }
         let local = LocalListener::bind(&folder.path)
             .context("the socket for local senders cannot be made")?;
-        tasks.push(tokio::spawn(
-            local.run(pipeline.journal().clone(), stop.clone()),
-        ));
+        tasks.push(tokio::spawn(local.run(
+            pipeline.journal().clone(),
+            written_drop_sink(&pipeline),
+            stop.clone(),
+        )));
         let state = ApiState::new(
             casework.clone(),
             Arc::new(LakeEvents::new(Arc::clone(pipeline.lake()))),
@@ -191,15 +193,30 @@ async fn bind(address: SocketAddr) -> Result<TcpListener> {
     }
 }
 
+/// Counts drops in the ledger.
+fn drop_sink(pipeline: &Arc<Pipeline>) -> DropSink {
+    let ledger = Arc::clone(pipeline.ledger());
+    Arc::new(move |source, reason, count| ledger.drop_records(source, reason, count))
+}
+
+/// As [`drop_sink`], for senders that are told when the count is written.
+fn written_drop_sink(pipeline: &Arc<Pipeline>) -> DropSink {
+    let ledger = Arc::clone(pipeline.ledger());
+    Arc::new(move |source, reason, count| {
+        ledger.drop_records(source, reason, count);
+        ledger.flush();
+    })
+}
+
 async fn start_syslog(
     address: SocketAddr,
     pipeline: &Arc<Pipeline>,
     stop: &CancellationToken,
 ) -> Result<(tokio::task::JoinHandle<()>, SocketAddr)> {
-    let ledger = Arc::clone(pipeline.ledger());
-    let on_drop: DropSink =
-        Arc::new(move |source, reason, count| ledger.drop_records(source, reason, count));
-    let options = SyslogOptions { address, on_drop };
+    let options = SyslogOptions {
+        address,
+        on_drop: drop_sink(pipeline),
+    };
     let listener = SyslogListener::bind(&options)
         .await
         .with_context(|| format!("syslog cannot listen on {address}; choose another address with --syslog, or --syslog off"))?;

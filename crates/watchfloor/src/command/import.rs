@@ -11,7 +11,7 @@ use bytes::Bytes;
 use jiff::Timestamp;
 use tokio::sync::mpsc;
 use watchfloor_decode::framing::FileFormat;
-use watchfloor_ingest::{AppendError, Journal, LocalSender, NewRecord};
+use watchfloor_ingest::{AppendError, Journal, LocalSender, NewRecord, SendError};
 
 use crate::cli::ImportArgs;
 use crate::command::{block_on, visible};
@@ -21,10 +21,14 @@ use crate::{Outcome, files};
 
 /// Records sent together.
 const GROUP_RECORDS: usize = 2048;
+/// Bytes sent together; a running server takes groups of at most 64 MiB.
+const GROUP_BYTES: usize = 16 << 20;
 /// Groups read ahead.
 const GROUPS_AHEAD: usize = 4;
 /// How long the pipeline may take for what is left at the end.
 const SETTLE_LIMIT: Duration = Duration::from_secs(3600);
+/// The ledger's word for places in files that could not be read.
+const UNREADABLE: &str = "unreadable";
 /// Wait before a full journal is tried again.
 const RETRY_WAIT: Duration = Duration::from_millis(100);
 
@@ -35,6 +39,12 @@ pub(crate) fn run(args: &ImportArgs) -> Result<Outcome> {
         bail!("there is no file in what was named");
     }
     block_on(import(args, paths, format))
+}
+
+/// A place that could not be read.
+struct Unreadable {
+    source: String,
+    reason: String,
 }
 
 /// Where records go.
@@ -76,9 +86,10 @@ async fn import(
         }
     }
     let unreadable = reading.await.context("reading stopped")?;
-    for reason in &unreadable {
-        eprintln!("watchfloor: {}", visible(reason));
+    for one in &unreadable {
+        eprintln!("watchfloor: {}", visible(&one.reason));
     }
+    count_unreadable(&mut target, &unreadable).await?;
     if let Target::Own { planes, folder } = &target {
         if !planes.pipeline.settle(SETTLE_LIMIT).await {
             bail!(
@@ -106,8 +117,31 @@ async fn import(
 async fn send(target: &mut Target, group: Vec<NewRecord>) -> Result<()> {
     match target {
         Target::Own { planes, .. } => append(planes.pipeline.journal(), group).await,
-        Target::Server(sender) => Ok(sender.send(&group).await?),
+        Target::Server(sender) => loop {
+            match sender.send(&group).await {
+                Ok(()) => return Ok(()),
+                // Its journal is full: it says so until the pipeline has caught up.
+                Err(SendError::Refused) => tokio::time::sleep(RETRY_WAIT).await,
+                Err(error) => return Err(error.into()),
+            }
+        },
     }
+}
+
+/// Counts what could not be read, so that the ledger tells of it.
+async fn count_unreadable(target: &mut Target, unreadable: &[Unreadable]) -> Result<()> {
+    for one in unreadable {
+        match target {
+            Target::Own { planes, .. } => {
+                planes
+                    .pipeline
+                    .ledger()
+                    .drop_records(&one.source, UNREADABLE, 1);
+            }
+            Target::Server(sender) => sender.count_drop(&one.source, UNREADABLE, 1).await?,
+        }
+    }
+    Ok(())
 }
 
 /// Waits while the pipeline is behind.
@@ -126,12 +160,14 @@ fn read_all(
     paths: &[PathBuf],
     format: Option<FileFormat>,
     groups: &mpsc::Sender<Vec<NewRecord>>,
-) -> Vec<String> {
+) -> Vec<Unreadable> {
     let mut unreadable = Vec::new();
     for path in paths {
         let mut group = Vec::new();
+        let mut bytes = 0;
         let source: Arc<str> = Arc::from(source_name(path));
         let read = files::read(path, format, &mut |framed| {
+            bytes += framed.bytes.len();
             group.push(NewRecord {
                 source: Arc::clone(&source),
                 format: framed.format,
@@ -140,26 +176,27 @@ fn read_all(
                 idempotency_key: 0,
                 bytes: Bytes::copy_from_slice(framed.bytes),
             });
-            if group.len() < GROUP_RECORDS
-                || groups.blocking_send(std::mem::take(&mut group)).is_ok()
-            {
-                ControlFlow::Continue(())
-            } else {
-                ControlFlow::Break(())
+            if group.len() < GROUP_RECORDS && bytes < GROUP_BYTES {
+                return ControlFlow::Continue(());
+            }
+            bytes = 0;
+            match groups.blocking_send(std::mem::take(&mut group)) {
+                Ok(()) => ControlFlow::Continue(()),
+                Err(_) => ControlFlow::Break(()),
             }
         });
         // A receiver that is gone has told why.
         let _ = groups.blocking_send(group);
+        let one = |reason: String| Unreadable {
+            source: source.to_string(),
+            reason,
+        };
         match read {
             Ok(report) => unreadable.extend(report.problems.iter().map(|problem| {
-                format!(
-                    "{}: at byte {}: {}",
-                    path.display(),
-                    problem.offset,
-                    problem.reason
-                )
+                let (place, reason) = (problem.offset, &problem.reason);
+                one(format!("{}: at byte {place}: {reason}", path.display()))
             })),
-            Err(error) => unreadable.push(format!("{error:#}")),
+            Err(error) => unreadable.push(one(format!("{error:#}"))),
         }
     }
     unreadable
