@@ -99,7 +99,15 @@ pub(crate) fn console() -> Result<()> {
     };
     let installed = modified(&folder.join("node_modules/.package-lock.json"));
     if installed.is_none() || installed < modified(&folder.join("package-lock.json")) {
-        shell::run(shell::command("npm", "console").args(["ci", "--no-audit", "--no-fund"]))?;
+        // Not `npm ci`: it wants every platform's optional package of the linter in the lock
+        // file, and registries that lack some of them cannot give it. Versions still come from
+        // the lock file, which is left as it is.
+        shell::run(shell::command("npm", "console").args([
+            "install",
+            "--no-save",
+            "--no-audit",
+            "--no-fund",
+        ]))?;
     }
     shell::run(shell::command("npm", "console").args(["run", "--silent", "build"]))
 }
