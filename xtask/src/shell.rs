@@ -16,8 +16,26 @@ pub(crate) fn root() -> PathBuf {
 pub(crate) fn command(program: &str, folder: &str) -> Command {
     let mut command = Command::new(program);
     command.current_dir(root().join(folder));
+    // What `cargo run` tells this program about itself would reach build scripts that ask to be
+    // run again when it changes (ring's does), and half of the build with them, each time that
+    // somebody builds without xtask.
+    for (name, _) in std::env::vars_os() {
+        let text = name.to_string_lossy();
+        if OWN_VARIABLES.iter().any(|own| text.starts_with(own)) {
+            command.env_remove(&name);
+        }
+    }
     command
 }
+
+/// Beginnings of the variables that `cargo run` sets for the program that it runs.
+const OWN_VARIABLES: &[&str] = &[
+    "CARGO_PKG_",
+    "CARGO_MANIFEST_",
+    "CARGO_BIN_",
+    "CARGO_CRATE_",
+    "CARGO_PRIMARY_",
+];
 
 /// Cargo, the one that runs this program.
 pub(crate) fn cargo() -> Command {
