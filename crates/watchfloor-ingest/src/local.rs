@@ -14,7 +14,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{UnixListener, UnixStream};
 use tokio_util::sync::CancellationToken;
 
-use crate::journal::Journal;
+use crate::journal::{AppendError, Journal};
 use crate::record::{self, Decoded, Interned, NewRecord};
 use crate::syslog::DropSink;
 
@@ -26,7 +26,9 @@ const MAX_GROUP_BYTES: usize = 64 << 20;
 const DROP_NOTICE: u32 = u32::MAX;
 /// The answer to a group that is durable.
 const DURABLE: u8 = b'+';
-/// The answer to a group that was not taken.
+/// The answer to a group that is not taken while the pipeline is behind.
+const BUSY: u8 = b'~';
+/// The answer to a group that is not taken, now or later.
 const REFUSED: u8 = b'-';
 
 /// Why a group was not taken.
@@ -41,8 +43,11 @@ pub enum SendError {
         #[source]
         source: io::Error,
     },
-    /// The server's journal refuses.
-    #[error("the server takes no records just now; its log says why")]
+    /// The server's journal is full until the pipeline has caught up.
+    #[error("the server is behind and takes no records just now; try again")]
+    Busy,
+    /// The server's journal cannot be written or is closing.
+    #[error("the server cannot make records durable; its log says why")]
     Refused,
 }
 
@@ -136,6 +141,7 @@ async fn serve(mut stream: UnixStream, journal: &Journal, on_drop: &DropSink) ->
         }
         let answer = match journal.append(group).await {
             Ok(_) => DURABLE,
+            Err(AppendError::Full { .. }) => BUSY,
             Err(error) => {
                 tracing::warn!(
                     error = &error as &dyn std::error::Error,
@@ -199,6 +205,7 @@ impl LocalSender {
         out.extend_from_slice(&[0; 4]);
         match self.exchange(&Bytes::from(out)).await {
             Ok(DURABLE) => Ok(()),
+            Ok(BUSY) => Err(SendError::Busy),
             Ok(_) => Err(SendError::Refused),
             Err(source) => Err(SendError::Connection {
                 path: self.path.clone(),

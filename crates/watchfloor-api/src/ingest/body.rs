@@ -13,6 +13,9 @@ use crate::problem::{ApiError, ProblemCode};
 /// Largest body, as sent and unpacked.
 pub(crate) const BODY_BYTES_MAX: usize = 64 * 1024 * 1024;
 
+/// The ledger's word for a body that was refused as a whole.
+pub(crate) const BODY_REFUSED: &str = "body_refused";
+
 fn too_large() -> ApiError {
     ApiError::new(
         StatusCode::PAYLOAD_TOO_LARGE,

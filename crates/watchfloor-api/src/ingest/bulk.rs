@@ -13,7 +13,7 @@ use bytes::Bytes;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::body::{json_fault, lines, read};
+use super::body::{BODY_REFUSED, json_fault, lines, read};
 use super::{LINE_BYTES_MAX, Sender, checked_source};
 use crate::extract::ApiPath;
 use crate::guard::request_id;
@@ -208,7 +208,9 @@ async fn bulk(
 ) -> Result<Value, ApiError> {
     let started = std::time::Instant::now();
     let index = checked_source("index", index)?;
-    let body = read(headers, body).await?;
+    let body = read(headers, body).await.inspect_err(|_| {
+        state.intake().count_rejected(&index, BODY_REFUSED, 1);
+    })?;
     // Looking at up to 64 MiB takes longer than the runtime may be held.
     let default_index = index.clone();
     let (mut items, records) = tokio::task::spawn_blocking(move || cut(&body, &default_index))

@@ -6,7 +6,7 @@ use axum::extract::State;
 use axum::http::HeaderMap;
 use serde::{Deserialize, Serialize};
 
-use super::body::{json_fault, lines, read};
+use super::body::{BODY_REFUSED, json_fault, lines, read};
 use super::{LINE_BYTES_MAX, Sender, checked_source};
 use crate::extract::ApiQuery;
 use crate::ports::{IngestItem, ItemOutcome};
@@ -74,7 +74,10 @@ pub(crate) async fn take(
         },
         None => None,
     };
-    let body = read(&headers, body).await?;
+    let body = read(&headers, body).await.inspect_err(|_| {
+        // How many records it held is not known; the ledger counts the body as one.
+        state.intake().count_rejected(&source, BODY_REFUSED, 1);
+    })?;
     let counted_under = source.clone();
     // Looking at up to 64 MiB takes longer than the runtime may be held.
     let cut = tokio::task::spawn_blocking(move || cut(&body, &source, key.as_deref()))

@@ -121,7 +121,7 @@ async fn send(target: &mut Target, group: Vec<NewRecord>) -> Result<()> {
             match sender.send(&group).await {
                 Ok(()) => return Ok(()),
                 // Its journal is full: it says so until the pipeline has caught up.
-                Err(SendError::Refused) => tokio::time::sleep(RETRY_WAIT).await,
+                Err(SendError::Busy) => tokio::time::sleep(RETRY_WAIT).await,
                 Err(error) => return Err(error.into()),
             }
         },
