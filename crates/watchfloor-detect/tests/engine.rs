@@ -161,7 +161,7 @@ fn a_finding_says_why_it_fired() {
     ]];
     let detection = "  s:\n    Image|endswith: ['\\a.exe', '\\b.exe']\n    CommandLine|contains: ' -enc '\n  condition: s\n";
     let outcome = detector(detection).evaluate(&batch(events));
-    let reasons: Vec<_> = outcome.findings[0]
+    let mut reasons: Vec<_> = outcome.findings[0]
         .reasons
         .iter()
         .map(|reason| {
@@ -172,6 +172,8 @@ fn a_finding_says_why_it_fired() {
             )
         })
         .collect();
+    // The order within a selection is that of the YAML reader's map.
+    reasons.sort_unstable();
     assert_eq!(
         reasons,
         [
