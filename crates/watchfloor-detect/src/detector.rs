@@ -4,24 +4,20 @@ use std::sync::Arc;
 
 use foldhash::fast::FixedState;
 use hashbrown::HashMap;
-use jiff::Timestamp;
-use sha2::{Digest, Sha256};
-use watchfloor_event::{Entity, EventBatch, EventId, EventKind, Finding, MatchReason};
-use watchfloor_rules::{Correlation, CorrelationKind, Expr, Leaf, RuleMeta, RuleSet};
+use watchfloor_event::{Entity, EventBatch, EventId, EventKind, Finding};
+use watchfloor_rules::{Correlation, CorrelationKind, RuleMeta, RuleSet};
 
-use crate::correlate::{Correlator, Fired, Member};
-use crate::describe;
+use crate::correlate::{Correlator, Member};
 use crate::entities::entities_of;
 use crate::evaluate::{Evaluation, Match};
-use crate::program::{KEYWORDS, Node, Plan, Program};
-use crate::resolve;
+use crate::finding::{GroupKey, finding_of_event, finding_of_group};
+use crate::gate::Frequencies;
+use crate::memory::{Memory, PlanMemory};
+use crate::program::{Plan, Program};
 
-/// Most event ids kept in a finding; `event_count` tells the whole number.
-const MAX_EVENT_IDS: usize = 100;
-/// Most bytes of a value in a reason.
-const MAX_VALUE_BYTES: usize = 4096;
-/// Most reasons in a finding.
-const MAX_REASONS: usize = 64;
+/// Events of a kind after which its gates are chosen anew by what was measured; each time four
+/// times as many.
+const FIRST_MEASURE_EVENTS: u64 = 256;
 
 /// What a batch gave.
 #[derive(Debug, Default)]
@@ -41,8 +37,19 @@ pub struct RestoreError(#[source] serde_json::Error);
 #[derive(Debug)]
 pub struct Detector {
     program: Arc<Program>,
-    plans: HashMap<Arc<str>, Arc<Plan>, FixedState>,
+    plans: HashMap<Arc<str>, KindPlan, FixedState>,
+    memory: Memory,
     correlator: Correlator,
+}
+
+/// The plan for one kind of event, with what was learnt about it.
+#[derive(Debug, Default)]
+struct KindPlan {
+    plan: Arc<Plan>,
+    memory: PlanMemory,
+    frequencies: Frequencies,
+    events: u64,
+    measure_at: u64,
 }
 
 impl Detector {
@@ -51,6 +58,7 @@ impl Detector {
         Self {
             program: Arc::new(Program::compile(set)),
             plans: HashMap::default(),
+            memory: Memory::default(),
             correlator: Correlator::default(),
         }
     }
@@ -59,6 +67,7 @@ impl Detector {
     pub fn replace_rules(&mut self, set: RuleSet) {
         self.program = Arc::new(Program::compile(set));
         self.plans.clear();
+        self.memory = Memory::default();
     }
 
     /// Another detector over the same compiled rules, with no state of its own.
@@ -66,7 +75,8 @@ impl Detector {
     pub fn share(&self) -> Self {
         Self {
             program: Arc::clone(&self.program),
-            plans: self.plans.clone(),
+            plans: HashMap::default(),
+            memory: Memory::default(),
             correlator: Correlator::default(),
         }
     }
@@ -77,9 +87,9 @@ impl Detector {
     }
 
     /// Whether the rules would meet events of this kind at all.
-    pub fn meets(&mut self, kind: &Arc<EventKind>) -> bool {
-        let plan = self.plan(kind);
-        !plan.gates.is_empty() || !plan.always.is_empty()
+    pub fn meets(&self, kind: &EventKind) -> bool {
+        let mut rules = self.program.rules.iter();
+        rules.any(|compiled| kind.answers_to(&compiled.rule.logsource))
     }
 
     /// The state of correlations as JSON, to be saved with the journal position.
@@ -102,13 +112,17 @@ impl Detector {
         for (row, meta) in batch.rows().iter().enumerate() {
             by_kind[usize::from(meta.kind)].push(row as u32);
         }
-        let plans: Vec<Arc<Plan>> = batch.kinds().iter().map(|kind| self.plan(kind)).collect();
         let program = Arc::clone(&self.program);
-        let mut evaluation = Evaluation::new(&program, batch);
+        let mut memory = std::mem::take(&mut self.memory);
+        memory.prepare(&program);
+        let epoch = memory.epoch;
+        let mut evaluation = Evaluation::new(&program, batch, &mut memory);
         let mut matches = Vec::new();
-        for (plan, rows) in plans.iter().zip(&by_kind) {
+        for (kind, rows) in batch.kinds().iter().zip(&by_kind) {
             if !rows.is_empty() {
-                evaluation.run(plan, rows, &mut matches);
+                let known = self.kind_plan(kind, epoch);
+                known.measure(&program, kind, rows, &mut evaluation);
+                evaluation.run(&known.plan, &mut known.memory, rows, &mut matches);
             }
         }
         matches.sort_by_key(|one| (batch.rows()[one.row as usize].time, one.row, one.rule));
@@ -117,42 +131,42 @@ impl Detector {
             evaluated: batch.len(),
         };
         for one in matches {
-            self.take_match(&mut evaluation, batch, one, &mut outcome.findings);
+            self.take_match(&program, &mut evaluation, batch, one, &mut outcome.findings);
         }
+        self.memory = memory;
         outcome
     }
 
-    fn plan(&mut self, kind: &Arc<EventKind>) -> Arc<Plan> {
+    fn kind_plan(&mut self, kind: &EventKind, epoch: u64) -> &mut KindPlan {
         let program = &self.program;
-        let plan = self
+        let known = self
             .plans
             .entry(Arc::clone(&kind.name))
-            .or_insert_with(|| Arc::new(program.plan(kind)));
-        Arc::clone(plan)
+            .or_insert_with(|| KindPlan {
+                plan: Arc::new(program.plan(kind, &Frequencies::default())),
+                measure_at: FIRST_MEASURE_EVENTS,
+                ..KindPlan::default()
+            });
+        known.memory.keep_to(epoch);
+        known
     }
 
-    fn take_match(
+    fn take_match<'a>(
         &mut self,
-        evaluation: &mut Evaluation<'_>,
+        program: &'a Program,
+        evaluation: &mut Evaluation<'a>,
         batch: &EventBatch,
         one: Match,
         findings: &mut Vec<Finding>,
     ) {
-        let program = Arc::clone(&self.program);
         let compiled = &program.rules[one.rule as usize];
         let row = one.row as usize;
         if compiled.emits {
-            findings.push(finding_of_event(&program, evaluation, batch, one));
+            findings.push(finding_of_event(program, evaluation, batch, one));
         }
         for &index in &compiled.feeds {
             let correlation = &program.correlations[index];
-            let fields = |name: &str| {
-                let columns = resolve::candidates(batch, name);
-                columns
-                    .into_iter()
-                    .find_map(|column| column.get(row))
-                    .map(|value| value.text.to_owned())
-            };
+            let fields = |name: &str| evaluation.text(name, row).map(str::to_owned);
             let meta = &batch.rows()[row];
             let match_ = Fed {
                 meta: &compiled.rule.meta,
@@ -161,7 +175,7 @@ impl Detector {
                 source: &meta.source,
                 entities: entities_of(batch, row),
             };
-            let chained = self.feed(&program, index, correlation, &match_, &fields, findings);
+            let chained = self.feed(program, index, correlation, &match_, &fields, findings);
             if let Some(finding) = chained {
                 findings.push(finding);
             }
@@ -182,7 +196,7 @@ impl Detector {
             **name == fed.meta.id || (!fed.meta.name.is_empty() && **name == fed.meta.name)
         };
         let place = correlation.rules.iter().position(|name| is_it(&name))?;
-        let mut key: BTreeKey = Vec::with_capacity(correlation.group_by.len());
+        let mut key: GroupKey = Vec::with_capacity(correlation.group_by.len());
         for group in &correlation.group_by {
             let alias = group
                 .by_rule
@@ -224,7 +238,25 @@ impl Detector {
     }
 }
 
-type BTreeKey = Vec<(String, String)>;
+impl KindPlan {
+    /// Chooses the gates anew when enough events were seen to know better.
+    fn measure(
+        &mut self,
+        program: &Program,
+        kind: &EventKind,
+        rows: &[u32],
+        evaluation: &mut Evaluation<'_>,
+    ) {
+        self.events += rows.len() as u64;
+        if self.events < self.measure_at {
+            return;
+        }
+        self.measure_at = self.events.saturating_mul(4);
+        evaluation.measure(&self.plan, rows, &mut self.frequencies);
+        self.plan = Arc::new(program.plan(kind, &self.frequencies));
+        self.memory = self.memory.emptied();
+    }
+}
 
 /// What is given to a correlation.
 struct Fed<'a> {
@@ -246,171 +278,4 @@ fn measured_field(kind: &CorrelationKind) -> Option<&str> {
         | CorrelationKind::Temporal
         | CorrelationKind::TemporalOrdered => None,
     }
-}
-
-fn finding_of_event(
-    program: &Program,
-    evaluation: &mut Evaluation<'_>,
-    batch: &EventBatch,
-    one: Match,
-) -> Finding {
-    let compiled = &program.rules[one.rule as usize];
-    let meta = &compiled.rule.meta;
-    let row = one.row as usize;
-    let event = &batch.rows()[row];
-    let mut reasons = Vec::new();
-    explain(
-        program,
-        evaluation,
-        batch,
-        &compiled.node,
-        &compiled.rule.expr,
-        row,
-        &mut reasons,
-    );
-    Finding {
-        id: finding_id(&meta.id, &[event.id]),
-        rule_id: meta.id.clone(),
-        rule_version: meta.version.clone(),
-        title: meta.title.clone(),
-        level: meta.level,
-        time: event.time,
-        first_time: event.time,
-        source: event.source.to_string(),
-        event_ids: vec![event.id],
-        event_count: 1,
-        summary: describe::sentence(batch, row, &meta.title),
-        reasons,
-        entities: entities_of(batch, row),
-        tactics: meta.tactics.clone(),
-        techniques: meta.techniques.clone(),
-    }
-}
-
-fn finding_of_group(
-    correlation: &Correlation,
-    key: &BTreeKey,
-    fired: &Fired,
-    source: &str,
-) -> Finding {
-    let meta = &correlation.meta;
-    let mut ids: Vec<EventId> = fired
-        .members
-        .iter()
-        .flat_map(|member| member.events.clone())
-        .collect();
-    let count = ids.len() as u64;
-    ids.dedup();
-    let id = finding_id(&meta.id, &ids);
-    let mut entities = fired.entities.clone();
-    entities.dedup_by(|left, right| left.kind == right.kind && left.value == right.value);
-    ids.truncate(MAX_EVENT_IDS);
-    let time = |member: Option<&Member>| {
-        let time_us = member.map_or(0, |member| member.time_us);
-        Timestamp::from_microsecond(time_us).unwrap_or(Timestamp::UNIX_EPOCH)
-    };
-    let group: Vec<String> = key
-        .iter()
-        .map(|(name, value)| format!("{name} {value}"))
-        .collect();
-    let group = if group.is_empty() {
-        String::new()
-    } else {
-        format!(" for {}", group.join(", "))
-    };
-    let seconds = correlation.timespan.as_secs();
-    let reasons = key.iter().map(|(name, value)| MatchReason {
-        selection: "group-by".to_owned(),
-        field: name.clone(),
-        value: value.clone(),
-        pattern: format!(
-            "{} events within {seconds} s, measure {}",
-            fired.members.len(),
-            fired.measure
-        ),
-    });
-    Finding {
-        id,
-        rule_id: meta.id.clone(),
-        rule_version: meta.version.clone(),
-        title: meta.title.clone(),
-        level: meta.level,
-        time: time(fired.members.last()),
-        first_time: time(fired.members.first()),
-        source: source.to_owned(),
-        event_ids: ids,
-        event_count: count,
-        summary: format!("{count} events within {seconds} s{group}: {}", meta.title),
-        reasons: reasons.collect(),
-        entities,
-        tactics: meta.tactics.clone(),
-        techniques: meta.techniques.clone(),
-    }
-}
-
-/// Walks the condition and its compiled twin together and notes the questions with the answer
-/// yes. Below a `not` there is nothing that an analyst could be shown as matched.
-fn explain(
-    program: &Program,
-    evaluation: &mut Evaluation<'_>,
-    batch: &EventBatch,
-    node: &Node,
-    expr: &Expr,
-    row: usize,
-    reasons: &mut Vec<MatchReason>,
-) {
-    match (node, expr) {
-        (Node::And(nodes), Expr::And(exprs)) | (Node::Or(nodes), Expr::Or(exprs)) => {
-            for (node, expr) in nodes.iter().zip(exprs) {
-                explain(program, evaluation, batch, node, expr, row, reasons);
-            }
-        }
-        (Node::Leaf(id), Expr::Leaf(leaf))
-            if reasons.len() < MAX_REASONS && evaluation.answer(*id, row) =>
-        {
-            let keyword = program.predicates[*id as usize].field == KEYWORDS;
-            reasons.push(reason(batch, leaf, keyword, row));
-        }
-        _ => {}
-    }
-}
-
-fn reason(batch: &EventBatch, leaf: &Leaf, keyword: bool, row: usize) -> MatchReason {
-    let name = leaf.field.as_deref().unwrap_or_default();
-    let value = if keyword {
-        leaf.written.clone()
-    } else {
-        let columns = resolve::candidates(batch, name);
-        let value = columns.into_iter().find_map(|column| column.get(row));
-        value.map(|value| value.text.to_owned()).unwrap_or_default()
-    };
-    MatchReason {
-        selection: leaf.selection.clone(),
-        field: if keyword {
-            String::new()
-        } else {
-            resolve::stored_name(batch, name, row)
-        },
-        value: cut(value),
-        pattern: leaf.written.clone(),
-    }
-}
-
-fn cut(mut value: String) -> String {
-    let mut end = value.len().min(MAX_VALUE_BYTES);
-    while !value.is_char_boundary(end) {
-        end -= 1;
-    }
-    value.truncate(end);
-    value
-}
-
-fn finding_id(rule_id: &str, events: &[EventId]) -> String {
-    let mut hasher = Sha256::new();
-    hasher.update(rule_id.as_bytes());
-    for event in events {
-        hasher.update(event.position().to_le_bytes());
-        hasher.update(event.part().to_le_bytes());
-    }
-    hex::encode(&hasher.finalize()[..16])
 }

@@ -6,9 +6,11 @@ use jiff::Timestamp;
 use watchfloor_event::{Column, EventBatch, Namespace, ValueKind, ValueRef};
 use watchfloor_rules::{FieldCompare, Matcher, TimePart};
 
-use crate::program::{KEYWORDS, Node, Plan, Predicate, Program};
-use crate::resolve;
-use crate::scanner::{self, Scanner, Scratch};
+use crate::gate::Frequencies;
+use crate::memory::{Memory, PlanMemory, RuleLists};
+use crate::program::{Gates, KEYWORDS, Node, Plan, Program, Questions};
+use crate::resolve::{self, Resolution};
+use crate::scanner;
 
 /// One rule that holds for one event.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -17,43 +19,21 @@ pub(crate) struct Match {
     pub rule: u32,
 }
 
-/// A column with the answers of its values, filled as values are met.
-struct Scanned<'a> {
+/// A column of the batch with the place in the field's memory of each value met.
+struct Placed<'a> {
     column: &'a Column,
-    /// By code: place in `answers`, or `UNSEEN`.
+    /// By code; `UNSEEN` until the value is met.
     places: Vec<u32>,
-    answers: Vec<Box<[u32]>>,
 }
 
 const UNSEEN: u32 = u32::MAX;
 
-impl<'a> Scanned<'a> {
+impl<'a> Placed<'a> {
     fn new(column: &'a Column) -> Self {
         Self {
             column,
             places: vec![UNSEEN; column.dictionary().len() + 1],
-            answers: Vec::new(),
         }
-    }
-
-    fn answers(
-        &mut self,
-        code: u32,
-        scanner: &Scanner,
-        predicates: &[Predicate],
-        scratch: &mut Scratch,
-    ) -> &[u32] {
-        let place = self.places[code as usize];
-        if place != UNSEEN {
-            return &self.answers[place as usize];
-        }
-        let mut found = Vec::new();
-        if let Some(value) = self.column.dictionary().get(code) {
-            scanner.scan(value, predicates, scratch, &mut found);
-        }
-        self.places[code as usize] = self.answers.len() as u32;
-        self.answers.push(found.into_boxed_slice());
-        self.answers.last().expect("pushed in the line above")
     }
 }
 
@@ -61,34 +41,45 @@ impl<'a> Scanned<'a> {
 pub(crate) struct Evaluation<'a> {
     program: &'a Program,
     batch: &'a EventBatch,
+    memory: &'a mut Memory,
     /// By field: its columns, once they were asked for.
-    fields: HashMap<u32, Vec<Scanned<'a>>, FixedState>,
-    keywords: Option<Vec<Scanned<'a>>>,
-    /// Answers of lazy questions by (question, address of the column, code).
-    lazy: HashMap<(u32, usize, u32), bool, FixedState>,
-    scratch: Scratch,
+    fields: Vec<Option<Vec<Placed<'a>>>>,
+    /// All source columns, for keywords.
+    keywords: Option<Vec<Placed<'a>>>,
+    /// Where the values of columns moved to, by column and kind.
+    names: HashMap<(usize, u16), usize, FixedState>,
 }
 
 impl<'a> Evaluation<'a> {
-    pub(crate) fn new(program: &'a Program, batch: &'a EventBatch) -> Self {
+    pub(crate) fn new(program: &'a Program, batch: &'a EventBatch, memory: &'a mut Memory) -> Self {
+        let mut fields = Vec::new();
+        fields.resize_with(program.fields.len(), || None);
         Self {
             program,
             batch,
-            fields: HashMap::default(),
+            memory,
+            fields,
             keywords: None,
-            lazy: HashMap::default(),
-            scratch: Scratch::default(),
+            names: HashMap::default(),
         }
     }
 
     /// The matches of these rows, which are all of the plan's kind.
-    pub(crate) fn run(&mut self, plan: &Plan, rows: &[u32], matches: &mut Vec<Match>) {
+    pub(crate) fn run(
+        &mut self,
+        plan: &Plan,
+        known: &mut PlanMemory,
+        rows: &[u32],
+        matches: &mut Vec<Match>,
+    ) {
         let mut candidates: Vec<Match> = Vec::new();
-        for &field in &plan.gate_fields {
-            self.gate_field(plan, field, rows, &mut candidates);
+        known.fit(plan.gates.len());
+        for (index, gates) in plan.gates.iter().enumerate() {
+            let lists = &mut known.fields[index];
+            self.gate_field(gates.field, &gates.gates, lists, rows, &mut candidates);
         }
-        if plan.keyword_gates {
-            self.gate_keywords(plan, rows, &mut candidates);
+        if !plan.keyword_gates.is_empty() {
+            self.gate_keywords(&plan.keyword_gates, rows, &mut candidates);
         }
         for &row in rows {
             candidates.extend(plan.always.iter().map(|&rule| Match { row, rule }));
@@ -104,63 +95,130 @@ impl<'a> Evaluation<'a> {
         }
     }
 
-    fn gate_field(&mut self, plan: &Plan, field: u32, rows: &[u32], candidates: &mut Vec<Match>) {
-        let mut columns = self.take_field(field);
-        let scanner = &self.program.fields[field as usize].scanner;
-        let predicates = &self.program.predicates;
+    fn gate_field(
+        &mut self,
+        field: u32,
+        gates: &Gates,
+        lists: &mut RuleLists,
+        rows: &[u32],
+        candidates: &mut Vec<Match>,
+    ) {
         for &row in rows {
-            let Some(scanned) = columns
-                .iter_mut()
-                .find(|scanned| scanned.column.code(row as usize) != 0)
-            else {
+            let Some(place) = self.place(field, row as usize) else {
                 continue;
             };
-            let code = scanned.column.code(row as usize);
-            for id in scanned.answers(code, scanner, predicates, &mut self.scratch) {
-                for &rule in plan.gates.get(id).into_iter().flatten() {
-                    candidates.push(Match { row, rule });
-                }
+            let answers = self.memory.fields[field as usize].answers(place);
+            for &rule in lists.of(place, answers, gates) {
+                candidates.push(Match { row, rule });
             }
         }
-        self.fields.insert(field, columns);
     }
 
-    fn gate_keywords(&mut self, plan: &Plan, rows: &[u32], candidates: &mut Vec<Match>) {
+    fn gate_keywords(&mut self, gates: &Gates, rows: &[u32], candidates: &mut Vec<Match>) {
         let mut columns = self.take_keywords();
-        for scanned in &mut columns {
+        for placed in &mut columns {
+            // Most columns hold no value with a keyword: their rows need no look.
+            let mut rules: Vec<Vec<u32>> = Vec::new();
+            for code in 1..=placed.column.dictionary().len() as u32 {
+                let place = self.keyword_place(placed, code);
+                let answers = self.memory.keywords.answers(place);
+                let found: Vec<u32> = answers
+                    .iter()
+                    .filter_map(|id| gates.get(id))
+                    .flatten()
+                    .copied()
+                    .collect();
+                if !found.is_empty() {
+                    rules.resize_with(placed.column.dictionary().len() + 1, Vec::new);
+                    rules[code as usize] = found;
+                }
+            }
+            if rules.is_empty() {
+                continue;
+            }
             for &row in rows {
-                let code = scanned.column.code(row as usize);
-                if code == 0 {
-                    continue;
-                }
-                let found = scanned.answers(
-                    code,
-                    &self.program.keywords,
-                    &self.program.predicates,
-                    &mut self.scratch,
-                );
-                for id in found {
-                    for &rule in plan.gates.get(id).into_iter().flatten() {
-                        candidates.push(Match { row, rule });
-                    }
-                }
+                let code = placed.column.code(row as usize);
+                candidates.extend(rules[code as usize].iter().map(|&rule| Match { row, rule }));
             }
         }
         self.keywords = Some(columns);
     }
 
-    fn take_field(&mut self, field: u32) -> Vec<Scanned<'a>> {
-        self.fields.remove(&field).unwrap_or_else(|| {
-            let name = &self.program.fields[field as usize].name;
-            let columns = resolve::candidates(self.batch, name);
-            columns.into_iter().map(Scanned::new).collect()
-        })
+    /// Counts, for events of one kind, how often each question to a field is answered with
+    /// yes.
+    pub(crate) fn measure(&mut self, plan: &Plan, rows: &[u32], frequencies: &mut Frequencies) {
+        frequencies.events += rows.len() as u64;
+        for &field in &plan.fields {
+            let mut by_place: HashMap<u32, u64, FixedState> = HashMap::default();
+            for &row in rows {
+                if let Some(place) = self.place(field, row as usize) {
+                    *by_place.entry(place).or_default() += 1;
+                }
+            }
+            for (place, count) in by_place {
+                for &id in self.memory.fields[field as usize].answers(place) {
+                    *frequencies.yes.entry(id).or_default() += count;
+                }
+            }
+        }
     }
 
-    fn take_keywords(&mut self) -> Vec<Scanned<'a>> {
+    /// The place of a row's value in the field's memory.
+    fn place(&mut self, field: u32, row: usize) -> Option<u32> {
+        let (program, batch) = (self.program, self.batch);
+        let compiled = &program.fields[field as usize];
+        let columns = self.fields[field as usize].get_or_insert_with(|| {
+            let columns = compiled.resolution.columns(batch);
+            columns.into_iter().map(Placed::new).collect()
+        });
+        let (placed, code) = columns.iter_mut().find_map(|placed| {
+            let code = placed.column.code(row);
+            (code != 0).then_some((placed, code))
+        })?;
+        let known = placed.places[code as usize];
+        if known != UNSEEN {
+            return Some(known);
+        }
+        let dictionary = placed.column.dictionary();
+        let (value, hash) = (dictionary.get(code)?, dictionary.hash_of(code)?);
+        let scratch = &mut self.memory.scratch;
+        let place = self.memory.fields[field as usize].place(hash, value, |found| {
+            compiled
+                .scanner
+                .scan(value, &program.predicates, scratch, found);
+        });
+        placed.places[code as usize] = place;
+        Some(place)
+    }
+
+    /// The place of a value in the memory of keywords; `code` is one of the column's.
+    fn keyword_place(&mut self, placed: &mut Placed<'_>, code: u32) -> u32 {
+        let known = placed.places[code as usize];
+        if known != UNSEEN {
+            return known;
+        }
+        let dictionary = placed.column.dictionary();
+        let absent = ValueRef {
+            kind: ValueKind::Null,
+            text: "",
+        };
+        let value = dictionary.get(code).unwrap_or(absent);
+        let hash = dictionary.hash_of(code).unwrap_or(0);
+        let program = self.program;
+        let scratch = &mut self.memory.scratch;
+        let place = self.memory.keywords.place(hash, value, |found| {
+            program
+                .keywords
+                .scan(value, &program.predicates, scratch, found);
+        });
+        placed.places[code as usize] = place;
+        place
+    }
+
+    fn take_keywords(&mut self) -> Vec<Placed<'a>> {
         self.keywords.take().unwrap_or_else(|| {
             let columns = self.batch.columns(Namespace::Source).iter();
-            columns.map(Scanned::new).collect()
+            columns.map(Placed::new).collect()
         })
     }
 
@@ -170,7 +228,33 @@ impl<'a> Evaluation<'a> {
             Node::Or(items) => items.iter().any(|item| self.holds(item, row)),
             Node::Not(item) => !self.holds(item, row),
             Node::Leaf(id) => self.answer(*id, row),
+            Node::Any(questions) => self.any(questions, row),
+            Node::All(questions) => self.all(questions, row),
         }
+    }
+
+    fn any(&mut self, questions: &Questions, row: usize) -> bool {
+        let Some(place) = self.place(questions.field, row) else {
+            return false;
+        };
+        let answers = self.memory.fields[questions.field as usize].answers(place);
+        // The shorter list is walked, the longer one searched.
+        if answers.len() <= questions.sorted.len() {
+            let asked = |id| questions.sorted.binary_search(id).is_ok();
+            answers.iter().any(asked)
+        } else {
+            let answered = |id| answers.binary_search(id).is_ok();
+            questions.sorted.iter().any(answered)
+        }
+    }
+
+    fn all(&mut self, questions: &Questions, row: usize) -> bool {
+        let Some(place) = self.place(questions.field, row) else {
+            return false;
+        };
+        let answers = self.memory.fields[questions.field as usize].answers(place);
+        let answered = |id| answers.binary_search(id).is_ok();
+        questions.sorted.len() <= answers.len() && questions.sorted.iter().all(answered)
     }
 
     /// Answers one question for one event.
@@ -180,41 +264,31 @@ impl<'a> Evaluation<'a> {
             return self.answer_keyword(id, row);
         }
         let field = predicate.field;
-        let mut columns = self.take_field(field);
-        let scanned = columns
-            .iter_mut()
-            .find(|scanned| scanned.column.code(row) != 0);
-        let yes = match scanned {
-            None => matches!(predicate.matcher, Matcher::Null | Matcher::Exists(false)),
-            Some(scanned) if predicate.lazy => self.answer_lazy(id, scanned.column, row),
-            Some(scanned) => {
-                let scanner = &self.program.fields[field as usize].scanner;
-                let code = scanned.column.code(row);
-                let predicates = &self.program.predicates;
-                let found = scanned.answers(code, scanner, predicates, &mut self.scratch);
-                found.binary_search(&id).is_ok()
-            }
+        let Some(place) = self.place(field, row) else {
+            return matches!(predicate.matcher, Matcher::Null | Matcher::Exists(false));
         };
-        self.fields.insert(field, columns);
-        yes
+        if predicate.lazy {
+            return self.answer_lazy(id, place, row);
+        }
+        let answers = self.memory.fields[field as usize].answers(place);
+        answers.binary_search(&id).is_ok()
     }
 
     fn answer_keyword(&mut self, id: u32, row: usize) -> bool {
         let lazy = self.program.predicates[id as usize].lazy;
         let mut columns = self.take_keywords();
         let mut yes = false;
-        for scanned in &mut columns {
-            let code = scanned.column.code(row);
+        for placed in &mut columns {
+            let code = placed.column.code(row);
             if code == 0 {
                 continue;
             }
+            let place = self.keyword_place(placed, code);
             yes = if lazy {
-                self.answer_lazy(id, scanned.column, row)
+                self.ask(id, place, placed.column.get(row))
             } else {
-                let predicates = &self.program.predicates;
-                let found =
-                    scanned.answers(code, &self.program.keywords, predicates, &mut self.scratch);
-                found.binary_search(&id).is_ok()
+                let answers = self.memory.keywords.answers(place);
+                answers.binary_search(&id).is_ok()
             };
             if yes {
                 break;
@@ -224,34 +298,89 @@ impl<'a> Evaluation<'a> {
         yes
     }
 
-    fn answer_lazy(&mut self, id: u32, column: &Column, row: usize) -> bool {
-        let matcher = &self.program.predicates[id as usize].matcher;
-        let Some(value) = column.get(row) else {
-            return false;
-        };
+    fn answer_lazy(&mut self, id: u32, place: u32, row: usize) -> bool {
+        let predicate = &self.program.predicates[id as usize];
+        let value = self.value(predicate.field, row);
         if let Matcher::Field {
             other,
             compare,
             cased,
-        } = matcher
+        } = &predicate.matcher
         {
             let other = resolve::candidates(self.batch, other)
                 .into_iter()
                 .find_map(|column| column.get(row));
-            return other.is_some_and(|other| compare_fields(value, other, *compare, *cased));
+            return match (value, other) {
+                (Some(value), Some(other)) => compare_fields(value, other, *compare, *cased),
+                _ => false,
+            };
         }
-        let key = (id, std::ptr::from_ref(column).addr(), column.code(row));
-        if let Some(&known) = self.lazy.get(&key) {
+        self.ask(id, place, value)
+    }
+
+    /// Asks a lazy question of a value, once per value.
+    fn ask(&mut self, id: u32, place: u32, value: Option<ValueRef<'_>>) -> bool {
+        if let Some(&known) = self.memory.lazy.get(&(id, place)) {
             return known;
         }
+        let matcher = &self.program.predicates[id as usize].matcher;
         let mut lower = String::new();
-        let yes = value.elements().iter().any(|(kind, text)| {
-            scanner::lower_into(text, &mut lower);
-            *kind != ValueKind::Null
-                && scanner::answer(matcher, ValueRef { kind: *kind, text }, &lower)
+        let yes = value.is_some_and(|value| {
+            value.elements().iter().any(|(kind, text)| {
+                scanner::lower_into(text, &mut lower);
+                *kind != ValueKind::Null
+                    && scanner::answer(matcher, ValueRef { kind: *kind, text }, &lower)
+            })
         });
-        self.lazy.insert(key, yes);
+        self.memory.lazy.insert((id, place), yes);
         yes
+    }
+
+    /// The column in which a row has the field's value.
+    fn column(&mut self, field: u32, row: usize) -> Option<&'a Column> {
+        self.place(field, row)?;
+        let columns = self.fields[field as usize].as_ref()?;
+        let found = columns.iter().find(|placed| placed.column.code(row) != 0);
+        found.map(|placed| placed.column)
+    }
+
+    fn value(&mut self, field: u32, row: usize) -> Option<ValueRef<'a>> {
+        self.column(field, row)?.get(row)
+    }
+
+    /// What a row has for a field of the rules, with the name under which it is stored.
+    pub(crate) fn shown(&mut self, field: u32, row: usize) -> Option<(String, ValueRef<'a>)> {
+        let column = self.column(field, row)?;
+        let value = column.get(row)?;
+        Some((self.stored_name(column, row), value))
+    }
+
+    /// As [`resolve::stored_name`], with the place tried first where the last event of the
+    /// kind had it.
+    fn stored_name(&mut self, column: &'a Column, row: usize) -> String {
+        let key = (
+            std::ptr::from_ref(column).addr(),
+            self.batch.rows()[row].kind,
+        );
+        let ocsf = self.batch.columns(Namespace::Ocsf);
+        if let (Some(index), true) = (self.names.get(&key), column.is_moved(row)) {
+            let text = ocsf[*index].get(row).map(|value| value.text);
+            if text == column.get(row).map(|value| value.text) {
+                return ocsf[*index].name().to_string();
+            }
+        }
+        let name = resolve::stored_name(self.batch, column, row);
+        if let Some(index) = ocsf.iter().position(|other| **other.name() == *name) {
+            self.names.insert(key, index);
+        }
+        name
+    }
+
+    /// What a row has for a field that no rule asks, such as a group key.
+    pub(crate) fn text(&self, field: &str, row: usize) -> Option<&'a str> {
+        let columns = Resolution::of(field).columns(self.batch);
+        let value = columns.into_iter().find_map(|column| column.get(row))?;
+        Some(value.text)
     }
 }
 

@@ -1,16 +1,42 @@
 //! Choosing, for each rule, a small set of questions of which one must be answered with yes
 //! for the rule to hold. Rules are completed only for events that answer so.
 
+use foldhash::fast::FixedState;
+use hashbrown::HashMap;
 use watchfloor_rules::{Matcher, Part};
 
 use crate::program::{Node, Predicate};
+
+/// Weight of the guess beside what was measured, in events.
+const GUESS_EVENTS: f64 = 20.0;
+
+/// How often questions were answered with yes, measured on events of one kind. Which gate is
+/// chosen bears on speed alone: each is necessary for its rule.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Frequencies {
+    /// Events looked at.
+    pub events: u64,
+    /// Of these, by question, those that answered with yes.
+    pub yes: HashMap<u32, u64, FixedState>,
+}
+
+impl Frequencies {
+    fn of(&self, id: u32, guess: f64) -> f64 {
+        let yes = self.yes.get(&id).copied().unwrap_or(0) as f64;
+        (yes + guess * GUESS_EVENTS) / (self.events as f64 + GUESS_EVENTS)
+    }
+}
 
 /// Most questions in a gate; larger sets still work, the bound keeps building linear.
 const MAX_GATE: usize = 20_000;
 
 /// The cheapest necessary set, or `None` for a rule that can hold without any yes.
-pub(crate) fn choose(node: &Node, predicates: &[Predicate]) -> Option<Vec<u32>> {
-    best(node, predicates).map(|(_, mut set)| {
+pub(crate) fn choose(
+    node: &Node,
+    predicates: &[Predicate],
+    frequencies: &Frequencies,
+) -> Option<Vec<u32>> {
+    best(node, predicates, frequencies).map(|(_, mut set)| {
         set.sort_unstable();
         set.dedup();
         set
@@ -18,28 +44,43 @@ pub(crate) fn choose(node: &Node, predicates: &[Predicate]) -> Option<Vec<u32>> 
 }
 
 /// The set with its expected frequency, lower being better.
-fn best(node: &Node, predicates: &[Predicate]) -> Option<(f64, Vec<u32>)> {
+fn best(
+    node: &Node,
+    predicates: &[Predicate],
+    frequencies: &Frequencies,
+) -> Option<(f64, Vec<u32>)> {
+    let leaf = |id: u32| {
+        let guess = frequency(&predicates[id as usize])?;
+        Some((frequencies.of(id, guess), vec![id]))
+    };
     match node {
-        Node::Leaf(id) => {
-            let frequency = frequency(&predicates[*id as usize])?;
-            Some((frequency, vec![*id]))
-        }
+        Node::Leaf(id) => leaf(*id),
         Node::Not(_) => None,
-        Node::And(items) => items
-            .iter()
-            .filter_map(|item| best(item, predicates))
-            .min_by(|left, right| left.0.total_cmp(&right.0)),
-        Node::Or(items) => {
-            let mut all = (0.0, Vec::new());
-            for item in items {
-                let (frequency, set) = best(item, predicates)?;
-                all.0 += frequency;
-                all.1.extend(set);
-            }
-            // An empty alternative never holds: the empty gate says so.
-            (all.1.len() <= MAX_GATE).then_some(all)
-        }
+        Node::And(items) => rarest(items.iter().map(|item| best(item, predicates, frequencies))),
+        Node::All(questions) => rarest(questions.sorted.iter().map(|id| leaf(*id))),
+        Node::Or(items) => union(items.iter().map(|item| best(item, predicates, frequencies))),
+        Node::Any(questions) => union(questions.sorted.iter().map(|id| leaf(*id))),
     }
+}
+
+type Ranked = Option<(f64, Vec<u32>)>;
+
+fn rarest(sets: impl Iterator<Item = Ranked>) -> Ranked {
+    sets.flatten().min_by(|left, right| {
+        let by_frequency = left.0.total_cmp(&right.0);
+        by_frequency.then_with(|| left.1.len().cmp(&right.1.len()))
+    })
+}
+
+/// An empty alternative never holds: the empty set says so.
+fn union(sets: impl Iterator<Item = Ranked>) -> Ranked {
+    let mut all = (0.0, Vec::new());
+    for set in sets {
+        let (frequency, set) = set?;
+        all.0 += frequency;
+        all.1.extend(set);
+    }
+    (all.1.len() <= MAX_GATE).then_some(all)
 }
 
 /// A guess at the share of values that answer with yes. Long literals are rare; whole numbers

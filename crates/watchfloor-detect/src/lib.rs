@@ -7,13 +7,16 @@
 //!
 //! Start at [`Detector`].
 
+mod cache;
 mod correlate;
 mod describe;
 mod detector;
 mod entities;
 mod evaluate;
+mod finding;
 mod gate;
 mod literal;
+mod memory;
 mod program;
 mod resolve;
 mod scanner;

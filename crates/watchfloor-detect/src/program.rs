@@ -1,15 +1,14 @@
 //! All rules compiled together: questions shared among rules, fields with one scanner each,
 //! and for each kind of event the rules that may meet it.
 
-use std::sync::Arc;
-
 use foldhash::fast::FixedState;
 use hashbrown::HashMap;
 use watchfloor_event::EventKind;
 use watchfloor_rules::{Correlation, Expr, Leaf, Matcher, Rule, RuleSet};
 
-use crate::gate;
+use crate::gate::{self, Frequencies};
 use crate::literal;
+use crate::resolve::Resolution;
 use crate::scanner::Scanner;
 
 /// One question to one field, shared by all rules that ask it.
@@ -32,6 +31,33 @@ pub(crate) enum Node {
     Or(Vec<Node>),
     Not(Box<Node>),
     Leaf(u32),
+    /// One of several questions to one field: answered with one look at the value's answers.
+    Any(Questions),
+    /// All of several questions to one field.
+    All(Questions),
+}
+
+/// Several questions to one field, none of them lazy.
+#[derive(Debug)]
+pub(crate) struct Questions {
+    pub field: u32,
+    /// As the rule writes them.
+    pub written: Vec<u32>,
+    /// Sorted, without doubles.
+    pub sorted: Vec<u32>,
+}
+
+impl Questions {
+    fn new(field: u32, written: Vec<u32>) -> Self {
+        let mut sorted = written.clone();
+        sorted.sort_unstable();
+        sorted.dedup();
+        Self {
+            field,
+            written,
+            sorted,
+        }
+    }
 }
 
 /// A rule with its compiled condition.
@@ -39,9 +65,6 @@ pub(crate) enum Node {
 pub(crate) struct Compiled {
     pub rule: Rule,
     pub node: Node,
-    /// Questions of which one must be answered with yes; `None` has the rule completed for
-    /// every event it may meet.
-    pub gate: Option<Vec<u32>>,
     /// Correlations that rest on it.
     pub feeds: Vec<usize>,
     /// Whether it makes findings of its own.
@@ -51,7 +74,7 @@ pub(crate) struct Compiled {
 /// A field as rules name it.
 #[derive(Debug)]
 pub(crate) struct Field {
-    pub name: String,
+    pub resolution: Resolution,
     pub scanner: Scanner,
 }
 
@@ -72,14 +95,24 @@ pub(crate) struct Program {
 /// The rules that may meet one kind of event.
 #[derive(Debug, Default)]
 pub(crate) struct Plan {
-    /// Rules to complete when a question is answered with yes.
-    pub gates: HashMap<u32, Vec<u32>, FixedState>,
-    /// Fields that hold such questions.
-    pub gate_fields: Vec<u32>,
-    /// Whether a keyword is among them.
-    pub keyword_gates: bool,
+    /// By field: the rules to complete when a question to it is answered with yes.
+    pub gates: Vec<FieldGates>,
+    /// The same for questions to every value.
+    pub keyword_gates: Gates,
     /// Rules to complete for every event.
     pub always: Vec<u32>,
+    /// Fields that the rules ask.
+    pub fields: Vec<u32>,
+}
+
+/// Rules by the question that has them completed.
+pub(crate) type Gates = HashMap<u32, Vec<u32>, FixedState>;
+
+/// The gates of one field.
+#[derive(Debug)]
+pub(crate) struct FieldGates {
+    pub field: u32,
+    pub gates: Gates,
 }
 
 #[derive(Default)]
@@ -97,11 +130,9 @@ impl Program {
         let mut rules = Vec::with_capacity(set.rules.len());
         for rule in set.rules {
             let node = builder.node(&rule.expr);
-            let gate = gate::choose(&node, &builder.predicates);
             rules.push(Compiled {
                 rule,
                 node,
-                gate,
                 feeds: Vec::new(),
                 emits: true,
             });
@@ -145,45 +176,91 @@ impl Program {
         }
     }
 
-    /// The rules that may meet a kind of event.
-    pub(crate) fn plan(&self, kind: &Arc<EventKind>) -> Plan {
+    /// The rules that may meet a kind of event, each behind its rarest gate.
+    pub(crate) fn plan(&self, kind: &EventKind, frequencies: &Frequencies) -> Plan {
         let mut plan = Plan::default();
+        let mut by_field: HashMap<u32, Gates, FixedState> = HashMap::default();
         for (index, compiled) in self.rules.iter().enumerate() {
             if !kind.answers_to(&compiled.rule.logsource) {
                 continue;
             }
+            self.note_fields(&compiled.node, &mut plan.fields);
             let index = index as u32;
-            match &compiled.gate {
-                None => plan.always.push(index),
-                Some(gate) => {
-                    for predicate in gate {
-                        plan.gates.entry(*predicate).or_default().push(index);
-                    }
+            let Some(gate) = gate::choose(&compiled.node, &self.predicates, frequencies) else {
+                plan.always.push(index);
+                continue;
+            };
+            for id in gate {
+                let gates = match self.predicates[id as usize].field {
+                    KEYWORDS => &mut plan.keyword_gates,
+                    field => by_field.entry(field).or_default(),
+                };
+                gates.entry(id).or_default().push(index);
+            }
+        }
+        let field_gates = |(field, gates)| FieldGates { field, gates };
+        plan.gates = by_field.into_iter().map(field_gates).collect();
+        plan.gates.sort_unstable_by_key(|gates| gates.field);
+        plan.fields.sort_unstable();
+        plan.fields.dedup();
+        plan
+    }
+
+    fn note_fields(&self, node: &Node, fields: &mut Vec<u32>) {
+        match node {
+            Node::And(items) | Node::Or(items) => {
+                items.iter().for_each(|item| self.note_fields(item, fields));
+            }
+            Node::Not(item) => self.note_fields(item, fields),
+            Node::Any(questions) | Node::All(questions) => fields.push(questions.field),
+            Node::Leaf(id) => {
+                let field = self.predicates[*id as usize].field;
+                if field != KEYWORDS {
+                    fields.push(field);
                 }
             }
         }
-        let mut fields: Vec<u32> = plan
-            .gates
-            .keys()
-            .map(|predicate| self.predicates[*predicate as usize].field)
-            .collect();
-        fields.sort_unstable();
-        fields.dedup();
-        plan.keyword_gates = fields.last() == Some(&KEYWORDS);
-        fields.retain(|field| *field != KEYWORDS);
-        plan.gate_fields = fields;
-        plan
     }
 }
 
 impl Builder {
     fn node(&mut self, expr: &Expr) -> Node {
         match expr {
-            Expr::And(items) => Node::And(items.iter().map(|item| self.node(item)).collect()),
-            Expr::Or(items) => Node::Or(items.iter().map(|item| self.node(item)).collect()),
+            Expr::And(items) => match self.of_one_field(items) {
+                Some(questions) => Node::All(questions),
+                None => Node::And(items.iter().map(|item| self.node(item)).collect()),
+            },
+            Expr::Or(items) => match self.of_one_field(items) {
+                Some(questions) => Node::Any(questions),
+                None => Node::Or(items.iter().map(|item| self.node(item)).collect()),
+            },
             Expr::Not(item) => Node::Not(Box::new(self.node(item))),
             Expr::Leaf(leaf) => Node::Leaf(self.predicate(leaf)),
         }
+    }
+
+    /// The questions of these items, if they are several that the answers of one field's value
+    /// tell: an absent field answers some questions with yes, so those stay apart.
+    fn of_one_field(&mut self, items: &[Expr]) -> Option<Questions> {
+        let mut leaves = Vec::with_capacity(items.len());
+        for item in items {
+            let Expr::Leaf(leaf) = item else {
+                return None;
+            };
+            let plain = !is_lazy(&leaf.matcher)
+                && !matches!(leaf.matcher, Matcher::Null | Matcher::Exists(false));
+            if !plain || leaf.field.is_none() {
+                return None;
+            }
+            leaves.push(leaf);
+        }
+        let first = leaves.first()?.field.as_ref();
+        if leaves.len() < 2 || leaves.iter().any(|leaf| leaf.field.as_ref() != first) {
+            return None;
+        }
+        let ids: Vec<u32> = leaves.iter().map(|leaf| self.predicate(leaf)).collect();
+        let field = self.predicates[ids[0] as usize].field;
+        Some(Questions::new(field, ids))
     }
 
     fn predicate(&mut self, leaf: &Leaf) -> u32 {
@@ -229,7 +306,7 @@ impl Builder {
             .into_iter()
             .zip(by_field)
             .map(|(name, ids)| Field {
-                name,
+                resolution: Resolution::of(&name),
                 scanner: Scanner::build(&ids, &self.predicates),
             })
             .collect();

@@ -1,0 +1,112 @@
+//! What a detector remembers from batch to batch to be fast. Nothing of it bears on what is
+//! found; it is bounded and may be forgotten at any time between two batches.
+
+use foldhash::fast::FixedState;
+use hashbrown::HashMap;
+
+use crate::cache::AnswerCache;
+use crate::program::{Gates, Program};
+use crate::scanner::Scratch;
+
+/// Most bytes of values and answers kept.
+const MAX_BYTES: usize = 32 << 20;
+/// Most answers of lazy questions kept.
+const MAX_LAZY: usize = 1 << 18;
+
+/// Values met before with their answers.
+#[derive(Debug, Default)]
+pub(crate) struct Memory {
+    /// By field of the program.
+    pub fields: Vec<AnswerCache>,
+    pub keywords: AnswerCache,
+    /// Answers of lazy questions, by question and place.
+    pub lazy: HashMap<(u32, u32), bool, FixedState>,
+    pub scratch: Scratch,
+    /// Raised when places lose their meaning.
+    pub epoch: u64,
+}
+
+impl Memory {
+    /// Makes room between two batches; call it before each.
+    pub(crate) fn prepare(&mut self, program: &Program) {
+        let bytes: usize = self.fields.iter().map(AnswerCache::bytes).sum();
+        let is_full = bytes + self.keywords.bytes() > MAX_BYTES || self.lazy.len() > MAX_LAZY;
+        if is_full {
+            self.fields.iter_mut().for_each(AnswerCache::clear);
+            self.keywords.clear();
+            self.lazy.clear();
+            self.epoch += 1;
+        }
+        self.fields
+            .resize_with(program.fields.len(), AnswerCache::default);
+    }
+}
+
+/// What is remembered for the plan of one kind of event.
+#[derive(Debug, Default)]
+pub(crate) struct PlanMemory {
+    /// By gate field of the plan.
+    pub fields: Vec<RuleLists>,
+    epoch: u64,
+}
+
+impl PlanMemory {
+    /// Forgets lists of another epoch.
+    pub(crate) fn keep_to(&mut self, epoch: u64) {
+        if self.epoch != epoch {
+            self.fields.clear();
+            self.epoch = epoch;
+        }
+    }
+
+    /// The same epoch with nothing known, for other gates.
+    pub(crate) fn emptied(&self) -> Self {
+        Self {
+            fields: Vec::new(),
+            epoch: self.epoch,
+        }
+    }
+
+    pub(crate) fn fit(&mut self, fields: usize) {
+        self.fields.resize_with(fields, RuleLists::default);
+    }
+}
+
+/// The rules that each value of a gate field has completed.
+#[derive(Debug, Default)]
+pub(crate) struct RuleLists {
+    /// By place of the value: index into `lists`, plus one; 0 is unknown.
+    by_place: Vec<u32>,
+    /// The first is empty: most values open no gate.
+    lists: Vec<Vec<u32>>,
+}
+
+impl RuleLists {
+    /// The rules behind the gates that these answers open.
+    pub(crate) fn of(&mut self, place: u32, answers: &[u32], gates: &Gates) -> &[u32] {
+        let place = place as usize;
+        if self.by_place.len() <= place {
+            self.by_place.resize(place + 1, 0);
+        }
+        if self.by_place[place] == 0 {
+            let mut rules: Vec<u32> = answers
+                .iter()
+                .filter_map(|id| gates.get(id))
+                .flatten()
+                .copied()
+                .collect();
+            rules.sort_unstable();
+            rules.dedup();
+            if self.lists.is_empty() {
+                self.lists.push(Vec::new());
+            }
+            self.by_place[place] = if rules.is_empty() {
+                1
+            } else {
+                self.lists.push(rules);
+                self.lists.len() as u32
+            };
+        }
+        &self.lists[self.by_place[place] as usize - 1]
+    }
+}
