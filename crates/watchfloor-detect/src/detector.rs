@@ -13,7 +13,7 @@ use crate::evaluate::{Evaluation, Match};
 use crate::finding::{GroupKey, finding_of_event, finding_of_group};
 use crate::gate::Frequencies;
 use crate::memory::{Memory, PlanMemory};
-use crate::program::{Plan, Program};
+use crate::program::{KeywordSets, Plan, Program};
 
 /// Events of a kind after which its gates are chosen anew by what was measured; each time four
 /// times as many.
@@ -39,6 +39,7 @@ pub struct Detector {
     program: Arc<Program>,
     plans: HashMap<Arc<str>, KindPlan, FixedState>,
     memory: Memory,
+    keyword_sets: KeywordSets,
     correlator: Correlator,
 }
 
@@ -59,6 +60,7 @@ impl Detector {
             program: Arc::new(Program::compile(set)),
             plans: HashMap::default(),
             memory: Memory::default(),
+            keyword_sets: KeywordSets::default(),
             correlator: Correlator::default(),
         }
     }
@@ -68,6 +70,7 @@ impl Detector {
         self.program = Arc::new(Program::compile(set));
         self.plans.clear();
         self.memory = Memory::default();
+        self.keyword_sets = KeywordSets::default();
     }
 
     /// Another detector over the same compiled rules, with no state of its own.
@@ -77,6 +80,7 @@ impl Detector {
             program: Arc::clone(&self.program),
             plans: HashMap::default(),
             memory: Memory::default(),
+            keyword_sets: KeywordSets::default(),
             correlator: Correlator::default(),
         }
     }
@@ -88,8 +92,8 @@ impl Detector {
 
     /// Whether the rules would meet events of this kind at all.
     pub fn meets(&self, kind: &EventKind) -> bool {
-        let mut rules = self.program.rules.iter();
-        rules.any(|compiled| kind.answers_to(&compiled.rule.logsource))
+        let mut sources = self.program.logsources.iter();
+        sources.any(|source| kind.answers_to(source))
     }
 
     /// The state of correlations as JSON, to be saved with the journal position.
@@ -118,12 +122,22 @@ impl Detector {
         let epoch = memory.epoch;
         let mut evaluation = Evaluation::new(&program, batch, &mut memory);
         let mut matches = Vec::new();
+        let Self {
+            plans,
+            keyword_sets: sets,
+            ..
+        } = self;
         for (kind, rows) in batch.kinds().iter().zip(&by_kind) {
-            if !rows.is_empty() {
-                let known = self.kind_plan(kind, epoch);
-                known.measure(&program, kind, rows, &mut evaluation);
-                evaluation.run(&known.plan, &mut known.memory, rows, &mut matches);
+            if rows.is_empty() {
+                continue;
             }
+            let known = plans
+                .entry(Arc::clone(&kind.name))
+                .or_insert_with(|| KindPlan::new(&program, kind, sets));
+            known.memory.keep_to(epoch);
+            known.measure(&program, kind, rows, &mut evaluation, sets);
+            evaluation.fit(sets.len());
+            evaluation.run(&known.plan, &mut known.memory, rows, &mut matches);
         }
         matches.sort_by_key(|one| (batch.rows()[one.row as usize].time, one.row, one.rule));
         let mut outcome = DetectOutcome {
@@ -133,22 +147,9 @@ impl Detector {
         for one in matches {
             self.take_match(&program, &mut evaluation, batch, one, &mut outcome.findings);
         }
+        drop(evaluation);
         self.memory = memory;
         outcome
-    }
-
-    fn kind_plan(&mut self, kind: &EventKind, epoch: u64) -> &mut KindPlan {
-        let program = &self.program;
-        let known = self
-            .plans
-            .entry(Arc::clone(&kind.name))
-            .or_insert_with(|| KindPlan {
-                plan: Arc::new(program.plan(kind, &Frequencies::default())),
-                measure_at: FIRST_MEASURE_EVENTS,
-                ..KindPlan::default()
-            });
-        known.memory.keep_to(epoch);
-        known
     }
 
     fn take_match<'a>(
@@ -239,6 +240,14 @@ impl Detector {
 }
 
 impl KindPlan {
+    fn new(program: &Program, kind: &EventKind, sets: &mut KeywordSets) -> Self {
+        Self {
+            plan: Arc::new(program.plan(kind, &Frequencies::default(), sets)),
+            measure_at: FIRST_MEASURE_EVENTS,
+            ..Self::default()
+        }
+    }
+
     /// Chooses the gates anew when enough events were seen to know better.
     fn measure(
         &mut self,
@@ -246,6 +255,7 @@ impl KindPlan {
         kind: &EventKind,
         rows: &[u32],
         evaluation: &mut Evaluation<'_>,
+        sets: &mut KeywordSets,
     ) {
         self.events += rows.len() as u64;
         if self.events < self.measure_at {
@@ -253,7 +263,7 @@ impl KindPlan {
         }
         self.measure_at = self.events.saturating_mul(4);
         evaluation.measure(&self.plan, rows, &mut self.frequencies);
-        self.plan = Arc::new(program.plan(kind, &self.frequencies));
+        self.plan = Arc::new(program.plan(kind, &self.frequencies, sets));
         self.memory = self.memory.emptied();
     }
 }

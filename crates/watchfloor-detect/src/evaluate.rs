@@ -10,7 +10,7 @@ use crate::gate::Frequencies;
 use crate::memory::{Memory, PlanMemory, RuleLists};
 use crate::program::{Gates, KEYWORDS, Node, Plan, Program, Questions};
 use crate::resolve::{self, Resolution};
-use crate::scanner;
+use crate::scanner::{self, Scanner};
 
 /// One rule that holds for one event.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -44,8 +44,8 @@ pub(crate) struct Evaluation<'a> {
     memory: &'a mut Memory,
     /// By field: its columns, once they were asked for.
     fields: Vec<Option<Vec<Placed<'a>>>>,
-    /// All source columns, for keywords.
-    keywords: Option<Vec<Placed<'a>>>,
+    /// By set of keywords: all source columns.
+    keywords: HashMap<usize, Vec<Placed<'a>>, FixedState>,
     /// Where the values of columns moved to, by column and kind.
     names: HashMap<(usize, u16), usize, FixedState>,
 }
@@ -59,9 +59,15 @@ impl<'a> Evaluation<'a> {
             batch,
             memory,
             fields,
-            keywords: None,
+            keywords: HashMap::default(),
             names: HashMap::default(),
         }
+    }
+
+    /// Makes room for sets of keywords.
+    pub(crate) fn fit(&mut self, keyword_sets: usize) {
+        let keywords = &mut self.memory.keywords;
+        keywords.resize_with(keyword_sets.max(keywords.len()), Default::default);
     }
 
     /// The matches of these rows, which are all of the plan's kind.
@@ -78,9 +84,7 @@ impl<'a> Evaluation<'a> {
             let lists = &mut known.fields[index];
             self.gate_field(gates.field, &gates.gates, lists, rows, &mut candidates);
         }
-        if !plan.keyword_gates.is_empty() {
-            self.gate_keywords(&plan.keyword_gates, rows, &mut candidates);
-        }
+        self.gate_keywords(plan, rows, &mut candidates);
         for &row in rows {
             candidates.extend(plan.always.iter().map(|&rule| Match { row, rule }));
         }
@@ -114,34 +118,57 @@ impl<'a> Evaluation<'a> {
         }
     }
 
-    fn gate_keywords(&mut self, gates: &Gates, rows: &[u32], candidates: &mut Vec<Match>) {
-        let mut columns = self.take_keywords();
+    fn gate_keywords(&mut self, plan: &Plan, rows: &[u32], candidates: &mut Vec<Match>) {
+        let Some(keywords) = &plan.keywords else {
+            return;
+        };
+        let (set, scanner) = (keywords.set, &keywords.scanner);
+        let mut columns = self.take_keywords(set);
+        let mut lists = std::mem::take(&mut self.memory.keywords[set].lists);
         for placed in &mut columns {
-            // Most columns hold no value with a keyword: their rows need no look.
-            let mut rules: Vec<Vec<u32>> = Vec::new();
-            for code in 1..=placed.column.dictionary().len() as u32 {
-                let place = self.keyword_place(placed, code);
-                let answers = self.memory.keywords.answers(place);
-                let found: Vec<u32> = answers
-                    .iter()
-                    .filter_map(|id| gates.get(id))
-                    .flatten()
-                    .copied()
-                    .collect();
-                if !found.is_empty() {
-                    rules.resize_with(placed.column.dictionary().len() + 1, Vec::new);
-                    rules[code as usize] = found;
-                }
-            }
-            if rules.is_empty() {
-                continue;
-            }
             for &row in rows {
                 let code = placed.column.code(row as usize);
-                candidates.extend(rules[code as usize].iter().map(|&rule| Match { row, rule }));
+                if code == 0 {
+                    continue;
+                }
+                let mut place = placed.places[code as usize];
+                if place == UNSEEN {
+                    place = self.keyword_place(set, scanner, placed.column, code);
+                    placed.places[code as usize] = place;
+                }
+                let answers = self.memory.keywords[set].answers.answers(place);
+                if !answers.is_empty() {
+                    let opened = lists.of(place, answers, &keywords.gates);
+                    candidates.extend(opened.iter().map(|&rule| Match { row, rule }));
+                }
             }
         }
-        self.keywords = Some(columns);
+        self.memory.keywords[set].lists = lists;
+        self.keywords.insert(set, columns);
+    }
+
+    fn take_keywords(&mut self, set: usize) -> Vec<Placed<'a>> {
+        self.keywords.remove(&set).unwrap_or_else(|| {
+            let columns = self.batch.columns(Namespace::Source).iter();
+            columns.map(Placed::new).collect()
+        })
+    }
+
+    /// The place of a value in the memory of a set of keywords.
+    fn keyword_place(&mut self, set: usize, scanner: &Scanner, column: &Column, code: u32) -> u32 {
+        let dictionary = column.dictionary();
+        let absent = ValueRef {
+            kind: ValueKind::Null,
+            text: "",
+        };
+        let value = dictionary.get(code).unwrap_or(absent);
+        let hash = dictionary.hash_of(code).unwrap_or(0);
+        let predicates = &self.program.predicates;
+        let scratch = &mut self.memory.scratch;
+        let known = &mut self.memory.keywords[set].answers;
+        known.place(hash, value, |found| {
+            scanner.scan(value, predicates, scratch, found)
+        })
     }
 
     /// Counts, for events of one kind, how often each question to a field is answered with
@@ -189,37 +216,6 @@ impl<'a> Evaluation<'a> {
         });
         placed.places[code as usize] = place;
         Some(place)
-    }
-
-    /// The place of a value in the memory of keywords; `code` is one of the column's.
-    fn keyword_place(&mut self, placed: &mut Placed<'_>, code: u32) -> u32 {
-        let known = placed.places[code as usize];
-        if known != UNSEEN {
-            return known;
-        }
-        let dictionary = placed.column.dictionary();
-        let absent = ValueRef {
-            kind: ValueKind::Null,
-            text: "",
-        };
-        let value = dictionary.get(code).unwrap_or(absent);
-        let hash = dictionary.hash_of(code).unwrap_or(0);
-        let program = self.program;
-        let scratch = &mut self.memory.scratch;
-        let place = self.memory.keywords.place(hash, value, |found| {
-            program
-                .keywords
-                .scan(value, &program.predicates, scratch, found);
-        });
-        placed.places[code as usize] = place;
-        place
-    }
-
-    fn take_keywords(&mut self) -> Vec<Placed<'a>> {
-        self.keywords.take().unwrap_or_else(|| {
-            let columns = self.batch.columns(Namespace::Source).iter();
-            columns.map(Placed::new).collect()
-        })
     }
 
     fn holds(&mut self, node: &Node, row: usize) -> bool {
@@ -274,28 +270,19 @@ impl<'a> Evaluation<'a> {
         answers.binary_search(&id).is_ok()
     }
 
+    /// Whether any value of the event answers a keyword with yes. Asked only of events that
+    /// a gate let through, so each value is asked by itself.
     fn answer_keyword(&mut self, id: u32, row: usize) -> bool {
-        let lazy = self.program.predicates[id as usize].lazy;
-        let mut columns = self.take_keywords();
-        let mut yes = false;
-        for placed in &mut columns {
-            let code = placed.column.code(row);
-            if code == 0 {
-                continue;
-            }
-            let place = self.keyword_place(placed, code);
-            yes = if lazy {
-                self.ask(id, place, placed.column.get(row))
-            } else {
-                let answers = self.memory.keywords.answers(place);
-                answers.binary_search(&id).is_ok()
-            };
-            if yes {
-                break;
+        let matcher = &self.program.predicates[id as usize].matcher;
+        let columns = self.batch.columns(Namespace::Source);
+        let values = columns.iter().filter_map(|column| column.get(row));
+        let mut lower = String::new();
+        for value in values {
+            if ask(matcher, value, &mut lower) {
+                return true;
             }
         }
-        self.keywords = Some(columns);
-        yes
+        false
     }
 
     fn answer_lazy(&mut self, id: u32, place: u32, row: usize) -> bool {
@@ -324,14 +311,7 @@ impl<'a> Evaluation<'a> {
             return known;
         }
         let matcher = &self.program.predicates[id as usize].matcher;
-        let mut lower = String::new();
-        let yes = value.is_some_and(|value| {
-            value.elements().iter().any(|(kind, text)| {
-                scanner::lower_into(text, &mut lower);
-                *kind != ValueKind::Null
-                    && scanner::answer(matcher, ValueRef { kind: *kind, text }, &lower)
-            })
-        });
+        let yes = value.is_some_and(|value| ask(matcher, value, &mut String::new()));
         self.memory.lazy.insert((id, place), yes);
         yes
     }
@@ -382,6 +362,24 @@ impl<'a> Evaluation<'a> {
         let value = columns.into_iter().find_map(|column| column.get(row))?;
         Some(value.text)
     }
+}
+
+/// Asks one value, or each element of a list.
+fn ask(matcher: &Matcher, value: ValueRef<'_>, lower: &mut String) -> bool {
+    let mut scalar = |value: ValueRef<'_>| {
+        scanner::lower_into(value.text, lower);
+        match (matcher, value.kind) {
+            (Matcher::Null, ValueKind::Null) | (Matcher::Exists(true), _) => true,
+            (_, ValueKind::Null) => false,
+            _ => scanner::answer(matcher, value, lower),
+        }
+    };
+    if value.kind != ValueKind::List {
+        return scalar(value);
+    }
+    let elements = value.elements();
+    let mut elements = elements.iter();
+    elements.any(|(kind, text)| scalar(ValueRef { kind: *kind, text }))
 }
 
 fn compare_fields(

@@ -15,6 +15,7 @@ mod entities;
 mod evaluate;
 mod finding;
 mod gate;
+mod grams;
 mod literal;
 mod memory;
 mod program;

@@ -18,7 +18,8 @@ const MAX_LAZY: usize = 1 << 18;
 pub(crate) struct Memory {
     /// By field of the program.
     pub fields: Vec<AnswerCache>,
-    pub keywords: AnswerCache,
+    /// By set of keywords.
+    pub keywords: Vec<KeywordMemory>,
     /// Answers of lazy questions, by question and place.
     pub lazy: HashMap<(u32, u32), bool, FixedState>,
     pub scratch: Scratch,
@@ -26,11 +27,20 @@ pub(crate) struct Memory {
     pub epoch: u64,
 }
 
+/// What is remembered for one set of keywords.
+#[derive(Debug, Default)]
+pub(crate) struct KeywordMemory {
+    pub answers: AnswerCache,
+    pub lists: RuleLists,
+}
+
 impl Memory {
     /// Makes room between two batches; call it before each.
     pub(crate) fn prepare(&mut self, program: &Program) {
-        let bytes: usize = self.fields.iter().map(AnswerCache::bytes).sum();
-        let is_full = bytes + self.keywords.bytes() > MAX_BYTES || self.lazy.len() > MAX_LAZY;
+        let keywords = self.keywords.iter().map(|one| &one.answers);
+        let all = self.fields.iter().chain(keywords);
+        let bytes: usize = all.map(AnswerCache::bytes).sum();
+        let is_full = bytes > MAX_BYTES || self.lazy.len() > MAX_LAZY;
         if is_full {
             self.fields.iter_mut().for_each(AnswerCache::clear);
             self.keywords.clear();

@@ -1,9 +1,11 @@
 //! All rules compiled together: questions shared among rules, fields with one scanner each,
 //! and for each kind of event the rules that may meet it.
 
+use std::sync::Arc;
+
 use foldhash::fast::FixedState;
 use hashbrown::HashMap;
-use watchfloor_event::EventKind;
+use watchfloor_event::{EventKind, Logsource};
 use watchfloor_rules::{Correlation, Expr, Leaf, Matcher, Rule, RuleSet};
 
 use crate::gate::{self, Frequencies};
@@ -64,6 +66,8 @@ impl Questions {
 #[derive(Debug)]
 pub(crate) struct Compiled {
     pub rule: Rule,
+    /// Index into [`Program::logsources`].
+    pub logsource: usize,
     pub node: Node,
     /// Correlations that rest on it.
     pub feeds: Vec<usize>,
@@ -89,7 +93,8 @@ pub(crate) struct Program {
     pub correlation_emits: Vec<bool>,
     pub predicates: Vec<Predicate>,
     pub fields: Vec<Field>,
-    pub keywords: Scanner,
+    /// The log sources that rules name, each once.
+    pub logsources: Vec<Logsource>,
 }
 
 /// The rules that may meet one kind of event.
@@ -98,7 +103,7 @@ pub(crate) struct Plan {
     /// By field: the rules to complete when a question to it is answered with yes.
     pub gates: Vec<FieldGates>,
     /// The same for questions to every value.
-    pub keyword_gates: Gates,
+    pub keywords: Option<KeywordGates>,
     /// Rules to complete for every event.
     pub always: Vec<u32>,
     /// Fields that the rules ask.
@@ -107,6 +112,55 @@ pub(crate) struct Plan {
 
 /// Rules by the question that has them completed.
 pub(crate) type Gates = HashMap<u32, Vec<u32>, FixedState>;
+
+/// The keywords that open gates for one kind of event. Kinds of the same log sources have the
+/// same set, which then shares its scanner and its memory.
+#[derive(Debug)]
+pub(crate) struct KeywordGates {
+    /// Index of the set.
+    pub set: usize,
+    pub scanner: Arc<Scanner>,
+    pub gates: Gates,
+}
+
+/// The sets of keywords met so far.
+#[derive(Debug, Default)]
+pub(crate) struct KeywordSets {
+    /// By rule and question, sorted.
+    sets: Vec<(Vec<(u32, u32)>, Arc<Scanner>)>,
+}
+
+impl KeywordSets {
+    /// Number of sets.
+    pub(crate) fn len(&self) -> usize {
+        self.sets.len()
+    }
+
+    fn gates(&mut self, gates: Gates, predicates: &[Predicate]) -> KeywordGates {
+        let with_rules = |(id, rules): (&u32, &Vec<u32>)| {
+            let id = *id;
+            rules
+                .iter()
+                .map(move |rule| (id, *rule))
+                .collect::<Vec<_>>()
+        };
+        let mut key: Vec<(u32, u32)> = gates.iter().flat_map(with_rules).collect();
+        key.sort_unstable();
+        let found = self.sets.iter().position(|(known, _)| *known == key);
+        let set = found.unwrap_or_else(|| {
+            let mut ids: Vec<u32> = gates.keys().copied().collect();
+            ids.sort_unstable();
+            let scanner = Arc::new(Scanner::build(&ids, predicates));
+            self.sets.push((key, scanner));
+            self.sets.len() - 1
+        });
+        KeywordGates {
+            set,
+            scanner: Arc::clone(&self.sets[set].1),
+            gates,
+        }
+    }
+}
 
 /// The gates of one field.
 #[derive(Debug)]
@@ -127,11 +181,20 @@ impl Program {
     /// Compiles rules.
     pub(crate) fn compile(set: RuleSet) -> Self {
         let mut builder = Builder::default();
+        let mut logsources: Vec<Logsource> = Vec::new();
+        let mut by_logsource: HashMap<Logsource, usize, FixedState> = HashMap::default();
         let mut rules = Vec::with_capacity(set.rules.len());
         for rule in set.rules {
             let node = builder.node(&rule.expr);
+            let logsource = *by_logsource
+                .entry(rule.logsource.clone())
+                .or_insert_with(|| {
+                    logsources.push(rule.logsource.clone());
+                    logsources.len() - 1
+                });
             rules.push(Compiled {
                 rule,
+                logsource,
                 node,
                 feeds: Vec::new(),
                 emits: true,
@@ -139,6 +202,7 @@ impl Program {
         }
         let mut program = Self {
             rules,
+            logsources,
             correlation_feeds: vec![Vec::new(); set.correlations.len()],
             correlation_emits: vec![true; set.correlations.len()],
             correlations: set.correlations,
@@ -177,11 +241,19 @@ impl Program {
     }
 
     /// The rules that may meet a kind of event, each behind its rarest gate.
-    pub(crate) fn plan(&self, kind: &EventKind, frequencies: &Frequencies) -> Plan {
+    pub(crate) fn plan(
+        &self,
+        kind: &EventKind,
+        frequencies: &Frequencies,
+        sets: &mut KeywordSets,
+    ) -> Plan {
         let mut plan = Plan::default();
+        let mut keywords = Gates::default();
+        let sources = self.logsources.iter();
+        let answers: Vec<bool> = sources.map(|source| kind.answers_to(source)).collect();
         let mut by_field: HashMap<u32, Gates, FixedState> = HashMap::default();
         for (index, compiled) in self.rules.iter().enumerate() {
-            if !kind.answers_to(&compiled.rule.logsource) {
+            if !answers[compiled.logsource] {
                 continue;
             }
             self.note_fields(&compiled.node, &mut plan.fields);
@@ -192,11 +264,14 @@ impl Program {
             };
             for id in gate {
                 let gates = match self.predicates[id as usize].field {
-                    KEYWORDS => &mut plan.keyword_gates,
+                    KEYWORDS => &mut keywords,
                     field => by_field.entry(field).or_default(),
                 };
                 gates.entry(id).or_default().push(index);
             }
+        }
+        if !keywords.is_empty() {
+            plan.keywords = Some(sets.gates(keywords, &self.predicates));
         }
         let field_gates = |(field, gates)| FieldGates { field, gates };
         plan.gates = by_field.into_iter().map(field_gates).collect();
@@ -294,11 +369,9 @@ impl Builder {
 
     fn finish(self, program: &mut Program) {
         let mut by_field: Vec<Vec<u32>> = vec![Vec::new(); self.fields.len()];
-        let mut keywords = Vec::new();
         for (id, predicate) in self.predicates.iter().enumerate() {
-            match predicate.field {
-                KEYWORDS => keywords.push(id as u32),
-                field => by_field[field as usize].push(id as u32),
+            if predicate.field != KEYWORDS {
+                by_field[predicate.field as usize].push(id as u32);
             }
         }
         program.fields = self
@@ -310,7 +383,6 @@ impl Builder {
                 scanner: Scanner::build(&ids, &self.predicates),
             })
             .collect();
-        program.keywords = Scanner::build(&keywords, &self.predicates);
         program.predicates = self.predicates;
     }
 }

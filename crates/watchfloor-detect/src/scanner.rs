@@ -1,11 +1,11 @@
 //! All questions to one field, answered for one value in one pass.
 
-use aho_corasick::{AhoCorasick, AhoCorasickKind, MatchKind};
 use foldhash::fast::FixedState;
 use hashbrown::HashMap;
 use watchfloor_event::{ValueKind, ValueRef};
 use watchfloor_rules::{Matcher, Part, Pattern};
 
+use crate::grams::Grams;
 use crate::literal;
 use crate::program::Predicate;
 
@@ -26,8 +26,8 @@ enum Bearing {
 #[derive(Debug, Default)]
 pub(crate) struct Scanner {
     exact: HashMap<String, Vec<u32>, FixedState>,
-    automaton: Option<AhoCorasick>,
-    /// By pattern of the automaton.
+    literals: Grams,
+    /// By literal.
     bearings: Vec<Vec<(u32, Bearing)>>,
     /// Asked of every value.
     each: Vec<u32>,
@@ -73,19 +73,8 @@ impl Scanner {
                 scanner.add(id, &predicate.matcher, &mut literals);
             }
         }
-        if !literals.texts.is_empty() {
-            scanner.automaton = AhoCorasick::builder()
-                .match_kind(MatchKind::Standard)
-                .kind(Some(AhoCorasickKind::ContiguousNFA))
-                .build(&literals.texts)
-                .ok();
-            // More literals than the automaton can hold: each question is asked by itself.
-            if scanner.automaton.is_none() {
-                let all = literals.bearings.iter().flatten().map(|(id, _)| *id);
-                scanner.each.extend(all);
-            }
-            scanner.bearings = literals.bearings;
-        }
+        scanner.literals = Grams::build(&literals.texts);
+        scanner.bearings = literals.bearings;
         scanner
     }
 
@@ -173,24 +162,22 @@ impl Scanner {
             verify.extend(ids.iter().filter(|id| is_cased(predicates, **id)));
             found.extend(ids.iter().filter(|id| !is_cased(predicates, **id)));
         }
-        if let Some(automaton) = &self.automaton {
-            for hit in automaton.find_overlapping_iter(lower.as_str()) {
-                for (id, bearing) in &self.bearings[hit.pattern().as_usize()] {
-                    let yes = match bearing {
-                        Bearing::Contains => true,
-                        Bearing::Start => hit.start() == 0,
-                        Bearing::End => hit.end() == lower.len(),
-                        Bearing::Verify => {
-                            verify.push(*id);
-                            false
-                        }
-                    };
-                    if yes {
-                        found.push(*id);
+        self.literals.scan(lower, |hit| {
+            for (id, bearing) in &self.bearings[hit.literal as usize] {
+                let yes = match bearing {
+                    Bearing::Contains => true,
+                    Bearing::Start => hit.start == 0,
+                    Bearing::End => hit.end == lower.len(),
+                    Bearing::Verify => {
+                        verify.push(*id);
+                        false
                     }
+                };
+                if yes {
+                    found.push(*id);
                 }
             }
-        }
+        });
         verify.extend(&self.each);
         verify.sort_unstable();
         verify.dedup();
