@@ -108,34 +108,41 @@ impl Ours {
         let mut decoder = Decoder::new(Limits::STANDARD);
         records
             .chunks(RECORDS_PER_BATCH)
-            .map(|records| self.batch(&mut decoder, records))
+            .map(|records| {
+                let mut batch = EventBatch::new();
+                self.fill(&mut batch, &mut decoder, records);
+                batch
+            })
             .collect()
     }
 
-    fn batch(&self, decoder: &mut Decoder, records: &[RawRecord]) -> EventBatch {
-        let mut batch = EventBatch::new();
+    fn fill(&self, batch: &mut EventBatch, decoder: &mut Decoder, records: &[RawRecord]) {
+        batch.clear();
         for record in records {
-            decoder.decode(&mut batch, record);
+            decoder.decode(batch, record);
         }
-        self.packs.normalize(&mut batch);
-        batch
+        self.packs.normalize(batch);
     }
 
     /// From bytes to normalised batches, each dropped at once; number of events.
     pub fn decode(&self, records: &[RawRecord]) -> usize {
         let mut decoder = Decoder::new(Limits::STANDARD);
-        records
-            .chunks(RECORDS_PER_BATCH)
-            .map(|records| self.batch(&mut decoder, records).len())
-            .sum()
+        let mut batch = EventBatch::new();
+        let mut events = 0;
+        for records in records.chunks(RECORDS_PER_BATCH) {
+            self.fill(&mut batch, &mut decoder, records);
+            events += batch.len();
+        }
+        events
     }
 
     /// From bytes to findings.
     pub fn whole(&self, records: &[RawRecord], mut take: impl FnMut(&[Finding])) {
         let mut detector = self.detector.share();
         let mut decoder = Decoder::new(Limits::STANDARD);
+        let mut batch = EventBatch::new();
         for records in records.chunks(RECORDS_PER_BATCH) {
-            let batch = self.batch(&mut decoder, records);
+            self.fill(&mut batch, &mut decoder, records);
             take(&detector.evaluate(&batch).findings);
         }
     }

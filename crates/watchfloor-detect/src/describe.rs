@@ -7,8 +7,25 @@ use crate::entities::text;
 /// Longest piece of a value in a sentence, in characters.
 const MAX_PIECE: usize = 120;
 
-/// The sentence for the event of a row, ending in the rule's title.
-pub(crate) fn sentence(batch: &EventBatch, row: usize, title: &str) -> String {
+/// What an event says, without what a rule says of it.
+#[derive(Clone, Debug)]
+pub(crate) struct Description {
+    what: Option<String>,
+    place: String,
+}
+
+impl Description {
+    /// The sentence that ends in a rule's title.
+    pub(crate) fn sentence(&self, title: &str) -> String {
+        match &self.what {
+            Some(what) => format!("{what}: {title}"),
+            None => format!("{title}{}", self.place),
+        }
+    }
+}
+
+/// Describes the event of a row.
+pub(crate) fn describe(batch: &EventBatch, row: usize) -> Description {
     let get = |path: &str| text(batch, path, row).map(piece);
     let place = get("device.hostname")
         .map(|host| format!(" on {host}"))
@@ -29,10 +46,7 @@ pub(crate) fn sentence(batch: &EventBatch, row: usize, title: &str) -> String {
         }
         _ => generic(batch, row, &place),
     };
-    match what {
-        Some(what) => format!("{what}: {title}"),
-        None => format!("{title}{place}"),
-    }
+    Description { what, place }
 }
 
 fn process(batch: &EventBatch, row: usize, place: &str) -> Option<String> {

@@ -1,11 +1,15 @@
 //! One pass of all rules over one batch.
 
+use std::sync::Arc;
+
 use foldhash::fast::FixedState;
 use hashbrown::HashMap;
 use jiff::Timestamp;
-use watchfloor_event::{Column, EventBatch, Namespace, ValueKind, ValueRef};
+use watchfloor_event::{Column, Entity, EventBatch, Namespace, ValueKind, ValueRef};
 use watchfloor_rules::{FieldCompare, Matcher, TimePart};
 
+use crate::describe::{self, Description};
+use crate::entities::entities_of;
 use crate::gate::Frequencies;
 use crate::memory::{Memory, PlanMemory, RuleLists};
 use crate::program::{Gates, KEYWORDS, Node, Plan, Program, Questions};
@@ -37,6 +41,13 @@ impl<'a> Placed<'a> {
     }
 }
 
+/// What all findings of an event share.
+#[derive(Debug)]
+pub(crate) struct Facts {
+    pub description: Description,
+    pub entities: Vec<Entity>,
+}
+
 /// One batch under evaluation.
 pub(crate) struct Evaluation<'a> {
     program: &'a Program,
@@ -46,6 +57,8 @@ pub(crate) struct Evaluation<'a> {
     fields: Vec<Option<Vec<Placed<'a>>>>,
     /// By set of keywords: all source columns.
     keywords: HashMap<usize, Vec<Placed<'a>>, FixedState>,
+    /// What the last event with a finding says and who took part in it.
+    facts: Option<(usize, Arc<Facts>)>,
     /// Where the values of columns moved to, by column and kind.
     names: HashMap<(usize, u16), usize, FixedState>,
 }
@@ -60,6 +73,7 @@ impl<'a> Evaluation<'a> {
             memory,
             fields,
             keywords: HashMap::default(),
+            facts: None,
             names: HashMap::default(),
         }
     }
@@ -125,9 +139,16 @@ impl<'a> Evaluation<'a> {
         let (set, scanner) = (keywords.set, &keywords.scanner);
         let mut columns = self.take_keywords(set);
         let mut lists = std::mem::take(&mut self.memory.keywords[set].lists);
+        let first = rows.first().map_or(0, |row| *row as usize);
         for placed in &mut columns {
+            let codes = placed.column.codes();
+            if codes.len() <= first {
+                continue;
+            }
             for &row in rows {
-                let code = placed.column.code(row as usize);
+                let Some(&code) = codes.get(row as usize) else {
+                    break;
+                };
                 if code == 0 {
                     continue;
                 }
@@ -354,6 +375,21 @@ impl<'a> Evaluation<'a> {
             self.names.insert(key, index);
         }
         name
+    }
+
+    /// What all findings of an event share, made once per event.
+    pub(crate) fn facts(&mut self, row: usize) -> Arc<Facts> {
+        if let Some((known, facts)) = &self.facts
+            && *known == row
+        {
+            return Arc::clone(facts);
+        }
+        let facts = Arc::new(Facts {
+            description: describe::describe(self.batch, row),
+            entities: entities_of(self.batch, row),
+        });
+        self.facts = Some((row, Arc::clone(&facts)));
+        facts
     }
 
     /// What a row has for a field that no rule asks, such as a group key.

@@ -6,8 +6,6 @@ use watchfloor_event::{EventBatch, EventId, Finding, MatchReason};
 use watchfloor_rules::{Correlation, Expr, Leaf};
 
 use crate::correlate::{Fired, Member};
-use crate::describe;
-use crate::entities::entities_of;
 use crate::evaluate::{Evaluation, Match};
 use crate::program::{KEYWORDS, Node, Program};
 
@@ -39,6 +37,7 @@ pub(crate) fn finding_of_event<'a>(
     };
     reasons.walk(&compiled.node, &compiled.rule.expr);
     let reasons = reasons.found;
+    let facts = evaluation.facts(row);
     Finding {
         id: finding_id(&meta.id, &[event.id]),
         rule_id: meta.id.clone(),
@@ -50,9 +49,9 @@ pub(crate) fn finding_of_event<'a>(
         source: event.source.to_string(),
         event_ids: vec![event.id],
         event_count: 1,
-        summary: describe::sentence(batch, row, &meta.title),
+        summary: facts.description.sentence(&meta.title),
         reasons,
-        entities: entities_of(batch, row),
+        entities: facts.entities.clone(),
         tactics: meta.tactics.clone(),
         techniques: meta.techniques.clone(),
     }

@@ -66,6 +66,18 @@ struct ColumnSet {
 }
 
 impl ColumnSet {
+    fn clear(&mut self) {
+        let is_spread = self.columns.iter().any(|column| column.codes().is_empty());
+        if is_spread {
+            self.columns.retain(|column| !column.codes().is_empty());
+            self.by_name.clear();
+            let names = self.columns.iter().enumerate();
+            self.by_name
+                .extend(names.map(|(index, column)| (Arc::clone(column.name()), index)));
+        }
+        self.columns.iter_mut().for_each(Column::clear);
+    }
+
     fn index(&mut self, name: &str) -> usize {
         if let Some(&index) = self.by_name.get(name) {
             return index;
@@ -84,6 +96,17 @@ impl EventBatch {
         let mut batch = Self::default();
         batch.kinds.push(Arc::new(EventKind::unknown()));
         batch
+    }
+
+    /// Takes all events out and keeps columns and their room for the next ones: filling a
+    /// batch again costs far less than making one. Columns that the last events did not use
+    /// are let go.
+    pub fn clear(&mut self) {
+        self.rows.clear();
+        self.kinds.truncate(1);
+        self.anomalies.clear();
+        self.source.clear();
+        self.ocsf.clear();
     }
 
     /// Number of events.

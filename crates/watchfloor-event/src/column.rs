@@ -118,6 +118,13 @@ impl Dictionary {
         Some(entry.hash)
     }
 
+    /// Takes all values out and keeps the room they had.
+    pub fn clear(&mut self) {
+        self.text.clear();
+        self.entries.clear();
+        self.table.clear();
+    }
+
     /// The values in the order of their codes, from code 1.
     pub fn values(&self) -> impl ExactSizeIterator<Item = ValueRef<'_>> {
         self.entries.iter().map(|entry| self.value(entry))
@@ -213,8 +220,21 @@ impl Column {
 
     /// Sets the value of a row, replacing an earlier one.
     pub fn set(&mut self, row: usize, value: ValueRef<'_>) {
-        let code = self.dictionary.intern(value);
+        // Neighbouring events often agree: comparing with the last value costs less than
+        // hashing.
+        let last = self.codes.last().copied().unwrap_or(0);
+        let code = match self.dictionary.get(last) {
+            Some(known) if known == value => last,
+            _ => self.dictionary.intern(value),
+        };
         self.set_code(row, code);
+    }
+
+    /// Takes all values out and keeps the room they had.
+    pub fn clear(&mut self) {
+        self.codes.clear();
+        self.moved.clear();
+        self.dictionary.clear();
     }
 
     /// Sets the code of a row; the code must come from this column's dictionary.
