@@ -5,7 +5,7 @@ use std::sync::Arc;
 use foldhash::fast::FixedState;
 use hashbrown::HashMap;
 use watchfloor_event::{Entity, EventBatch, EventId, EventKind, Finding};
-use watchfloor_rules::{Correlation, CorrelationKind, RuleMeta, RuleSet};
+use watchfloor_rules::{Correlation, CorrelationKind, GroupBy, RuleMeta, RuleSet};
 
 use crate::correlate::{Correlator, Member};
 use crate::entities::entities_of;
@@ -199,19 +199,16 @@ impl Detector {
         let place = correlation.rules.iter().position(|name| is_it(&name))?;
         let mut key: GroupKey = Vec::with_capacity(correlation.group_by.len());
         for group in &correlation.group_by {
-            let alias = group
-                .by_rule
-                .get(&fed.meta.id)
-                .or_else(|| group.by_rule.get(&fed.meta.name));
+            let names = group.fields_of(&fed.meta.id, &fed.meta.name);
             // An event without the group's field belongs to no group.
-            let value = fields(alias.unwrap_or(&group.name))?;
+            let value = names.iter().find_map(|name| fields(name))?;
             key.push((group.name.clone(), value));
         }
         let group = serde_json::to_string(&key).unwrap_or_default();
         let member = Member {
             time_us: fed.time_us,
             rule: place,
-            value: measured_field(&correlation.kind).and_then(fields),
+            value: measured_value(&correlation.kind, fields),
             events: fed.events.clone(),
         };
         let fired = self
@@ -221,9 +218,11 @@ impl Detector {
         for &next in &program.correlation_feeds[index] {
             let outer = &program.correlations[next];
             let inner_fields = |name: &str| {
-                key.iter()
-                    .find(|(known, _)| known == name)
-                    .map(|(_, value)| value.clone())
+                let is_it = |group: &GroupBy| {
+                    group.name == name || group.fields.iter().any(|one| one == name)
+                };
+                let place = correlation.group_by.iter().position(is_it)?;
+                key.get(place).map(|(_, value)| value.clone())
             };
             let inner = Fed {
                 meta: &correlation.meta,
@@ -277,13 +276,21 @@ struct Fed<'a> {
     entities: Vec<Entity>,
 }
 
-fn measured_field(kind: &CorrelationKind) -> Option<&str> {
+/// The value that a correlation measures; the tuple of several fields is written as a list.
+fn measured_value(
+    kind: &CorrelationKind,
+    fields: &dyn Fn(&str) -> Option<String>,
+) -> Option<String> {
     match kind {
-        CorrelationKind::ValueCount(field)
-        | CorrelationKind::ValueSum(field)
+        CorrelationKind::ValueCount(names) if names.len() > 1 => {
+            let tuple: Option<Vec<String>> = names.iter().map(|name| fields(name)).collect();
+            serde_json::to_string(&tuple?).ok()
+        }
+        CorrelationKind::ValueCount(names) => fields(names.first()?),
+        CorrelationKind::ValueSum(field)
         | CorrelationKind::ValueAvg(field)
         | CorrelationKind::ValueMedian(field)
-        | CorrelationKind::ValuePercentile(field, _) => Some(field),
+        | CorrelationKind::ValuePercentile(field, _) => fields(field),
         CorrelationKind::EventCount
         | CorrelationKind::Temporal
         | CorrelationKind::TemporalOrdered => None,

@@ -6,9 +6,12 @@
 use std::collections::BTreeMap;
 
 use crate::expr::Expr;
+use crate::near;
 
 /// Deepest nesting of brackets and `not`.
 const MAX_DEPTH: usize = 64;
+/// Most questions of one condition, each time that a selection is named counted anew.
+const MAX_QUESTIONS: usize = 400_000;
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Token {
@@ -30,11 +33,20 @@ pub(crate) fn parse(text: &str, selections: &BTreeMap<String, Expr>) -> Result<E
         at: 0,
         depth: 0,
         selections,
+        sizes: BTreeMap::new(),
+        questions: 0,
     };
     let expr = parser.or()?;
     match parser.tokens.get(parser.at) {
         None => Ok(expr),
-        Some(token) => Err(format!("unexpected {} in condition '{text}'", name(token))),
+        Some(Token::Close) => Err(
+            "a bracket of the 'condition' closes that was not opened; remove it or open it"
+                .to_owned(),
+        ),
+        Some(token) => Err(format!(
+            "the 'condition' has {} where 'and', 'or' or its end should stand",
+            name(token)
+        )),
     }
 }
 
@@ -92,9 +104,12 @@ struct Parser<'a> {
     at: usize,
     depth: usize,
     selections: &'a BTreeMap<String, Expr>,
+    /// Number of questions by selection, where it was counted.
+    sizes: BTreeMap<&'a str, usize>,
+    questions: usize,
 }
 
-impl Parser<'_> {
+impl<'a> Parser<'a> {
     fn next(&mut self) -> Option<&Token> {
         let token = self.tokens.get(self.at);
         self.at += 1;
@@ -126,7 +141,9 @@ impl Parser<'_> {
     fn not(&mut self) -> Result<Expr, String> {
         self.depth += 1;
         if self.depth > MAX_DEPTH {
-            return Err(format!("condition is nested deeper than {MAX_DEPTH}"));
+            return Err(format!(
+                "'condition' is nested deeper than {MAX_DEPTH}; take brackets out or use '1 of' and 'all of'"
+            ));
         }
         let expr = if self.accept(&Token::Not) {
             Ok(Expr::Not(Box::new(self.not()?)))
@@ -144,36 +161,50 @@ impl Parser<'_> {
                 if self.accept(&Token::Close) {
                     Ok(inner)
                 } else {
-                    Err("a bracket of the condition is not closed".to_owned())
+                    Err("a bracket of the 'condition' is not closed; add ')'".to_owned())
                 }
             }
             Some(Token::Of { all }) => self.of(all),
-            Some(Token::Name(name)) => match self.selections.get(&name) {
-                Some(expr) => Ok(expr.clone()),
+            Some(Token::Name(name)) => match self.selections.get_key_value(&name) {
+                Some((name, expr)) => self.taken(name, expr),
                 None => Err(format!(
-                    "condition names '{name}', which is not a selection"
+                    "'condition' names '{name}', which is not a selection{}; name one that the detection has",
+                    near::hint(&name, self.selections.keys().map(String::as_str))
                 )),
             },
             Some(token) => Err(format!(
-                "condition has {} where a selection should stand",
+                "'condition' has {} where a selection should stand",
                 name(&token)
             )),
-            None => Err("condition ends where a selection should stand".to_owned()),
+            None => Err("'condition' ends where a selection should stand".to_owned()),
         }
     }
 
     fn of(&mut self, all: bool) -> Result<Expr, String> {
         let matching: Vec<Expr> = match self.next().cloned() {
-            Some(Token::Them) => self.matching(|name| !name.starts_with('_')),
-            Some(Token::Name(pattern)) if pattern.contains('*') => {
+            Some(Token::Them) => self.matching(|name| !name.starts_with('_'))?,
+            Some(Token::Name(pattern)) => {
                 let glob = crate::pattern::Pattern::parse(&pattern);
-                self.matching(|name| glob.is_match(name))
+                let found = self.matching(|name| glob.is_match(name))?;
+                if found.is_empty() {
+                    return Err(format!(
+                        "'{pattern}' after 'of' names no selection; make it meet one that the detection has"
+                    ));
+                }
+                found
             }
-            Some(Token::Name(exact)) => self.matching(|name| name == exact),
-            _ => return Err("'of' needs 'them' or a selection pattern after it".to_owned()),
+            _ => {
+                return Err(
+                    "'of' in the 'condition' needs 'them' or a selection's name after it, such as '1 of selection*'"
+                        .to_owned(),
+                );
+            }
         };
         if matching.is_empty() {
-            return Err("'of' names no selection".to_owned());
+            return Err(
+                "'them' names no selection, as those that start with _ do not count; name one"
+                    .to_owned(),
+            );
         }
         Ok(if all {
             single_or(matching, Expr::And)
@@ -182,9 +213,25 @@ impl Parser<'_> {
         })
     }
 
-    fn matching(&self, wanted: impl Fn(&str) -> bool) -> Vec<Expr> {
+    fn matching(&mut self, wanted: impl Fn(&str) -> bool) -> Result<Vec<Expr>, String> {
         let found = self.selections.iter().filter(|(name, _)| wanted(name));
-        found.map(|(_, expr)| expr.clone()).collect()
+        found.map(|(name, expr)| self.taken(name, expr)).collect()
+    }
+
+    /// A selection put in its place.
+    fn taken(&mut self, name: &'a str, expr: &Expr) -> Result<Expr, String> {
+        let size = *self.sizes.entry(name).or_insert_with(|| {
+            let mut size = 0;
+            expr.for_each_leaf(&mut |_| size += 1);
+            size
+        });
+        self.questions += size.max(1);
+        if self.questions > MAX_QUESTIONS {
+            return Err(format!(
+                "'condition' asks more than {MAX_QUESTIONS} questions; name each selection once, or split the rule"
+            ));
+        }
+        Ok(expr.clone())
     }
 }
 
@@ -255,19 +302,38 @@ mod tests {
 
     #[test]
     fn broken_conditions_are_named() {
-        check("sel_x", "condition names 'sel_x', which is not a selection");
-        check("sel_a and", "condition ends where a selection should stand");
-        check("(sel_a", "a bracket of the condition is not closed");
+        check(
+            "sel_x",
+            "'condition' names 'sel_x', which is not a selection (did you mean sel_a, sel_b?); name one that the detection has",
+        );
+        check(
+            "sel_a and",
+            "'condition' ends where a selection should stand",
+        );
+        check(
+            "(sel_a",
+            "a bracket of the 'condition' is not closed; add ')'",
+        );
+        check(
+            "sel_a)",
+            "a bracket of the 'condition' closes that was not opened; remove it or open it",
+        );
         check(
             "sel_a sel_b",
-            "unexpected 'sel_b' in condition 'sel_a sel_b'",
+            "the 'condition' has 'sel_b' where 'and', 'or' or its end should stand",
         );
-        check("1 of nothing*", "'of' names no selection");
+        check(
+            "1 of nothing*",
+            "'nothing*' after 'of' names no selection; make it meet one that the detection has",
+        );
         check(
             "2 of sel_*",
             "'2 of' is not in the specification; use '1 of' or 'all of'",
         );
-        let deep = format!("{}sel_a", "not ".repeat(100));
-        check(&deep, "condition is nested deeper than 64");
+        let reason =
+            "'condition' is nested deeper than 64; take brackets out or use '1 of' and 'all of'";
+        check(&format!("{}sel_a", "not ".repeat(100)), reason);
+        let (open, close) = ("(".repeat(10_000), ")".repeat(10_000));
+        check(&format!("{open}sel_a{close}"), reason);
     }
 }

@@ -4,13 +4,11 @@
 //! # Source
 //! Sigma specification 1.x, "Aggregation Expression".
 
-use std::collections::BTreeMap;
-
 use serde_json::{Map, Value};
 
 use crate::correlation::{Bound, Correlation, CorrelationKind, GroupBy, timespan};
 use crate::matcher::CompareOp;
-use crate::rule::{RuleMeta, text};
+use crate::rule::{RuleMeta, required_text};
 
 /// The two halves of such a rule.
 pub(crate) struct Aggregation {
@@ -29,14 +27,20 @@ pub(crate) struct Base {
 
 /// Reads the aggregation of a detection, if it has one.
 pub(crate) fn split(detection: &Map<String, Value>) -> Result<Option<Aggregation>, String> {
-    let whole = text(detection, "condition");
-    let Some((condition, aggregation)) = whole.split_once('|') else {
+    let whole = detection.get("condition").and_then(Value::as_str);
+    let Some((condition, aggregation)) = whole.and_then(|whole| whole.split_once('|')) else {
         return Ok(None);
     };
+    if aggregation.trim_start().starts_with("near") {
+        return Err(
+            "'near' is no longer in the specification; write a correlation of type temporal"
+                .to_owned(),
+        );
+    }
     let words: Vec<&str> = aggregation.split_whitespace().collect();
     let error = || {
         format!(
-            "aggregation '{}' is not of the form count(field) by group > number",
+            "aggregation '{}' is not of the form count(field) by group > number; write it so, or as a correlation",
             aggregation.trim()
         )
     };
@@ -64,11 +68,7 @@ pub(crate) fn split(detection: &Map<String, Value>) -> Result<Option<Aggregation
         "=" | "==" => Bound::Equal(number),
         _ => return Err(error()),
     };
-    let frame = text(detection, "timeframe");
-    let group = |name: &str| GroupBy {
-        name: name.to_owned(),
-        by_rule: BTreeMap::new(),
-    };
+    let frame = required_text(detection, "timeframe")?;
     let names = by
         .unwrap_or_default()
         .iter()
@@ -78,9 +78,12 @@ pub(crate) fn split(detection: &Map<String, Value>) -> Result<Option<Aggregation
         kind: if field.is_empty() {
             CorrelationKind::EventCount
         } else {
-            CorrelationKind::ValueCount(field.to_owned())
+            CorrelationKind::ValueCount(vec![field.to_owned()])
         },
-        group_by: names.filter(|name| !name.is_empty()).map(group).collect(),
+        group_by: names
+            .filter(|name| !name.is_empty())
+            .map(GroupBy::plain)
+            .collect(),
         bound,
         timespan: timespan(if frame.is_empty() { "1h" } else { &frame })?,
     }))

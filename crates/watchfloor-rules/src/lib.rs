@@ -14,7 +14,9 @@ mod expr;
 mod legacy;
 mod matcher;
 mod modifiers;
+mod near;
 mod pattern;
+mod pipeline;
 mod rule;
 mod rule_set;
 
@@ -24,4 +26,4 @@ pub use expr::{Expr, Leaf};
 pub use matcher::{CompareOp, FieldCompare, Matcher, TimePart};
 pub use pattern::{Part, Pattern};
 pub use rule::{Rule, RuleMeta};
-pub use rule_set::{Refusal, RuleFile, RuleSet, Warning};
+pub use rule_set::{LoadOptions, Refusal, RuleFile, RuleSet, Warning};

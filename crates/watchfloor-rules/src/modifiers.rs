@@ -3,106 +3,73 @@
 //! # Source
 //! Sigma specification 2.1, modifiers appendix.
 
-use base64::Engine;
-use base64::engine::general_purpose::STANDARD;
+mod encoding;
+mod placeholder;
+mod plan;
+mod windash;
+
+pub(crate) use placeholder::{Piece, Placeholders, filled, joined, pieces};
 use serde_json::Value;
 
+use crate::detection::DetectionItem;
 use crate::expr::{Expr, Leaf};
 use crate::matcher::{CompareOp, FieldCompare, Matcher, TimePart};
-use crate::pattern::{Part, Pattern};
+use crate::pattern::Pattern;
+use crate::rule::kind;
+use encoding::Working;
+use plan::{Place, Plan, Test, Transform};
 
 /// Most values of one item, before and after modifiers multiply them.
 pub(crate) const MAX_VALUES: usize = 100_000;
 /// Most bytes of a compiled regular expression.
 const MAX_REGEX_BYTES: usize = 8 << 20;
-/// What `windash` takes a dash for.
-const DASHES: [char; 5] = ['-', '/', '\u{2013}', '\u{2014}', '\u{2015}'];
-/// Dashes that are varied independently; beyond, all are varied alike.
-const MAX_VARIED_DASHES: usize = 3;
+/// A compiled regular expression above this many bytes is a large one.
+const LARGE_REGEX_BYTES: usize = 128 << 10;
+/// Most regular expressions of one rule.
+const MAX_REGEXES: usize = 2_000;
+/// Most large regular expressions of one rule.
+const MAX_LARGE_REGEXES: usize = 32;
+/// First and last year that an order such as `year|gte` can name.
+const YEARS: std::ops::RangeInclusive<i64> = 1970..=2100;
 
-/// The modifiers of one item, sorted by what they act on.
+/// What is learnt about a rule while its detection is read, and what its limits have left.
 #[derive(Debug, Default)]
-struct Plan {
-    transforms: Vec<Transform>,
-    place: Place,
-    test: Test,
-    cased: bool,
-    all: bool,
-    negated: bool,
-    regex_flags: String,
+pub(crate) struct Notes {
+    /// Names of placeholders without values.
+    pub unresolved: Vec<String>,
+    /// What the rule's author should know.
+    pub remarks: Vec<String>,
+    regexes: usize,
+    large_regexes: usize,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Transform {
-    Base64,
-    Base64Offset,
-    Utf16Le,
-    Utf16Be,
-    Utf16,
-    Windash,
-    Expand,
-}
-
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-enum Place {
-    #[default]
-    Whole,
-    Contains,
-    Start,
-    End,
-}
-
-#[derive(Clone, Copy, Debug, Default, PartialEq)]
-enum Test {
-    #[default]
-    Text,
-    Regex,
-    Cidr,
-    Exists,
-    Field,
-    Compare(CompareOp),
-    Time(TimePart),
-}
-
-/// Values for `%placeholder%`, asked by `expand`.
-pub(crate) type Placeholders = std::collections::BTreeMap<String, Vec<String>>;
-
-/// One item of a selection: a field with modifiers, and its values.
-pub(crate) struct Item<'a> {
-    pub selection: &'a str,
-    pub field: Option<&'a str>,
-    pub modifiers: &'a [&'a str],
-    pub values: &'a [Value],
-    pub placeholders: &'a Placeholders,
-}
-
-/// A value on its way through the transforms.
-#[derive(Clone)]
-enum Working {
-    Text(Pattern),
-    Bytes(Vec<u8>),
-}
-
-/// Turns an item into a condition; the names of placeholders without values are added to
-/// `unresolved`.
-pub(crate) fn apply(item: &Item<'_>, unresolved: &mut Vec<String>) -> Result<Expr, String> {
-    let plan = plan(item.modifiers)?;
-    if item.values.len() > MAX_VALUES {
-        return Err(format!(
-            "{} values in one list; the limit is {MAX_VALUES}",
-            item.values.len()
-        ));
+/// Turns an item into a condition.
+pub(crate) fn apply(
+    selection: &str,
+    item: &DetectionItem,
+    placeholders: &Placeholders,
+    notes: &mut Notes,
+) -> Result<Expr, String> {
+    let plan = Plan::of(&item.modifiers)?;
+    check_values(item, &plan, notes)?;
+    let mut reader = Reader {
+        selection,
+        item,
+        plan: &plan,
+        placeholders,
+        notes,
+        leaves: 0,
+    };
+    let mut exprs = Vec::with_capacity(item.values.len());
+    for value in &item.values {
+        exprs.push(reader.value(value)?);
     }
-    let mut leaves = Vec::with_capacity(item.values.len());
-    for value in item.values {
-        leaves.push(value_expr(item, &plan, value, unresolved)?);
-    }
-    let joined = if leaves.len() == 1 {
-        leaves.remove(0)
+    let joined = if exprs.len() == 1 {
+        exprs.remove(0)
     } else if plan.all {
-        Expr::And(leaves)
+        Expr::And(exprs)
     } else {
-        Expr::Or(leaves)
+        Expr::Or(exprs)
     };
     Ok(if plan.negated {
         Expr::Not(Box::new(joined))
@@ -111,83 +78,242 @@ pub(crate) fn apply(item: &Item<'_>, unresolved: &mut Vec<String>) -> Result<Exp
     })
 }
 
-fn plan(modifiers: &[&str]) -> Result<Plan, String> {
-    let mut plan = Plan::default();
-    for modifier in modifiers {
-        match *modifier {
-            "contains" => plan.place = Place::Contains,
-            "startswith" => plan.place = Place::Start,
-            "endswith" => plan.place = Place::End,
-            "all" => plan.all = true,
-            "cased" => plan.cased = true,
-            "neq" => plan.negated = true,
-            "re" => plan.test = Test::Regex,
-            "i" | "m" | "s" if plan.test == Test::Regex => plan.regex_flags.push_str(modifier),
-            "ignorecase" | "multiline" | "dotall" if plan.test == Test::Regex => {
-                plan.regex_flags.push_str(&modifier[..1].replace('d', "s"));
+fn check_values(item: &DetectionItem, plan: &Plan, notes: &mut Notes) -> Result<(), String> {
+    if item.values.is_empty() {
+        return Err("has an empty list of values; give it at least one".to_owned());
+    }
+    if item.values.len() > MAX_VALUES {
+        return Err(format!(
+            "{} values in one list; the limit is {MAX_VALUES}; split the rule, or use indicators",
+            item.values.len()
+        ));
+    }
+    let name = item.field.as_deref().unwrap_or("keywords");
+    let nulls = item.values.iter().filter(|value| value.is_null()).count();
+    if nulls > 0 && item.field.is_none() {
+        return Err("a keyword cannot be null; remove it".to_owned());
+    }
+    let changes_text = plan.place != Place::Whole || !plan.transforms.is_empty();
+    if nulls > 0 && (changes_text || plan.test != Test::Text) {
+        return Err(
+            "null takes no modifier but all and neq; give it a selection of its own".to_owned(),
+        );
+    }
+    if nulls > 0 && item.values.len() > 1 {
+        notes.remarks.push(format!(
+            "'{name}' has null in a list, which the specification does not allow; it is taken as one more value"
+        ));
+    }
+    if plan.all && item.values.len() == 1 && item.field.is_some() {
+        notes.remarks.push(format!(
+            "'{name}' has the modifier 'all' with a single value, where it has no effect"
+        ));
+    }
+    Ok(())
+}
+
+struct Reader<'a> {
+    selection: &'a str,
+    item: &'a DetectionItem,
+    plan: &'a Plan,
+    placeholders: &'a Placeholders,
+    notes: &'a mut Notes,
+    leaves: usize,
+}
+
+impl Reader<'_> {
+    fn value(&mut self, value: &Value) -> Result<Expr, String> {
+        let written = written(value);
+        let matchers = self.matchers(value, &written)?;
+        self.leaves += matchers.len();
+        if self.leaves > MAX_VALUES {
+            return Err(format!(
+                "modifiers turn its values into more than {MAX_VALUES}; split the rule"
+            ));
+        }
+        let shown = shown(&self.item.modifiers, &written);
+        let leaf = |matcher| {
+            Expr::Leaf(Box::new(Leaf {
+                selection: self.selection.to_owned(),
+                field: self.item.field.clone(),
+                matcher,
+                written: shown.clone(),
+            }))
+        };
+        let mut leaves: Vec<Expr> = matchers.into_iter().map(leaf).collect();
+        Ok(if leaves.len() == 1 {
+            leaves.remove(0)
+        } else {
+            Expr::Or(leaves)
+        })
+    }
+
+    fn matchers(&mut self, value: &Value, written: &str) -> Result<Vec<Matcher>, String> {
+        match value {
+            Value::Null => return Ok(vec![Matcher::Null]),
+            Value::Array(_) | Value::Object(_) => {
+                return Err(format!(
+                    "a value must be a text, number, truth value or null, not {}",
+                    kind(value)
+                ));
             }
-            "cidr" => plan.test = Test::Cidr,
-            "exists" => plan.test = Test::Exists,
-            "fieldref" => plan.test = Test::Field,
-            "gt" => plan.test = Test::Compare(CompareOp::Greater),
-            "gte" => plan.test = Test::Compare(CompareOp::GreaterOrEqual),
-            "lt" => plan.test = Test::Compare(CompareOp::Less),
-            "lte" => plan.test = Test::Compare(CompareOp::LessOrEqual),
-            "minute" => plan.test = Test::Time(TimePart::Minute),
-            "hour" => plan.test = Test::Time(TimePart::Hour),
-            "day" => plan.test = Test::Time(TimePart::Day),
-            "week" => plan.test = Test::Time(TimePart::Week),
-            "month" => plan.test = Test::Time(TimePart::Month),
-            "year" => plan.test = Test::Time(TimePart::Year),
-            "base64" => plan.transforms.push(Transform::Base64),
-            "base64offset" => plan.transforms.push(Transform::Base64Offset),
-            "wide" | "utf16le" => plan.transforms.push(Transform::Utf16Le),
-            "utf16be" => plan.transforms.push(Transform::Utf16Be),
-            "utf16" => plan.transforms.push(Transform::Utf16),
-            "windash" => plan.transforms.push(Transform::Windash),
-            "expand" => plan.transforms.push(Transform::Expand),
-            unknown => return Err(format!("unknown modifier '{unknown}'")),
+            Value::Bool(_) | Value::Number(_) | Value::String(_) => {}
+        }
+        if !self.plan.expand {
+            return self.tests(written);
+        }
+        let known = |name: &str| self.placeholders.get(name).map(Vec::as_slice);
+        let forms = filled(&pieces(written), known, MAX_VALUES)?;
+        let mut matchers = Vec::new();
+        for form in forms {
+            let unresolved = form.iter().find_map(|piece| match piece {
+                Piece::Placeholder(name) => Some(name.clone()),
+                Piece::Text(_) => None,
+            });
+            if let Some(name) = unresolved {
+                self.notes.unresolved.push(name);
+                return Ok(vec![Matcher::Never]);
+            }
+            let text: String = form.iter().map(text_of_piece).collect();
+            matchers.extend(self.tests(&text)?);
+        }
+        Ok(if matchers.is_empty() {
+            vec![Matcher::Never]
+        } else {
+            matchers
+        })
+    }
+
+    fn tests(&mut self, text: &str) -> Result<Vec<Matcher>, String> {
+        Ok(match self.plan.test {
+            Test::Text => self.texts(text)?,
+            Test::Regex => {
+                let flags = &self.plan.regex_flags;
+                let pattern = if flags.is_empty() {
+                    text.to_owned()
+                } else {
+                    format!("(?{flags}){text}")
+                };
+                vec![self.regex(&pattern)?]
+            }
+            Test::Cidr => vec![cidr(text)?],
+            Test::Exists => vec![Matcher::Exists(truth(text)?)],
+            Test::Field => vec![field(text, self.plan)?],
+            Test::Compare(op) => vec![Matcher::Compare(op, number(text)?)],
+            Test::Time(part) => time(part, self.plan.time_order, number(text)?)?,
+        })
+    }
+
+    fn texts(&mut self, text: &str) -> Result<Vec<Matcher>, String> {
+        let mut working = vec![Working::Text(Pattern::parse(text))];
+        let last = self.plan.transforms.len().saturating_sub(1);
+        for (index, transform) in self.plan.transforms.iter().enumerate() {
+            let mut next = Vec::with_capacity(working.len());
+            for value in working {
+                match (transform, value) {
+                    (Transform::Windash, Working::Text(pattern)) => {
+                        match windash::forms(&pattern) {
+                            windash::Forms::Written(forms) => {
+                                next.extend(forms.into_iter().map(Working::Text));
+                            }
+                            windash::Forms::TooMany if index < last => {
+                                return Err(format!(
+                                    "'{text}' has more dashes than 'windash' can vary before an encoding; split the value"
+                                ));
+                            }
+                            windash::Forms::TooMany => {
+                                let pattern = self.placed(pattern);
+                                let expression = windash::expression(&pattern, self.plan.cased);
+                                return Ok(vec![self.regex(&expression)?]);
+                            }
+                        }
+                    }
+                    (transform, value) => next.extend(transformed(*transform, value)),
+                }
+            }
+            working = next;
+        }
+        let matcher = |value| {
+            let pattern = self.placed(match value {
+                Working::Text(pattern) => pattern,
+                Working::Bytes(bytes) => Pattern::literal(&String::from_utf8_lossy(&bytes)),
+            });
+            Matcher::Text {
+                pattern: if self.plan.cased {
+                    pattern
+                } else {
+                    pattern.map_literals(str::to_lowercase)
+                },
+                cased: self.plan.cased,
+            }
+        };
+        Ok(working.into_iter().map(matcher).collect())
+    }
+
+    fn placed(&self, pattern: Pattern) -> Pattern {
+        match self.plan.place {
+            // A keyword is looked for anywhere in a value.
+            Place::Whole if self.item.field.is_none() => pattern.contained(),
+            Place::Whole => pattern,
+            Place::Contains => pattern.contained(),
+            Place::Start => pattern.open_end(),
+            Place::End => pattern.open_start(),
         }
     }
-    Ok(plan)
+
+    fn regex(&mut self, pattern: &str) -> Result<Matcher, String> {
+        self.notes.regexes += 1;
+        if self.notes.regexes > MAX_REGEXES {
+            return Err(format!(
+                "more than {MAX_REGEXES} regular expressions in one rule; use contains, startswith or endswith, or split the rule"
+            ));
+        }
+        let build = |limit: usize| regex::RegexBuilder::new(pattern).size_limit(limit).build();
+        let built = match build(LARGE_REGEX_BYTES) {
+            Err(regex::Error::CompiledTooBig(_)) => {
+                self.notes.large_regexes += 1;
+                if self.notes.large_regexes > MAX_LARGE_REGEXES {
+                    return Err(format!(
+                        "more than {MAX_LARGE_REGEXES} regular expressions of over {LARGE_REGEX_BYTES} bytes in one rule; make their repetitions smaller"
+                    ));
+                }
+                build(MAX_REGEX_BYTES)
+            }
+            built => built,
+        };
+        built.map(Matcher::Regex).map_err(|error| {
+            let text = error.to_string();
+            let last = text.lines().last().unwrap_or_default().trim();
+            let mend = match error {
+                regex::Error::CompiledTooBig(_) => "make its repetitions smaller",
+                _ => "look-around and back references are not in the specification",
+            };
+            format!("regular expression cannot be used: {last}; {mend}")
+        })
+    }
 }
 
-fn value_expr(
-    item: &Item<'_>,
-    plan: &Plan,
-    value: &Value,
-    unresolved: &mut Vec<String>,
-) -> Result<Expr, String> {
-    let written = written(value);
-    let matchers = match plan.test {
-        Test::Text => text_matchers(item, plan, value, unresolved)?,
-        Test::Regex => vec![regex(&written, &plan.regex_flags)?],
-        Test::Cidr => vec![cidr(&written)?],
-        Test::Exists => vec![Matcher::Exists(truth(value)?)],
-        Test::Field => vec![field(&written, plan)],
-        Test::Compare(op) => vec![Matcher::Compare(op, number(value)?)],
-        Test::Time(part) => vec![Matcher::Time(part, number(value)? as i64)],
-    };
-    let leaf = |matcher| {
-        Expr::Leaf(Box::new(Leaf {
-            selection: item.selection.to_owned(),
-            field: item.field.map(str::to_owned),
-            matcher,
-            written: shown(item.modifiers, &written),
-        }))
-    };
-    let mut leaves: Vec<Expr> = matchers.into_iter().map(leaf).collect();
-    Ok(if leaves.len() == 1 {
-        leaves.remove(0)
-    } else {
-        Expr::Or(leaves)
-    })
+fn text_of_piece(piece: &Piece) -> &str {
+    match piece {
+        Piece::Text(text) | Piece::Placeholder(text) => text,
+    }
 }
 
-fn shown(modifiers: &[&str], written: &str) -> String {
+fn transformed(transform: Transform, value: Working) -> Vec<Working> {
+    match transform {
+        Transform::Windash => vec![value],
+        Transform::Base64 => vec![encoding::base64(value)],
+        Transform::Base64Offset => encoding::base64_offsets(value),
+        Transform::Utf16Le => vec![encoding::utf16(value, &[], u16::to_le_bytes)],
+        Transform::Utf16Be => vec![encoding::utf16(value, &[], u16::to_be_bytes)],
+        Transform::Utf16 => vec![encoding::utf16(value, &[0xff, 0xfe], u16::to_le_bytes)],
+    }
+}
+
+fn shown(modifiers: &[String], written: &str) -> String {
     let modifiers: Vec<&str> = modifiers
         .iter()
-        .copied()
+        .map(String::as_str)
         .filter(|name| *name != "all")
         .collect();
     if modifiers.is_empty() {
@@ -197,7 +323,7 @@ fn shown(modifiers: &[&str], written: &str) -> String {
     }
 }
 
-fn written(value: &Value) -> String {
+pub(crate) fn written(value: &Value) -> String {
     match value {
         Value::String(text) => text.clone(),
         Value::Null => "null".to_owned(),
@@ -205,34 +331,36 @@ fn written(value: &Value) -> String {
     }
 }
 
-fn truth(value: &Value) -> Result<bool, String> {
-    match value {
-        Value::Bool(truth) => Ok(*truth),
-        Value::String(text) if text.eq_ignore_ascii_case("true") => Ok(true),
-        Value::String(text) if text.eq_ignore_ascii_case("false") => Ok(false),
-        other => Err(format!("'exists' takes true or false, not {other}")),
+fn truth(text: &str) -> Result<bool, String> {
+    if text.eq_ignore_ascii_case("true") {
+        Ok(true)
+    } else if text.eq_ignore_ascii_case("false") {
+        Ok(false)
+    } else {
+        Err(format!("'exists' takes true or false, not {text}"))
     }
 }
 
-fn number(value: &Value) -> Result<f64, String> {
-    let parsed = match value {
-        Value::Number(number) => number.as_f64(),
-        Value::String(text) => text.trim().parse().ok(),
-        _ => None,
-    };
-    parsed.ok_or_else(|| format!("a number is needed here, not {value}"))
+fn number(text: &str) -> Result<f64, String> {
+    let number: Option<f64> = text.trim().parse().ok();
+    number
+        .filter(|number| number.is_finite())
+        .ok_or_else(|| format!("a number is needed here, not {text}"))
 }
 
 fn cidr(text: &str) -> Result<Matcher, String> {
     let network: Result<ipnet::IpNet, _> = text.parse();
     let network = network.or_else(|_| text.parse::<std::net::IpAddr>().map(ipnet::IpNet::from));
-    network
-        .map(Matcher::Cidr)
-        .map_err(|_| format!("'{text}' is no network in CIDR form"))
+    network.map(Matcher::Cidr).map_err(|_| {
+        format!("'{text}' is no network in CIDR form; write it like 10.0.0.0/8 or 2001:db8::/32")
+    })
 }
 
-fn field(other: &str, plan: &Plan) -> Matcher {
-    Matcher::Field {
+fn field(other: &str, plan: &Plan) -> Result<Matcher, String> {
+    if other.is_empty() {
+        return Err("'fieldref' needs the name of a field".to_owned());
+    }
+    Ok(Matcher::Field {
         other: other.to_owned(),
         compare: match plan.place {
             Place::Whole => FieldCompare::Equal,
@@ -241,314 +369,41 @@ fn field(other: &str, plan: &Plan) -> Matcher {
             Place::End => FieldCompare::EndsWith,
         },
         cased: plan.cased,
-    }
-}
-
-fn regex(text: &str, flags: &str) -> Result<Matcher, String> {
-    let pattern = if flags.is_empty() {
-        text.to_owned()
-    } else {
-        format!("(?{flags}){text}")
-    };
-    let build = |pattern: &str| {
-        regex::RegexBuilder::new(pattern)
-            .size_limit(MAX_REGEX_BYTES)
-            .build()
-    };
-    let reason = |error: regex::Error| {
-        let text = error.to_string();
-        let last = text.lines().last().unwrap_or_default().trim().to_owned();
-        format!("regular expression cannot be used: {last}")
-    };
-    build(&pattern).map(Matcher::Regex).map_err(reason)
-}
-
-fn text_matchers(
-    item: &Item<'_>,
-    plan: &Plan,
-    value: &Value,
-    unresolved: &mut Vec<String>,
-) -> Result<Vec<Matcher>, String> {
-    let text = match value {
-        Value::Null => return Ok(vec![Matcher::Null]),
-        Value::Array(_) | Value::Object(_) => {
-            return Err("a value must be a text, number, truth value or null".to_owned());
-        }
-        other => written(other),
-    };
-    if plan.transforms.contains(&Transform::Expand) {
-        return expanded(item, plan, &text, unresolved);
-    }
-    let mut working = vec![Working::Text(Pattern::parse(&text))];
-    for transform in &plan.transforms {
-        working = working
-            .into_iter()
-            .flat_map(|value| transformed(*transform, value))
-            .collect();
-    }
-    let whole_field = item.field.is_some();
-    Ok(working
-        .into_iter()
-        .map(|value| placed(value, plan, whole_field))
-        .collect())
-}
-
-fn expanded(
-    item: &Item<'_>,
-    plan: &Plan,
-    text: &str,
-    unresolved: &mut Vec<String>,
-) -> Result<Vec<Matcher>, String> {
-    let inner = |start: usize| text[start..].find('%').map(|end| start + end);
-    let Some(open) = inner(0) else {
-        return Ok(vec![placed(
-            Working::Text(Pattern::parse(text)),
-            plan,
-            item.field.is_some(),
-        )]);
-    };
-    let close = inner(open + 1).ok_or_else(|| format!("'{text}' has an open placeholder"))?;
-    let name = &text[open + 1..close];
-    let Some(values) = item.placeholders.get(name) else {
-        unresolved.push(name.to_owned());
-        return Ok(vec![Matcher::Never]);
-    };
-    let fill = |value: &String| {
-        let filled = format!("{}{value}{}", &text[..open], &text[close + 1..]);
-        placed(
-            Working::Text(Pattern::parse(&filled)),
-            plan,
-            item.field.is_some(),
-        )
-    };
-    Ok(values.iter().map(fill).collect())
-}
-
-fn transformed(transform: Transform, value: Working) -> Vec<Working> {
-    match transform {
-        Transform::Windash => match value {
-            Working::Text(pattern) => windash(&pattern).into_iter().map(Working::Text).collect(),
-            bytes @ Working::Bytes(_) => vec![bytes],
-        },
-        Transform::Base64 => vec![Working::Bytes(
-            STANDARD.encode(bytes_of(value)).into_bytes(),
-        )],
-        Transform::Base64Offset => base64_offsets(&bytes_of(value)),
-        Transform::Utf16Le => vec![Working::Bytes(utf16(value, u16::to_le_bytes))],
-        Transform::Utf16Be => vec![Working::Bytes(utf16(value, u16::to_be_bytes))],
-        Transform::Utf16 => {
-            let mut bytes = vec![0xff, 0xfe];
-            bytes.extend(utf16(value, u16::to_le_bytes));
-            vec![Working::Bytes(bytes)]
-        }
-        Transform::Expand => vec![value],
-    }
-}
-
-fn bytes_of(value: Working) -> Vec<u8> {
-    match value {
-        Working::Bytes(bytes) => bytes,
-        Working::Text(pattern) => text_of(&pattern).into_bytes(),
-    }
-}
-
-/// Encodings act on the text as written, wildcards taken literally.
-fn text_of(pattern: &Pattern) -> String {
-    let part = |part: &Part| match part {
-        Part::Literal(text) => text.clone(),
-        Part::Any => "*".to_owned(),
-        Part::One => "?".to_owned(),
-    };
-    pattern.parts().iter().map(part).collect()
-}
-
-fn utf16(value: Working, order: fn(u16) -> [u8; 2]) -> Vec<u8> {
-    let text = match value {
-        Working::Text(pattern) => text_of(&pattern),
-        Working::Bytes(bytes) => String::from_utf8_lossy(&bytes).into_owned(),
-    };
-    text.encode_utf16().flat_map(order).collect()
-}
-
-/// The parts of the three base64 forms that do not depend on the bytes around the value.
-fn base64_offsets(bytes: &[u8]) -> Vec<Working> {
-    const START: [usize; 3] = [0, 2, 3];
-    const CUT: [usize; 3] = [0, 3, 2];
-    (0..3)
-        .map(|offset| {
-            let mut padded = vec![b' '; offset];
-            padded.extend_from_slice(bytes);
-            let encoded = STANDARD.encode(&padded);
-            let end = encoded.len().saturating_sub(CUT[padded.len() % 3]);
-            let start = START[offset].min(end);
-            Working::Bytes(encoded.as_bytes()[start..end].to_vec())
-        })
-        .collect()
-}
-
-/// Each dash that starts a word, in every form that Windows programs take for one.
-fn windash(pattern: &Pattern) -> Vec<Pattern> {
-    let dashes: usize = pattern
-        .parts()
-        .iter()
-        .map(|part| dash_places(part).len())
-        .sum();
-    if dashes == 0 {
-        return vec![pattern.clone()];
-    }
-    if dashes > MAX_VARIED_DASHES {
-        let alike = |dash: char| vary(pattern, &mut || dash);
-        return DASHES.into_iter().map(alike).collect();
-    }
-    let combinations = DASHES.len().pow(u32::try_from(dashes).unwrap_or(0));
-    (0..combinations)
-        .map(|mut combination| {
-            vary(pattern, &mut || {
-                let dash = DASHES[combination % DASHES.len()];
-                combination /= DASHES.len();
-                dash
-            })
-        })
-        .collect()
-}
-
-fn vary(pattern: &Pattern, next_dash: &mut impl FnMut() -> char) -> Pattern {
-    pattern.map_literals(|text| {
-        let places = dash_places(&Part::Literal(text.to_owned()));
-        let with_dash = |(at, character): (usize, char)| {
-            if places.contains(&at) {
-                next_dash()
-            } else {
-                character
-            }
-        };
-        text.char_indices().map(with_dash).collect()
     })
 }
 
-/// Byte offsets of dashes after a non-word character (or at the start) and before a word.
-fn dash_places(part: &Part) -> Vec<usize> {
-    let Part::Literal(text) = part else {
-        return Vec::new();
+/// A part of a time stamp that equals a number or, with an order, each number that the order
+/// leaves.
+fn time(part: TimePart, order: Option<CompareOp>, wanted: f64) -> Result<Vec<Matcher>, String> {
+    let range = match part {
+        TimePart::Minute => 0..=59,
+        TimePart::Hour => 0..=23,
+        TimePart::Day => 1..=31,
+        TimePart::Week => 1..=53,
+        TimePart::Month => 1..=12,
+        TimePart::Year => YEARS,
     };
-    let is_word = |character: char| character.is_alphanumeric() || character == '_';
-    let mut places = Vec::new();
-    let mut before: Option<char> = None;
-    let mut characters = text.char_indices().peekable();
-    while let Some((at, character)) = characters.next() {
-        let after = characters.peek().map(|(_, next)| *next);
-        if matches!(character, '-' | '/')
-            && !before.is_some_and(is_word)
-            && after.is_some_and(is_word)
-        {
-            places.push(at);
-        }
-        before = Some(character);
+    let found: Vec<Matcher> = match order {
+        None => range
+            .clone()
+            .filter(|number| *number as f64 == wanted)
+            .map(|number| Matcher::Time(part, number))
+            .collect(),
+        Some(op) => range
+            .clone()
+            .filter(|number| op.holds(*number as f64, wanted))
+            .map(|number| Matcher::Time(part, number))
+            .collect(),
+    };
+    if found.is_empty() {
+        return Err(format!(
+            "{wanted} can never be met by that part of a time; it goes from {} to {}",
+            range.start(),
+            range.end()
+        ));
     }
-    places
-}
-
-fn placed(value: Working, plan: &Plan, whole_field: bool) -> Matcher {
-    let pattern = match value {
-        Working::Text(pattern) => pattern,
-        Working::Bytes(bytes) => Pattern::literal(&String::from_utf8_lossy(&bytes)),
-    };
-    let pattern = match plan.place {
-        // A keyword is looked for anywhere in a value.
-        Place::Whole if !whole_field => pattern.contained(),
-        Place::Whole => pattern,
-        Place::Contains => pattern.contained(),
-        Place::Start => pattern.open_end(),
-        Place::End => pattern.open_start(),
-    };
-    let pattern = if plan.cased {
-        pattern
-    } else {
-        pattern.map_literals(str::to_lowercase)
-    };
-    Matcher::Text {
-        pattern,
-        cased: plan.cased,
-    }
+    Ok(found)
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use serde_json::json;
-
-    fn check(modifiers: &[&str], value: Value, expected: &[&str]) {
-        let placeholders = Placeholders::from([(
-            "users".to_owned(),
-            vec!["Ann".to_owned(), "bob*".to_owned()],
-        )]);
-        let item = Item {
-            selection: "s",
-            field: Some("f"),
-            modifiers,
-            values: std::slice::from_ref(&value),
-            placeholders: &placeholders,
-        };
-        let mut unresolved = Vec::new();
-        let found = match apply(&item, &mut unresolved) {
-            Ok(expr) => {
-                let mut found = Vec::new();
-                expr.for_each_leaf(&mut |leaf| {
-                    found.push(match &leaf.matcher {
-                        Matcher::Text { pattern, .. } => text_of(pattern),
-                        other => other.key(),
-                    })
-                });
-                found
-            }
-            Err(reason) => vec![reason],
-        };
-        assert_eq!(found, expected, "{modifiers:?} {value}");
-    }
-
-    #[test]
-    fn places_and_tests() {
-        check(&[], json!("Abc"), &["abc"]);
-        check(&["cased"], json!("Abc"), &["Abc"]);
-        check(&["contains"], json!("a*b"), &["*a*b*"]);
-        check(&["startswith"], json!("a"), &["a*"]);
-        check(&["endswith"], json!("a"), &["*a"]);
-        check(&[], json!(null), &["0"]);
-        check(&[], json!(4624), &["4624"]);
-        check(&["gte"], json!(5), &["n>=5"]);
-        check(&["cidr"], json!("10.0.0.0/8"), &["c10.0.0.0/8"]);
-        check(&["cidr"], json!("x"), &["'x' is no network in CIDR form"]);
-        check(&["re", "i"], json!("a.c"), &["r(?i)a.c"]);
-        check(&["exists"], json!(false), &["e0"]);
-        check(&["nonsense"], json!(1), &["unknown modifier 'nonsense'"]);
-    }
-
-    #[test]
-    fn encodings_follow_the_specification() {
-        check(&["base64"], json!("foobar"), &["zm9vymfy"]);
-        check(
-            &["cased", "base64offset", "contains"],
-            json!("foobar"),
-            &["*Zm9vYmFy*", "*Zvb2Jhc*", "*mb29iYX*"],
-        );
-        check(&["cased", "utf16le", "base64"], json!("ab"), &["YQBiAA=="]);
-        check(&["cased", "utf16", "base64"], json!("a"), &["//5hAA=="]);
-        check(&["cased", "utf16be", "base64"], json!("a"), &["AGE="]);
-    }
-
-    #[test]
-    fn dashes_vary_only_before_words() {
-        check(
-            &["windash"],
-            json!("a -b"),
-            &["a -b", "a /b", "a \u{2013}b", "a \u{2014}b", "a \u{2015}b"],
-        );
-        check(&["windash"], json!("a-b"), &["a-b"]);
-    }
-
-    #[test]
-    fn placeholders_are_filled() {
-        check(&["expand"], json!("x%users%"), &["xann", "xbob*"]);
-        check(&["expand"], json!("%none%"), &["-"]);
-    }
-}
+mod tests;

@@ -7,6 +7,7 @@ use sha2::{Digest, Sha256};
 use watchfloor_event::{FindingLevel, Logsource};
 
 use crate::expr::Expr;
+use crate::near;
 
 /// What a rule says about itself.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -62,22 +63,22 @@ impl RuleMeta {
         line: usize,
         yaml: &str,
     ) -> Result<Self, String> {
-        let title = text(map, "title");
+        let title = required_text(map, "title")?;
         if title.is_empty() {
-            return Err("has no title".to_owned());
+            return Err("has no title; give it one".to_owned());
         }
-        let tags = texts(map, "tags");
+        let tags = texts(map, "tags")?;
         let (tactics, techniques) = attack(&tags);
-        let id = text(map, "id");
+        let id = required_text(map, "id")?;
         Ok(Self {
             id: if id.is_empty() { path.to_string() } else { id },
-            name: text(map, "name"),
+            name: required_text(map, "name")?,
             title,
             level: level(map)?,
-            status: text(map, "status"),
-            description: text(map, "description").trim().to_owned(),
-            references: texts(map, "references"),
-            falsepositives: texts(map, "falsepositives"),
+            status: required_text(map, "status")?,
+            description: required_text(map, "description")?.trim().to_owned(),
+            references: texts(map, "references")?,
+            falsepositives: texts(map, "falsepositives")?,
             tags,
             tactics,
             techniques,
@@ -89,20 +90,37 @@ impl RuleMeta {
     }
 }
 
+impl RuleMeta {
+    /// Whether a reference by id or name means this rule.
+    pub fn answers_to(&self, reference: &str) -> bool {
+        self.id == reference || (!self.name.is_empty() && self.name == reference)
+    }
+}
+
 /// Reads a `logsource`.
 pub(crate) fn logsource(map: &Map<String, Value>) -> Result<Logsource, String> {
     let Some(value) = map.get("logsource") else {
         return Ok(Logsource::default());
     };
-    let source = value.as_object().ok_or("logsource must be a map")?;
-    let part = |key: &str| {
-        let text = text(source, key);
-        (!text.is_empty()).then(|| text.to_lowercase())
+    let source = value.as_object().ok_or_else(|| {
+        format!(
+            "'logsource' must be a map with product, category or service, not {}",
+            kind(value)
+        )
+    })?;
+    let part = |key: &str| match source.get(key) {
+        None | Some(Value::Null) => Ok(None),
+        Some(Value::String(text)) if text.is_empty() => Ok(None),
+        Some(Value::String(text)) => Ok(Some(text.to_lowercase())),
+        Some(other) => Err(format!(
+            "logsource '{key}' must be a text, not {}; put it in quotation marks",
+            kind(other)
+        )),
     };
     Ok(Logsource {
-        product: part("product"),
-        category: part("category"),
-        service: part("service"),
+        product: part("product")?,
+        category: part("category")?,
+        service: part("service")?,
     })
 }
 
@@ -110,30 +128,72 @@ fn level(map: &Map<String, Value>) -> Result<FindingLevel, String> {
     match map.get("level") {
         None | Some(Value::Null) => Ok(FindingLevel::Medium),
         Some(Value::String(word)) => FindingLevel::parse(&word.to_lowercase()).ok_or_else(|| {
-            format!("level '{word}' is none of informational, low, medium, high, critical")
+            let words = FindingLevel::ALL.map(FindingLevel::as_str);
+            format!(
+                "level '{word}' is none of {}{}",
+                words.join(", "),
+                near::hint(word, words)
+            )
         }),
-        Some(other) => Err(format!("level must be a word, not {other}")),
+        Some(other) => Err(format!(
+            "'level' must be one of the words informational, low, medium, high, critical, not {}",
+            kind(other)
+        )),
     }
 }
 
-/// A text attribute; numbers and dates are taken as written.
+/// A text attribute; numbers, truth values and dates are taken as written. What is no text,
+/// or absent, is empty.
 pub(crate) fn text(map: &Map<String, Value>, key: &str) -> String {
+    required_text(map, key).unwrap_or_default()
+}
+
+/// A text attribute, empty where it is absent.
+///
+/// # Errors
+/// If a map or a list stands there.
+pub(crate) fn required_text(map: &Map<String, Value>, key: &str) -> Result<String, String> {
     match map.get(key) {
-        Some(Value::String(text)) => text.clone(),
-        None | Some(Value::Null) => String::new(),
-        Some(other) => other.to_string(),
+        Some(Value::String(text)) => Ok(text.clone()),
+        None | Some(Value::Null) => Ok(String::new()),
+        Some(scalar @ (Value::Number(_) | Value::Bool(_))) => Ok(scalar.to_string()),
+        Some(other) => Err(format!("'{key}' must be a text, not {}", kind(other))),
     }
 }
 
-/// A list of texts; a single text is a list of one.
-pub(crate) fn texts(map: &Map<String, Value>, key: &str) -> Vec<String> {
+/// A list of texts; a single text is a list of one, an absent list is empty.
+///
+/// # Errors
+/// If something else than texts and numbers stands there.
+pub(crate) fn texts(map: &Map<String, Value>, key: &str) -> Result<Vec<String>, String> {
+    let one = |value: &Value| match value {
+        Value::String(text) => Ok(text.clone()),
+        scalar @ (Value::Number(_) | Value::Bool(_)) => Ok(scalar.to_string()),
+        other => Err(format!(
+            "'{key}' must be a list of texts; {} stands in it",
+            kind(other)
+        )),
+    };
     match map.get(key) {
+        None | Some(Value::Null) => Ok(Vec::new()),
         Some(Value::Array(values)) => values
             .iter()
-            .filter_map(|value| value.as_str().map(str::to_owned))
+            .filter(|value| !value.is_null())
+            .map(one)
             .collect(),
-        Some(Value::String(text)) => vec![text.clone()],
-        _ => Vec::new(),
+        Some(other) => Ok(vec![one(other)?]),
+    }
+}
+
+/// What a value is, for messages.
+pub(crate) fn kind(value: &Value) -> &'static str {
+    match value {
+        Value::Null => "nothing",
+        Value::Bool(_) => "a truth value",
+        Value::Number(_) => "a number",
+        Value::String(_) => "a text",
+        Value::Array(_) => "a list",
+        Value::Object(_) => "a map",
     }
 }
 

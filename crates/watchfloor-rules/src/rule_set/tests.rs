@@ -26,12 +26,15 @@ fn refusals_say_line_and_reason() {
         &format!("{HEAD}detection:\n  sel:\n    Image|endwith: x\n  condition: sel\n"),
         &[(
             6,
-            "selection 'sel': field 'Image|endwith': unknown modifier 'endwith'",
+            "selection 'sel': field 'Image|endwith': unknown modifier 'endwith' (did you mean endswith?); the modifiers are listed in the guide to rules",
         )],
     );
     check_refused(
         &format!("{HEAD}detection:\n  sel:\n    a: 1\n  condition: selection\n"),
-        &[(7, "condition names 'selection', which is not a selection")],
+        &[(
+            7,
+            "'condition' names 'selection', which is not a selection; name one that the detection has",
+        )],
     );
     check_refused(
         "title: T\nid: 2\n",
@@ -40,7 +43,13 @@ fn refusals_say_line_and_reason() {
             "has no detection; a rule needs 'detection', 'correlation' or 'filter'",
         )],
     );
-    check_refused("- a\n", &[(1, "a rule must be a map")]);
+    check_refused(
+        "- a\n",
+        &[(
+            1,
+            "a rule must be a map that starts with its title, not a list",
+        )],
+    );
     let twice = format!(
         "{HEAD}detection: {{s: {{a: 1}}, condition: s}}\n---\n{HEAD}detection: {{s: {{a: 1}}, condition: s}}\n"
     );
@@ -48,7 +57,7 @@ fn refusals_say_line_and_reason() {
         &twice,
         &[(
             7,
-            "id '1' is used by an earlier rule; give this one its own",
+            "id '1' is used by an earlier rule, in r.yml line 1; give this one its own",
         )],
     );
 }
@@ -62,17 +71,6 @@ fn broken_yaml_names_its_line() {
         "{}",
         set.refused[0].reason
     );
-}
-
-#[test]
-fn a_yaml_bomb_is_refused() {
-    let mut bomb = String::from("a0: &a0 [x,x,x,x,x,x,x,x,x]\n");
-    for level in 1..12 {
-        let item = format!("*a{},", level - 1).repeat(9);
-        bomb.push_str(&format!("a{level}: &a{level} [{item}]\n"));
-    }
-    let set = load(&bomb);
-    assert_eq!(set.refused.len(), 1);
 }
 
 #[test]
@@ -122,7 +120,7 @@ fn legacy_aggregation_becomes_a_correlation() {
     let one = &set.correlations[0];
     assert_eq!(
         one.kind,
-        crate::CorrelationKind::ValueCount("TargetUserName".to_owned())
+        crate::CorrelationKind::ValueCount(vec!["TargetUserName".to_owned()])
     );
     let groups: Vec<_> = one
         .group_by
@@ -149,6 +147,10 @@ fn all_rules_of_the_corpus_load_or_are_named() {
     }
     assert!(set.len() >= 3754, "{} loaded", set.len());
     assert_eq!(set.refused.len(), 0);
+    for one in &set.warnings {
+        println!("{}: {}", one.rule_id, one.reason);
+    }
+    assert!(set.warnings.len() < 20, "{} warnings", set.warnings.len());
 }
 
 #[expect(clippy::disallowed_methods, reason = "tests read the shared rules")]
