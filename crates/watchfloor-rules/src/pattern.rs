@@ -211,4 +211,19 @@ mod tests {
         check(r"C:\\*", r"C:\x", true);
         check(r"\\*\\x", r"\y\x", true);
     }
+
+    proptest::proptest! {
+        #[test]
+        fn wildcards_mean_what_a_regular_expression_says(text in "[ab*?\\\\]{0,8}", value in "[ab*?\\\\]{0,8}") {
+            let pattern = Pattern::parse(&text);
+            let part = |part: &Part| match part {
+                Part::Literal(text) => regex::escape(text),
+                Part::Any => "(?s:.*)".to_owned(),
+                Part::One => "(?s:.)".to_owned(),
+            };
+            let expression: String = pattern.parts().iter().map(part).collect();
+            let expression = regex::Regex::new(&format!("^(?:{expression})$")).unwrap();
+            proptest::prop_assert_eq!(pattern.is_match(&value), expression.is_match(&value));
+        }
+    }
 }

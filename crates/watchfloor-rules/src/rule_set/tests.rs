@@ -153,6 +153,98 @@ fn all_rules_of_the_corpus_load_or_are_named() {
     assert!(set.warnings.len() < 20, "{} warnings", set.warnings.len());
 }
 
+/// The specification's own examples load, but for what they rest on.
+#[test]
+fn examples_of_the_specification_load() {
+    let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("../../../shared/corpus/sigma-spec/tests/schema");
+    if !root.is_dir() {
+        println!("skipped: {} is absent", root.display());
+        return;
+    }
+    let mut files = Vec::new();
+    collect(&root, &mut files);
+    assert!(files.len() >= 10);
+    for file in files {
+        let set = RuleSet::load([file], BTreeMap::new());
+        for one in set.refused {
+            let rests = one.reason.contains("which is not loaded")
+                || one.reason.contains("filter meets no loaded rule");
+            assert!(rests, "{}: {}", one.path, one.reason);
+        }
+    }
+}
+
+#[test]
+fn chains_of_correlations_load_whatever_their_order() {
+    let text = "title: Failed then successful
+id: c1
+correlation:
+  type: temporal_ordered
+  rules: [many_failed, successful]
+  group-by: [User]
+  timespan: 10m
+---
+title: Many failed
+id: c2
+name: many_failed
+correlation: {type: event_count, rules: [failed], group-by: [User], timespan: 10m, condition: {gt: 10, lte: 200}}
+---
+title: Failed
+id: r1
+name: failed
+logsource: {product: windows, service: security}
+detection: {selection: {EventID: [529, 4625]}, condition: selection}
+---
+title: Successful
+id: r2
+name: successful
+logsource: {product: windows, service: security}
+detection: {selection: {EventID: [528, 4624]}, condition: selection}
+";
+    let set = load(text);
+    assert!(
+        set.refused.is_empty() && set.warnings.is_empty(),
+        "{:?} {:?}",
+        set.refused,
+        set.warnings
+    );
+    assert_eq!(set.correlations[1].meta.id, "c1");
+    assert_eq!(set.correlations[0].bounds.len(), 2);
+}
+
+#[test]
+fn filters_narrow_the_rules_that_they_name() {
+    let rules = "title: A\nid: a\nname: first\nlogsource: {product: windows, category: x}\ndetection: {s: {q: 1}, condition: s}\n---\ntitle: B\nid: b\nlogsource: {product: linux}\ndetection: {s: {q: 1}, timeframe: 5m, condition: s | count() > 3}\n";
+    let narrowed = |filter: &str| {
+        let set = load(&format!("{rules}---\ntitle: F\nid: f\n{filter}"));
+        let is_narrowed = |rule: &&Rule| matches!(rule.expr, crate::Expr::And(_));
+        let ids = set.rules.iter().filter(is_narrowed);
+        let ids: Vec<&str> = ids.map(|rule| rule.meta.id.as_str()).collect();
+        let reasons = set.refused.iter().map(|one| one.reason.clone());
+        let warnings = set.warnings.iter().map(|one| one.reason.clone());
+        (
+            ids.join(" "),
+            reasons.chain(warnings).collect::<Vec<_>>().join(" "),
+        )
+    };
+    let with = |rules: &str, logsource: &str| {
+        narrowed(&format!(
+            "logsource: {{{logsource}}}\nfilter: {{rules: {rules}, k: {{u: 1}}, condition: not k}}\n"
+        ))
+    };
+    assert_eq!(with("any", "product: windows").0, "a");
+    assert_eq!(with("[first]", "product: windows").0, "a");
+    assert_eq!(with("[a, b]", "").0, "a b/base");
+    assert_eq!(with("[b]", "product: linux").0, "b/base");
+    let (ids, reasons) = with("[a, zzz]", "product: windows");
+    assert_eq!(ids, "a");
+    assert!(reasons.contains("'zzz', which is not loaded"), "{reasons}");
+    let (ids, reasons) = with("any", "product: macos");
+    assert_eq!(ids, "");
+    assert!(reasons.contains("filter meets no loaded rule"), "{reasons}");
+}
+
 #[expect(clippy::disallowed_methods, reason = "tests read the shared rules")]
 fn collect(folder: &std::path::Path, files: &mut Vec<RuleFile>) {
     let mut entries: Vec<_> = std::fs::read_dir(folder)
