@@ -6,7 +6,7 @@ use watchfloor_decode::{Decoder, Limits};
 use watchfloor_event::{EventBatch, Format, RawRecord};
 
 /// Decodes bytes as a format and checks that no record is lost.
-pub fn decoded(format: Format, context: Option<&str>, bytes: &[u8]) -> EventBatch {
+pub(crate) fn decoded(format: Format, context: Option<&str>, bytes: &[u8]) -> EventBatch {
     let mut batch = EventBatch::new();
     let record = RawRecord {
         source: "fuzz".into(),

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use watchfloor_rules::{LoadOptions, RuleFile, RuleSet};
 
 /// Loads one rule file, changed by a pipeline where there is one.
-pub fn load(rules: &str, pipeline: &str) -> RuleSet {
+pub(crate) fn load(rules: &str, pipeline: &str) -> RuleSet {
     let file = |path: &str, text: &str| RuleFile {
         path: Arc::from(path),
         text: text.to_owned(),
@@ -21,7 +21,7 @@ pub fn load(rules: &str, pipeline: &str) -> RuleSet {
 
 /// A rule with that condition, and a selection with that key and value.
 #[allow(dead_code, reason = "not every target needs it")]
-pub fn rule_with(condition: &str, key: &str, value: &str) -> String {
+pub(crate) fn rule_with(condition: &str, key: &str, value: &str) -> String {
     let quoted = |text: &str| format!("'{}'", text.replace('\'', "''"));
     format!(
         "title: t\nid: t\ndetection:\n  s:\n    {}: {}\n  sel_1: [word]\n  _f: {{c: null}}\n  condition: {}\n",
