@@ -6,6 +6,7 @@
 //! # Source
 //! Sigma specification 2.1 (rules, correlations, filters, modifiers appendix).
 
+mod analytic;
 mod condition;
 mod correlation;
 mod detection;
@@ -20,6 +21,10 @@ mod pipeline;
 mod rule;
 mod rule_set;
 
+pub use analytic::{
+    Analytic, AnalyticKind, Beaconing, DnsTunnelling, ImpossibleTravel, NewTerms, PasswordSpraying,
+    RareTerms, RateBaseline, Sequence, Step,
+};
 pub use correlation::{Bound, Correlation, CorrelationKind, GroupBy};
 pub use document::from_yaml;
 pub use expr::{Expr, Leaf};

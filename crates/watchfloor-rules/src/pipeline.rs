@@ -20,7 +20,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde_json::{Map, Value};
 use watchfloor_event::Logsource;
 
-use crate::correlation::{Correlation, CorrelationKind};
+use crate::analytic::Analytic;
+use crate::correlation::{Correlation, CorrelationKind, GroupBy};
 use crate::detection::{Block, Detection};
 use crate::document;
 use crate::rule::{self, RuleMeta, kind};
@@ -62,6 +63,7 @@ pub(crate) struct Subject<'a> {
     pub rests_on: Vec<Logsource>,
     pub detection: Option<Detection>,
     pub correlation: Option<Correlation>,
+    pub analytic: Option<Analytic>,
 }
 
 /// What the items before have left for those that follow.
@@ -235,8 +237,16 @@ fn apply_item(
                     fields::rename(one, change, item, state)
                 })?;
             }
+            let mut renaming = Renaming {
+                change,
+                item,
+                state,
+            };
             if let Some(correlation) = &mut subject.correlation {
-                rename_correlation(correlation, change, item, state)?;
+                renaming.correlation(correlation)?;
+            }
+            if let Some(analytic) = &mut subject.analytic {
+                renaming.analytic(analytic)?;
             }
         }
         Transformation::Value(change) => {
@@ -362,54 +372,73 @@ fn mark(block: &mut Block, id: &str) {
     }
 }
 
-fn rename_correlation(
-    correlation: &mut Correlation,
-    change: &fields::FieldChange,
-    item: &PipelineItem,
-    state: &mut State<'_>,
-) -> Result<(), String> {
-    let mut renamed = |name: &str| -> Vec<String> {
-        let meets = item
-            .field_conditions
-            .hold(|one| one.of_field(Some(name), state));
-        let Some(names) = meets.then(|| change.names(name)).flatten() else {
+/// The renaming of fields in rules over several events.
+struct Renaming<'r, 's> {
+    change: &'r fields::FieldChange,
+    item: &'r PipelineItem,
+    state: &'r mut State<'s>,
+}
+
+impl Renaming<'_, '_> {
+    fn names(&mut self, name: &str) -> Vec<String> {
+        let conditions = &self.item.field_conditions;
+        let meets = conditions.hold(|one| one.of_field(Some(name), self.state));
+        let Some(names) = meets.then(|| self.change.names(name)).flatten() else {
             return vec![name.to_owned()];
         };
         for name in &names {
-            let applied = state.fields.entry(name.clone()).or_default();
-            applied.insert(item.id.clone());
+            let applied = self.state.fields.entry(name.clone()).or_default();
+            applied.insert(self.item.id.clone());
         }
         names
-    };
-    let single = |names: Vec<String>, what: &str, name: &str| match names.as_slice() {
-        [one] => Ok(one.clone()),
-        _ => Err(format!(
-            "maps {what} '{name}' to several fields; map it to one for correlations"
-        )),
-    };
-    for group in &mut correlation.group_by {
-        for field in group.by_rule.values_mut() {
-            *field = single(renamed(field), "alias field", field)?;
-        }
-        group.fields = group.fields.iter().flat_map(|name| renamed(name)).collect();
     }
-    match &mut correlation.kind {
-        CorrelationKind::ValueCount(fields) => {
-            for field in fields {
-                *field = single(renamed(field), "counted field", field)?;
+
+    fn single(&mut self, field: &mut String, what: &str) -> Result<(), String> {
+        let mut names = self.names(field);
+        if names.len() != 1 {
+            return Err(format!(
+                "maps {what} '{field}' to several fields; map it to one for rules over several events"
+            ));
+        }
+        *field = names.remove(0);
+        Ok(())
+    }
+
+    fn groups(&mut self, groups: &mut [GroupBy]) -> Result<(), String> {
+        for group in groups {
+            for field in group.by_rule.values_mut() {
+                self.single(field, "alias field")?;
             }
+            group.fields = group
+                .fields
+                .iter()
+                .flat_map(|name| self.names(name))
+                .collect();
         }
-        CorrelationKind::ValueSum(field)
-        | CorrelationKind::ValueAvg(field)
-        | CorrelationKind::ValueMedian(field)
-        | CorrelationKind::ValuePercentile(field, _) => {
-            *field = single(renamed(field), "measured field", field)?;
-        }
-        CorrelationKind::EventCount
-        | CorrelationKind::Temporal
-        | CorrelationKind::TemporalOrdered => {}
+        Ok(())
     }
-    Ok(())
+
+    fn correlation(&mut self, correlation: &mut Correlation) -> Result<(), String> {
+        self.groups(&mut correlation.group_by)?;
+        match &mut correlation.kind {
+            CorrelationKind::ValueCount(fields) => fields
+                .iter_mut()
+                .try_for_each(|field| self.single(field, "counted field")),
+            CorrelationKind::ValueSum(field)
+            | CorrelationKind::ValueAvg(field)
+            | CorrelationKind::ValueMedian(field)
+            | CorrelationKind::ValuePercentile(field, _) => self.single(field, "measured field"),
+            CorrelationKind::EventCount
+            | CorrelationKind::Temporal
+            | CorrelationKind::TemporalOrdered => Ok(()),
+        }
+    }
+
+    fn analytic(&mut self, analytic: &mut Analytic) -> Result<(), String> {
+        self.groups(&mut analytic.group_by)?;
+        let mut fields = analytic.kind.fields_mut().into_iter();
+        fields.try_for_each(|field| self.single(field, "field"))
+    }
 }
 
 #[cfg(test)]

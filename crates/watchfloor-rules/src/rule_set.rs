@@ -7,6 +7,7 @@ mod order;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use crate::analytic::Analytic;
 use crate::correlation::Correlation;
 use crate::rule::{Rule, RuleMeta};
 use loader::Loader;
@@ -49,6 +50,8 @@ pub struct RuleSet {
     pub rules: Vec<Rule>,
     /// Rules over several events, each after those it rests on.
     pub correlations: Vec<Correlation>,
+    /// Native rules over several events.
+    pub analytics: Vec<Analytic>,
     /// What is not loaded.
     pub refused: Vec<Refusal>,
     /// What to know about what is loaded.
@@ -89,9 +92,9 @@ impl RuleSet {
         loader.finish()
     }
 
-    /// Number of loaded rules of both kinds.
+    /// Number of loaded rules of all kinds.
     pub fn len(&self) -> usize {
-        self.rules.len() + self.correlations.len()
+        self.rules.len() + self.correlations.len() + self.analytics.len()
     }
 
     /// Whether no rule is loaded.
@@ -102,11 +105,9 @@ impl RuleSet {
     /// What each loaded rule says about itself.
     pub fn metas(&self) -> impl Iterator<Item = &RuleMeta> {
         let rules = self.rules.iter().map(|rule| &rule.meta);
-        rules.chain(
-            self.correlations
-                .iter()
-                .map(|correlation| &correlation.meta),
-        )
+        let correlations = self.correlations.iter().map(|one| &one.meta);
+        let analytics = self.analytics.iter().map(|one| &one.meta);
+        rules.chain(correlations).chain(analytics)
     }
 }
 

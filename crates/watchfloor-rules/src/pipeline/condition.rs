@@ -390,7 +390,7 @@ impl RuleCondition {
             }
             Self::ProcessingState { key, val, op } => of_state(state, key, val, *op),
             Self::IsSigmaRule {} => subject.detection.is_some(),
-            Self::IsSigmaCorrelationRule {} => subject.correlation.is_some(),
+            Self::IsSigmaCorrelationRule {} => subject.detection.is_none(),
             Self::RuleAttribute {
                 attribute,
                 value,

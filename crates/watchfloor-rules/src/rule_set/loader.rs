@@ -9,7 +9,8 @@ use watchfloor_event::Logsource;
 
 use super::filter::Filter;
 use super::{LoadOptions, Refusal, RuleFile, RuleSet, Warning, order};
-use crate::correlation;
+use crate::analytic::{self, Analytic};
+use crate::correlation::{self, Correlation};
 use crate::detection::Detection;
 use crate::document::{self, Document};
 use crate::expr::Expr;
@@ -22,7 +23,7 @@ use crate::rule::{self, Rule, RuleMeta};
 /// Taxonomies whose field names are resolved; others are taken as written.
 const TAXONOMIES: [&str; 3] = ["sigma", "ecs", "ocsf"];
 /// Top-level keys that say what a document is.
-const KINDS: [&str; 3] = ["detection", "correlation", "filter"];
+const KINDS: [&str; 4] = ["detection", "correlation", "filter", "analytic"];
 
 /// A rule as it was before pipelines changed it.
 pub(super) struct Original {
@@ -136,6 +137,12 @@ impl Loader {
                 self.keep_original(&id, Logsource::default(), map);
             }
             self.set.correlations.push(read);
+        } else if map.contains_key("analytic") {
+            let read = analytic::parse(meta, map)?;
+            if !self.pipelines.is_empty() {
+                self.keep_original(&id, Logsource::default(), map);
+            }
+            self.set.analytics.push(read);
         } else if map.contains_key("filter") {
             let filter = Filter::read(meta, map)?;
             self.filters.push(filter);
@@ -250,6 +257,7 @@ impl Loader {
             rests_on: Vec::new(),
             detection: Some(detection),
             correlation: None,
+            analytic: None,
         };
         self.pipelines.apply(&mut subject)?;
         let detection = subject.detection.unwrap_or_default();
@@ -280,42 +288,74 @@ impl Loader {
         order::correlations(&mut self.set);
         if !self.pipelines.is_empty() {
             self.pipe_correlations();
+            self.pipe_analytics();
         }
+        order::analytics(&mut self.set);
         self.set
     }
 
     fn pipe_correlations(&mut self) {
         let mut kept = Vec::new();
         for correlation in std::mem::take(&mut self.set.correlations) {
-            let Some(original) = self.originals.get(&correlation.meta.id) else {
-                kept.push(correlation);
-                continue;
-            };
             let meta = correlation.meta.clone();
-            let mut subject = Subject {
-                meta: &meta,
-                document: &original.document,
-                logsource: Logsource::default(),
-                rests_on: self.rests_on(&correlation.rules, &kept),
-                detection: None,
-                correlation: Some(correlation),
-            };
-            match self.pipelines.apply(&mut subject) {
-                Ok(()) => kept.extend(subject.correlation),
-                Err(reason) => self.set.refused.push(Refusal {
-                    path: Arc::clone(&meta.path),
-                    line: meta.line,
-                    rule: meta.id.clone(),
-                    reason,
-                }),
-            }
+            let rests_on = self.rests_on(&correlation.rules, &kept);
+            let subject = |subject: &mut Subject<'_>| subject.correlation = Some(correlation);
+            let piped = self.pipe_rule(&meta, rests_on, subject);
+            kept.extend(piped.and_then(|(correlation, _)| correlation));
         }
         self.set.correlations = kept;
         order::correlations(&mut self.set);
     }
 
+    fn pipe_analytics(&mut self) {
+        let mut kept = Vec::new();
+        for analytic in std::mem::take(&mut self.set.analytics) {
+            let meta = analytic.meta.clone();
+            let rests_on = self.rests_on(&analytic.rules, &self.set.correlations);
+            let subject = |subject: &mut Subject<'_>| subject.analytic = Some(analytic);
+            let piped = self.pipe_rule(&meta, rests_on, subject);
+            kept.extend(piped.and_then(|(_, analytic)| analytic));
+        }
+        self.set.analytics = kept;
+    }
+
+    /// Applies pipelines to a rule over several events; `None` where they refuse it.
+    fn pipe_rule(
+        &mut self,
+        meta: &RuleMeta,
+        rests_on: Vec<Logsource>,
+        put: impl FnOnce(&mut Subject<'_>),
+    ) -> Option<(Option<Correlation>, Option<Analytic>)> {
+        let empty = Map::new();
+        let original = self.originals.get(&meta.id);
+        let mut subject = Subject {
+            meta,
+            document: original.map_or(&empty, |original| &original.document),
+            logsource: Logsource::default(),
+            rests_on,
+            detection: None,
+            correlation: None,
+            analytic: None,
+        };
+        put(&mut subject);
+        let applied = self.pipelines.apply(&mut subject);
+        let (correlation, analytic) = (subject.correlation, subject.analytic);
+        match applied {
+            Ok(()) => Some((correlation, analytic)),
+            Err(reason) => {
+                self.set.refused.push(Refusal {
+                    path: Arc::clone(&meta.path),
+                    line: meta.line,
+                    rule: meta.id.clone(),
+                    reason,
+                });
+                None
+            }
+        }
+    }
+
     /// The log sources of rules, before and after pipelines, also through correlations.
-    fn rests_on(&self, names: &[String], before: &[crate::Correlation]) -> Vec<Logsource> {
+    fn rests_on(&self, names: &[String], before: &[Correlation]) -> Vec<Logsource> {
         let mut sources = Vec::new();
         for name in names {
             for rule in &self.set.rules {
@@ -340,7 +380,9 @@ fn no_detection(map: &Map<String, Value>) -> String {
         (!hint.is_empty()).then(|| format!(", but '{key}'{hint}"))
     });
     let mistyped = mistyped.unwrap_or_default();
-    format!("has no detection{mistyped}; a rule needs 'detection', 'correlation' or 'filter'")
+    format!(
+        "has no detection{mistyped}; a rule needs 'detection', 'correlation', 'filter' or 'analytic'"
+    )
 }
 
 /// Lines from the document's start to what the reason quotes: the last quotation that the text

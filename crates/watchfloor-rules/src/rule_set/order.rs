@@ -39,6 +39,33 @@ pub(super) fn correlations(set: &mut RuleSet) {
         .collect();
 }
 
+/// Refuses analytics that rest on what is not loaded.
+pub(super) fn analytics(set: &mut RuleSet) {
+    let all = std::mem::take(&mut set.analytics);
+    let names = Names::of(set, &set.correlations);
+    let is_missing = |name: &&String| names.is_missing(name);
+    let missing: Vec<Option<String>> = all
+        .iter()
+        .map(|one| one.rules.iter().find(is_missing).cloned())
+        .collect();
+    for (one, missing) in all.into_iter().zip(missing) {
+        let Some(missing) = missing else {
+            set.analytics.push(one);
+            continue;
+        };
+        set.refused.push(Refusal {
+            path: Arc::clone(&one.meta.path),
+            line: one.meta.line,
+            rule: one.meta.id.clone(),
+            reason: not_loaded(&missing),
+        });
+    }
+}
+
+fn not_loaded(name: &str) -> String {
+    format!("rests on rule '{name}', which is not loaded; load it, or correct the name")
+}
+
 impl<'a> Names<'a> {
     fn of(set: &'a RuleSet, all: &'a [Correlation]) -> Self {
         let both = |meta: &'a RuleMeta| {
@@ -111,9 +138,7 @@ fn reason(
     placed: &BTreeSet<usize>,
 ) -> String {
     if let Some(missing) = all[index].rules.iter().find(|name| names.is_missing(name)) {
-        return format!(
-            "rests on rule '{missing}', which is not loaded; load it, or correct the name"
-        );
+        return not_loaded(missing);
     }
     // Each one that is not placed, and misses no rule, rests on another that is not placed.
     let next = |at: usize| {

@@ -40,7 +40,7 @@ fn refusals_say_line_and_reason() {
         "title: T\nid: 2\n",
         &[(
             1,
-            "has no detection; a rule needs 'detection', 'correlation' or 'filter'",
+            "has no detection; a rule needs 'detection', 'correlation', 'filter' or 'analytic'",
         )],
     );
     check_refused(
