@@ -4,9 +4,11 @@ use std::sync::Arc;
 
 use foldhash::fast::FixedState;
 use hashbrown::HashMap;
+use serde::{Deserialize, Serialize};
 use watchfloor_event::{Entity, EventBatch, EventId, EventKind, Finding};
 use watchfloor_rules::{Correlation, CorrelationKind, GroupBy, RuleMeta, RuleSet};
 
+use crate::analytics::{Analytics, Feeder, Sighting, States};
 use crate::correlate::{Correlator, Member};
 use crate::entities::entities_of;
 use crate::evaluate::{Evaluation, Match};
@@ -41,6 +43,21 @@ pub struct Detector {
     memory: Memory,
     keyword_sets: KeywordSets,
     correlator: Correlator,
+    analytics: Analytics,
+}
+
+/// What is saved.
+#[derive(Serialize)]
+struct Saved<'a> {
+    correlations: &'a Correlator,
+    analytics: &'a States,
+}
+
+/// What is taken up.
+#[derive(Deserialize)]
+struct Restored {
+    correlations: Correlator,
+    analytics: States,
 }
 
 /// The plan for one kind of event, with what was learnt about it.
@@ -56,17 +73,20 @@ struct KindPlan {
 impl Detector {
     /// Compiles rules.
     pub fn new(set: RuleSet) -> Self {
+        let analytics = Analytics::new(&set);
         Self {
             program: Arc::new(Program::compile(set)),
             plans: HashMap::default(),
             memory: Memory::default(),
             keyword_sets: KeywordSets::default(),
             correlator: Correlator::default(),
+            analytics,
         }
     }
 
     /// Takes other rules; the state of correlations that stay as they are is kept.
     pub fn replace_rules(&mut self, set: RuleSet) {
+        self.analytics.replace(&set);
         self.program = Arc::new(Program::compile(set));
         self.plans.clear();
         self.memory = Memory::default();
@@ -82,12 +102,13 @@ impl Detector {
             memory: Memory::default(),
             keyword_sets: KeywordSets::default(),
             correlator: Correlator::default(),
+            analytics: self.analytics.share(),
         }
     }
 
-    /// Number of rules, both kinds.
+    /// Number of rules of all kinds.
     pub fn rule_count(&self) -> usize {
-        self.program.rules.len() + self.program.correlations.len()
+        self.program.rules.len() + self.program.correlations.len() + self.analytics.len()
     }
 
     /// Whether the rules would meet events of this kind at all.
@@ -96,9 +117,13 @@ impl Detector {
         sources.any(|source| kind.answers_to(source))
     }
 
-    /// The state of correlations as JSON, to be saved with the journal position.
+    /// The state of correlations and analytics as JSON, to be saved with the journal position.
     pub fn save(&self) -> Vec<u8> {
-        serde_json::to_vec(&self.correlator).unwrap_or_default()
+        let saved = Saved {
+            correlations: &self.correlator,
+            analytics: self.analytics.states(),
+        };
+        serde_json::to_vec(&saved).unwrap_or_default()
     }
 
     /// Takes up saved state.
@@ -106,7 +131,15 @@ impl Detector {
     /// # Errors
     /// If the bytes do not come from [`Detector::save`].
     pub fn restore(&mut self, saved: &[u8]) -> Result<(), RestoreError> {
-        self.correlator = serde_json::from_slice(saved).map_err(RestoreError)?;
+        let restored = serde_json::from_slice::<Restored>(saved);
+        // Earlier versions saved correlations alone.
+        let earlier = || serde_json::from_slice::<Correlator>(saved).ok();
+        let (correlations, analytics) = match restored {
+            Ok(restored) => (restored.correlations, restored.analytics),
+            Err(error) => (earlier().ok_or(RestoreError(error))?, States::default()),
+        };
+        self.correlator = correlations;
+        self.analytics.restore(analytics);
         Ok(())
     }
 
@@ -162,24 +195,32 @@ impl Detector {
     ) {
         let compiled = &program.rules[one.rule as usize];
         let row = one.row as usize;
-        if compiled.emits {
+        let feeder = Feeder::Rule(one.rule as usize);
+        if compiled.emits && !self.analytics.silences(feeder) {
             findings.push(finding_of_event(program, evaluation, batch, one));
+        }
+        let for_analytics = self.analytics.is_fed_by(feeder);
+        if compiled.feeds.is_empty() && !for_analytics {
+            return;
+        }
+        let fields = |name: &str| evaluation.text(name, row).map(str::to_owned);
+        let meta = &batch.rows()[row];
+        let fed = Fed {
+            meta: &compiled.rule.meta,
+            time_us: meta.time.as_microsecond(),
+            received_us: meta.received_at.as_microsecond(),
+            events: vec![meta.id],
+            source: &meta.source,
+            entities: entities_of(batch, row),
+        };
+        if for_analytics {
+            let sighting = fed.sighting(&fields);
+            self.analytics.take(feeder, &sighting, findings);
         }
         for &index in &compiled.feeds {
             let correlation = &program.correlations[index];
-            let fields = |name: &str| evaluation.text(name, row).map(str::to_owned);
-            let meta = &batch.rows()[row];
-            let match_ = Fed {
-                meta: &compiled.rule.meta,
-                time_us: meta.time.as_microsecond(),
-                events: vec![meta.id],
-                source: &meta.source,
-                entities: entities_of(batch, row),
-            };
-            let chained = self.feed(program, index, correlation, &match_, &fields, findings);
-            if let Some(finding) = chained {
-                findings.push(finding);
-            }
+            let chained = self.feed(program, index, correlation, &fed, &fields, findings);
+            findings.extend(chained);
         }
     }
 
@@ -215,26 +256,32 @@ impl Detector {
             .correlator
             .take(correlation, &group, member, &fed.entities)?;
         let finding = finding_of_group(correlation, &key, &fired, fed.source);
+        let inner_fields = |name: &str| {
+            let is_it =
+                |group: &GroupBy| group.name == name || group.fields.iter().any(|one| one == name);
+            let place = correlation.group_by.iter().position(is_it)?;
+            key.get(place).map(|(_, value)| value.clone())
+        };
+        let inner = Fed {
+            meta: &correlation.meta,
+            time_us: finding.time.as_microsecond(),
+            received_us: fed.received_us,
+            events: finding.event_ids.clone(),
+            source: fed.source,
+            entities: finding.entities.clone(),
+        };
+        let feeder = Feeder::Correlation(index);
+        if self.analytics.is_fed_by(feeder) {
+            let sighting = inner.sighting(&inner_fields);
+            self.analytics.take(feeder, &sighting, findings);
+        }
         for &next in &program.correlation_feeds[index] {
             let outer = &program.correlations[next];
-            let inner_fields = |name: &str| {
-                let is_it = |group: &GroupBy| {
-                    group.name == name || group.fields.iter().any(|one| one == name)
-                };
-                let place = correlation.group_by.iter().position(is_it)?;
-                key.get(place).map(|(_, value)| value.clone())
-            };
-            let inner = Fed {
-                meta: &correlation.meta,
-                time_us: finding.time.as_microsecond(),
-                events: finding.event_ids.clone(),
-                source: fed.source,
-                entities: finding.entities.clone(),
-            };
             let chained = self.feed(program, next, outer, &inner, &inner_fields, findings);
             findings.extend(chained);
         }
-        program.correlation_emits[index].then_some(finding)
+        let emits = program.correlation_emits[index] && !self.analytics.silences(feeder);
+        emits.then_some(finding)
     }
 }
 
@@ -271,9 +318,28 @@ impl KindPlan {
 struct Fed<'a> {
     meta: &'a RuleMeta,
     time_us: i64,
+    received_us: i64,
     events: Vec<EventId>,
     source: &'a str,
     entities: Vec<Entity>,
+}
+
+impl<'a> Fed<'a> {
+    /// The same for analytics.
+    fn sighting<'b>(&'b self, fields: &'b dyn Fn(&str) -> Option<String>) -> Sighting<'b>
+    where
+        'a: 'b,
+    {
+        Sighting {
+            meta: self.meta,
+            time_us: self.time_us,
+            received_us: self.received_us,
+            events: &self.events,
+            source: self.source,
+            entities: &self.entities,
+            fields,
+        }
+    }
 }
 
 /// The value that a correlation measures; the tuple of several fields is written as a list.

@@ -7,6 +7,7 @@
 //!
 //! Start at [`Detector`].
 
+mod analytics;
 mod cache;
 mod correlate;
 mod describe;
