@@ -347,6 +347,7 @@ fn impossible_travel(params: &mut Params<'_>) -> Result<Read, String> {
             &[
                 "src_endpoint.location.city",
                 "client.geographicalContext.city",
+                "properties.location.city",
                 "location.city",
                 "src_endpoint.location.country",
                 "src_endpoint.ip",

@@ -42,7 +42,7 @@ struct Attempt {
 
 impl groups::Group for Group {
     fn items(&self) -> usize {
-        self.attempts.len()
+        self.attempts.len() + self.sprayed.len()
     }
 }
 
@@ -83,15 +83,22 @@ impl Group {
         let at = self
             .attempts
             .partition_point(|other| other.time_us <= now_us);
-        let success = attempt.success.then(|| attempt.user.clone());
+        let user = attempt.user.clone();
+        let success = attempt.success;
         self.attempts.insert(at, attempt);
         self.parties.note_entities(sighting.entities);
         let is_quiet = self.quiet_until_us.is_some_and(|until| now_us < until);
-        match success {
-            Some(user) if is_quiet => self.entered_by(ctx, &user, now_us),
-            Some(_) => None,
-            None if is_quiet => None,
-            None => self.spraying(rule, ctx, at),
+        match (success, is_quiet) {
+            (true, true) => self.entered_by(ctx, &user, now_us),
+            (true, false) => None,
+            (false, true) => {
+                // The spraying that was told of goes on at this account.
+                if self.sprayed.len() < MAX_ATTEMPTS {
+                    self.sprayed.insert(user);
+                }
+                None
+            }
+            (false, false) => self.spraying(rule, ctx, at),
         }
     }
 

@@ -476,9 +476,11 @@ fn failures_at_many_accounts_are_spraying_and_a_success_raises() {
         .collect();
     matches.push((100.0, 1, USERS[0]));
     matches.push((110.0, 1, USERS[0]));
+    // Tried after the spraying was told of.
+    matches.push((115.0, 1, USERS[5]));
     // Nobody tried this one.
     matches.push((120.0, 1, &[("src", "s"), ("user", "zoe")]));
-    let findings = check(SPRAY, &matches, &[4, 6]);
+    let findings = check(SPRAY, &matches, &[4, 6, 8]);
     assert_eq!(
         findings[0].summary,
         "src s failed to log on as 5 accounts with 5 attempts within 10 min, 1 attempt at each at most: Told"
@@ -486,7 +488,7 @@ fn failures_at_many_accounts_are_spraying_and_a_success_raises() {
     assert_eq!(findings[0].level.as_str(), "medium");
     assert_eq!(
         findings[1].summary,
-        "src s logged on as ann after trying 5 accounts, this one 1 time: Told"
+        "src s logged on as ann after trying 6 accounts, this one 1 time: Told"
     );
     assert_eq!(findings[1].level.as_str(), "high");
     assert!(findings[0].entities.iter().any(|one| one.value == "eve"));
