@@ -112,6 +112,4 @@ impl RuleSet {
 }
 
 #[cfg(test)]
-mod bad_input;
-#[cfg(test)]
 mod tests;

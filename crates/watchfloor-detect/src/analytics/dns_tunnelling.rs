@@ -149,6 +149,18 @@ impl Group {
             return None;
         }
         self.quiet_until_us = Some(newest_us.saturating_add(ctx.timespan_us));
+        let length = letters as f64 / names as f64;
+        Some(self.conclude(rule, ctx, name, names, length))
+    }
+
+    fn conclude(
+        &mut self,
+        rule: &DnsTunnelling,
+        ctx: &Ctx<'_>,
+        name: &Name,
+        names: u64,
+        length: f64,
+    ) -> Conclusion {
         let mut evidence = std::mem::take(&mut self.evidence);
         evidence.note_entities(&[Entity {
             kind: EntityKind::Domain,
@@ -156,16 +168,15 @@ impl Group {
             role: "asked for".to_owned(),
         }]);
         let examples = std::mem::take(&mut self.examples).join(", ");
-        let length = letters as f64 / names as f64;
         let span = words::span(ctx.timespan_us);
-        Some(Conclusion {
+        Conclusion {
             evidence,
             sentence: format!(
                 "{} asked for {names} long, random names below {} within {span}, {} letters each on average, {:.0} kB in all",
                 ctx.who(),
                 name.domain,
                 words::short(length),
-                (letters as f64 / 1000.0).ceil(),
+                (length * names as f64 / 1000.0).ceil(),
             ),
             reasons: vec![
                 (
@@ -195,7 +206,7 @@ impl Group {
                 ),
             ],
             raised: false,
-        })
+        }
     }
 
     fn forget(&mut self, horizon_us: i64) {

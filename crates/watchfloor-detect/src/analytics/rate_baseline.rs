@@ -76,50 +76,7 @@ impl Group {
         }
         self.told.insert(span);
         let evidence = self.recent.get(&span).cloned().unwrap_or_default();
-        let times = count as f64 / baseline.mean.max(f64::MIN_POSITIVE);
-        let times = if baseline.mean > 0.0 {
-            format!("{} times the mean", words::short(times))
-        } else {
-            "where there were none".to_owned()
-        };
-        let (mean, deviation) = (
-            words::short(baseline.mean),
-            words::short(baseline.deviation),
-        );
-        let spans = words::many(baseline.spans, "span");
-        Some(Conclusion {
-            evidence,
-            sentence: format!(
-                "{count} events of {} within {}, {times}; the {spans} before had {mean} on average, with a deviation of {deviation}",
-                ctx.who(),
-                words::span(width),
-            ),
-            reasons: vec![
-                (
-                    "events in the span".to_owned(),
-                    count.to_string(),
-                    format!(
-                        "more than {} and at least {}",
-                        words::short(bound),
-                        rule.min_count
-                    ),
-                ),
-                (
-                    "mean before".to_owned(),
-                    mean,
-                    format!("over {spans} of {}", words::span(width)),
-                ),
-                (
-                    "deviation before".to_owned(),
-                    deviation,
-                    format!(
-                        "{} deviations above the mean",
-                        words::short(rule.deviations)
-                    ),
-                ),
-            ],
-            raised: false,
-        })
+        Some(baseline.conclusion(rule, ctx, evidence, count, bound))
     }
 
     fn baseline(&self, span: i64, most: i64) -> Option<Baseline> {
@@ -166,6 +123,60 @@ impl Group {
             .is_some_and(|(at, _)| *at < open)
         {
             self.recent.pop_first();
+        }
+    }
+}
+
+impl Baseline {
+    fn conclusion(
+        &self,
+        rule: &RateBaseline,
+        ctx: &Ctx<'_>,
+        evidence: Evidence,
+        count: u64,
+        bound: f64,
+    ) -> Conclusion {
+        let width_us = i64::try_from(rule.bucket.as_micros()).unwrap_or(i64::MAX);
+        let times = count as f64 / self.mean.max(f64::MIN_POSITIVE);
+        let times = if self.mean > 0.0 {
+            format!("{} times the mean", words::short(times))
+        } else {
+            "where there were none".to_owned()
+        };
+        let (mean, deviation) = (words::short(self.mean), words::short(self.deviation));
+        let spans = words::many(self.spans, "span");
+        Conclusion {
+            evidence,
+            sentence: format!(
+                "{count} events of {} within {}, {times}; the {spans} before had {mean} on average, with a deviation of {deviation}",
+                ctx.who(),
+                words::span(width_us),
+            ),
+            reasons: vec![
+                (
+                    "events in the span".to_owned(),
+                    count.to_string(),
+                    format!(
+                        "more than {} and at least {}",
+                        words::short(bound),
+                        rule.min_count
+                    ),
+                ),
+                (
+                    "mean before".to_owned(),
+                    mean,
+                    format!("over {spans} of {}", words::span(width_us)),
+                ),
+                (
+                    "deviation before".to_owned(),
+                    deviation,
+                    format!(
+                        "{} deviations above the mean",
+                        words::short(rule.deviations)
+                    ),
+                ),
+            ],
+            raised: false,
         }
     }
 }

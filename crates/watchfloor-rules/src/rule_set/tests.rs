@@ -1,3 +1,7 @@
+//! Loading: what becomes of files of all kinds.
+
+mod bad_input;
+
 use super::*;
 
 fn load(text: &str) -> RuleSet {

@@ -1,6 +1,6 @@
 //! What must not load, must load, or must load with a word about it.
 
-use super::*;
+use super::super::*;
 use std::time::{Duration, Instant};
 
 fn load(text: &str) -> RuleSet {
