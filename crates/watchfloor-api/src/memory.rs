@@ -14,11 +14,11 @@ use jiff::Timestamp;
 use watchfloor_casework::{Casework, CaseworkSettings, Clock, OpenError, Store};
 
 use crate::ports::{
-    DataPlaneStatus, Event, EventOrder, EventReader, EventsOverview, FieldInfo, FieldSummary,
-    HistogramBucket, IngestItem, Intake, IntakeError, ItemOutcome, LakeStats, LedgerEntry,
-    LiveCounters, Metric, MetricKind, PipelineStatus, RefusedRule, RelatedEvents, RelatedRequest,
-    RuleCounts, RuleDetail, RuleInfo, SearchError, SearchRequest, SearchResult, SourceInfo,
-    StatusError, ValueCount,
+    Canary, DataPlaneStatus, Event, EventOrder, EventReader, EventsOverview, FieldInfo,
+    FieldSummary, HistogramBucket, IngestItem, Intake, IntakeError, ItemOutcome, LakeStats,
+    LedgerEntry, LiveCounters, LivenessReport, Metric, MetricKind, PipelineStatus, RefusedRule,
+    RelatedEvents, RelatedRequest, RuleCounts, RuleDesk, RuleDetail, RuleFacts, RuleInfo,
+    RuleReload, SearchError, SearchRequest, SearchResult, SourceInfo, StatusError, ValueCount,
 };
 use crate::{ApiSettings, ApiState, CookieTransport, HostPolicy, router};
 
@@ -47,6 +47,10 @@ pub struct MemoryContents {
     pub rule_details: BTreeMap<String, RuleDetail>,
     /// Refused rules.
     pub refused: Vec<RefusedRule>,
+    /// What the pages of rules show besides their text, by id.
+    pub rule_facts: BTreeMap<String, RuleFacts>,
+    /// Times that rules were read, newest first.
+    pub reloads: Vec<RuleReload>,
     /// Whether the journal is full.
     pub busy: bool,
     keys: BTreeSet<String>,
@@ -219,18 +223,6 @@ impl PipelineStatus for MemoryDataPlane {
         ready(Ok(self.contents().sources.clone()))
     }
 
-    fn rules(&self) -> BoxFuture<'_, Result<Vec<RuleInfo>, StatusError>> {
-        ready(Ok(self.contents().rules.clone()))
-    }
-
-    fn rule(&self, id: String) -> BoxFuture<'_, Result<Option<RuleDetail>, StatusError>> {
-        ready(Ok(self.contents().rule_details.get(&id).cloned()))
-    }
-
-    fn refused_rules(&self) -> BoxFuture<'_, Result<Vec<RefusedRule>, StatusError>> {
-        ready(Ok(self.contents().refused.clone()))
-    }
-
     fn status(&self) -> BoxFuture<'_, Result<DataPlaneStatus, StatusError>> {
         let contents = self.contents();
         ready(Ok(DataPlaneStatus {
@@ -273,6 +265,57 @@ impl PipelineStatus for MemoryDataPlane {
             labels: Vec::new(),
             value: self.contents().taken.len() as f64,
         }]
+    }
+}
+
+impl RuleDesk for MemoryDataPlane {
+    fn rules(&self) -> BoxFuture<'_, Result<Vec<RuleInfo>, StatusError>> {
+        ready(Ok(self.contents().rules.clone()))
+    }
+
+    fn rule(&self, id: String) -> BoxFuture<'_, Result<Option<RuleDetail>, StatusError>> {
+        ready(Ok(self.contents().rule_details.get(&id).cloned()))
+    }
+
+    fn refused(&self) -> BoxFuture<'_, Result<Vec<RefusedRule>, StatusError>> {
+        ready(Ok(self.contents().refused.clone()))
+    }
+
+    fn reloads(&self) -> BoxFuture<'_, Result<Vec<RuleReload>, StatusError>> {
+        ready(Ok(self.contents().reloads.clone()))
+    }
+
+    fn liveness(&self) -> BoxFuture<'_, Result<LivenessReport, StatusError>> {
+        let facts = self.contents().rule_facts.clone();
+        ready(Ok(LivenessReport {
+            since: Timestamp::UNIX_EPOCH,
+            items: facts.into_values().map(|facts| facts.liveness).collect(),
+            next: None,
+        }))
+    }
+
+    fn facts(&self, id: String) -> BoxFuture<'_, Result<Option<RuleFacts>, StatusError>> {
+        ready(Ok(self.contents().rule_facts.get(&id).cloned()))
+    }
+
+    fn run_canary(&self, id: String) -> BoxFuture<'_, Result<Option<Canary>, StatusError>> {
+        let contents = self.contents();
+        let facts = contents.rule_facts.get(&id);
+        ready(Ok(facts.map(|facts| facts.liveness.canary.clone())))
+    }
+
+    fn reload(&self, _: String) -> BoxFuture<'_, Result<RuleReload, StatusError>> {
+        let mut contents = self.contents();
+        let reload = RuleReload {
+            at: Timestamp::UNIX_EPOCH,
+            took_ms: 0,
+            loaded: contents.rules.len() as u64,
+            changes: Vec::new(),
+            refused: contents.refused.clone(),
+            unreadable: Vec::new(),
+        };
+        contents.reloads.insert(0, reload.clone());
+        ready(Ok(reload))
     }
 }
 
@@ -328,6 +371,7 @@ impl MemoryServer {
         };
         let state = ApiState::new(
             casework.clone(),
+            plane.clone(),
             plane.clone(),
             plane.clone(),
             plane.clone(),

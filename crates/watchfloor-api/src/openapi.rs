@@ -24,7 +24,8 @@ use crate::state::ApiState;
         (name = "suppressions", description = "What is held back"),
         (name = "incidents", description = "Managed work"),
         (name = "events", description = "Search"),
-        (name = "monitor", description = "Ledger, sources, rules, status"),
+        (name = "monitor", description = "Ledger, sources, status"),
+        (name = "rules", description = "What is detected, and whether it can be"),
         (name = "live", description = "Server-sent events"),
     )
 )]
@@ -40,6 +41,7 @@ pub(crate) fn split() -> (Router<ApiState>, utoipa::openapi::OpenApi) {
         .merge(routes::work::router())
         .merge(routes::events::router())
         .merge(routes::monitor::router())
+        .merge(routes::rules::router())
         .merge(routes::live::router());
     OpenApiRouter::with_openapi(Description::openapi())
         .nest("/api/v1", v1)

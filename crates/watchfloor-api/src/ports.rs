@@ -3,6 +3,8 @@
 //!
 //! The structs here are also wire types: what a port gives is what the console reads.
 
+mod rules;
+
 use std::collections::BTreeMap;
 
 use bytes::Bytes;
@@ -10,6 +12,12 @@ use futures::future::BoxFuture;
 use jiff::Timestamp;
 use serde::Serialize;
 use utoipa::ToSchema;
+
+pub use rules::{
+    Canary, CanaryOutcome, FieldCount, KindCount, LivenessReport, RefusedRule, RuleCase,
+    RuleChange, RuleDesk, RuleDetail, RuleFacts, RuleHold, RuleInfo, RuleLiveness, RuleReload,
+    RuleState,
+};
 
 /// An oddity of an event.
 #[derive(Clone, Debug, Serialize, ToSchema)]
@@ -264,67 +272,6 @@ pub struct SourceInfo {
     pub products: Vec<String>,
 }
 
-/// A loaded rule, as a row.
-#[derive(Clone, Debug, Serialize, ToSchema)]
-pub struct RuleInfo {
-    /// Its id.
-    pub id: String,
-    /// Title.
-    pub title: String,
-    /// Level word.
-    pub level: String,
-    /// Sigma status, such as `stable`.
-    pub status: String,
-    /// Log source in words.
-    pub logsource: String,
-    /// Tags.
-    pub tags: Vec<String>,
-    /// Where it was read.
-    pub path: String,
-    /// Hash of its text.
-    pub version: String,
-    /// Whether it is evaluated.
-    pub enabled: bool,
-    /// Findings in the last seven days.
-    pub findings_last_7d: u64,
-    /// Last finding.
-    #[schema(required, value_type = Option<String>, format = DateTime)]
-    pub last_fired: Option<Timestamp>,
-}
-
-/// A rule in full, as an alert shows it.
-#[derive(Clone, Debug, Serialize, ToSchema)]
-pub struct RuleDetail {
-    /// Its id.
-    pub id: String,
-    /// Title.
-    pub title: String,
-    /// What it looks for.
-    pub description: String,
-    /// Level word.
-    pub level: String,
-    /// Hash of its text.
-    pub version: String,
-    /// Its text.
-    pub yaml: String,
-    /// Where to read more.
-    pub references: Vec<String>,
-    /// Known reasons for false positives.
-    pub falsepositives: Vec<String>,
-}
-
-/// A rule that was not loaded.
-#[derive(Clone, Debug, Serialize, ToSchema)]
-pub struct RefusedRule {
-    /// The file.
-    pub path: String,
-    /// Line, where known.
-    #[schema(required)]
-    pub line: Option<u32>,
-    /// Why.
-    pub reason: String,
-}
-
 /// What listens where.
 #[derive(Clone, Debug, Serialize, ToSchema)]
 pub struct Listener {
@@ -428,15 +375,6 @@ pub trait PipelineStatus: Send + Sync {
 
     /// The sources, by name.
     fn sources(&self) -> BoxFuture<'_, Result<Vec<SourceInfo>, StatusError>>;
-
-    /// The loaded rules, by title.
-    fn rules(&self) -> BoxFuture<'_, Result<Vec<RuleInfo>, StatusError>>;
-
-    /// One rule in full; `None` when it is not loaded (any more).
-    fn rule(&self, id: String) -> BoxFuture<'_, Result<Option<RuleDetail>, StatusError>>;
-
-    /// The rules that were not loaded, by path.
-    fn refused_rules(&self) -> BoxFuture<'_, Result<Vec<RefusedRule>, StatusError>>;
 
     /// State.
     fn status(&self) -> BoxFuture<'_, Result<DataPlaneStatus, StatusError>>;

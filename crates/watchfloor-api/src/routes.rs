@@ -6,6 +6,7 @@ pub(crate) mod events;
 pub(crate) mod incidents;
 pub(crate) mod live;
 pub(crate) mod monitor;
+pub(crate) mod rules;
 pub(crate) mod suppressions;
 pub(crate) mod work;
 

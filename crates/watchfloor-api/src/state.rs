@@ -5,7 +5,7 @@ use std::time::Instant;
 
 use watchfloor_casework::Casework;
 
-use crate::ports::{EventReader, Intake, PipelineStatus};
+use crate::ports::{EventReader, Intake, PipelineStatus, RuleDesk};
 
 /// Which `Host` headers are answered.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -49,6 +49,7 @@ struct Inner {
     events: Arc<dyn EventReader>,
     pipeline: Arc<dyn PipelineStatus>,
     intake: Arc<dyn Intake>,
+    rules: Arc<dyn RuleDesk>,
     settings: ApiSettings,
     started: Instant,
 }
@@ -60,6 +61,7 @@ impl ApiState {
         events: Arc<dyn EventReader>,
         pipeline: Arc<dyn PipelineStatus>,
         intake: Arc<dyn Intake>,
+        rules: Arc<dyn RuleDesk>,
         settings: ApiSettings,
     ) -> Self {
         Self {
@@ -68,6 +70,7 @@ impl ApiState {
                 events,
                 pipeline,
                 intake,
+                rules,
                 settings,
                 started: Instant::now(),
             }),
@@ -88,6 +91,10 @@ impl ApiState {
 
     pub(crate) fn intake(&self) -> &dyn Intake {
         &*self.inner.intake
+    }
+
+    pub(crate) fn rules(&self) -> &dyn RuleDesk {
+        &*self.inner.rules
     }
 
     pub(crate) fn settings(&self) -> &ApiSettings {

@@ -3,6 +3,7 @@
 pub(crate) mod access;
 pub(crate) mod alert;
 pub(crate) mod incident;
+pub(crate) mod rule;
 
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;

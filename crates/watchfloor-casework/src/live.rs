@@ -13,6 +13,19 @@ pub enum LiveChange {
     AlertChanged(TenantId, Arc<Alert>),
     /// An incident was opened or changed.
     Incident(TenantId, Arc<Incident>),
+    /// The rules in force changed, or one of them needs somebody.
+    Rules(TenantId, Arc<RuleNotice>),
+}
+
+/// Something about the rules that whoever watches should know.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RuleNotice {
+    /// Stable word, as in the audit log: `rules.reload`, `rule.suspend`, `rule.resume`, ….
+    pub action: &'static str,
+    /// In words.
+    pub text: String,
+    /// Whether somebody should look at it.
+    pub needs_attention: bool,
 }
 
 impl LiveChange {
@@ -21,7 +34,8 @@ impl LiveChange {
         match self {
             Self::AlertNew(tenant, _)
             | Self::AlertChanged(tenant, _)
-            | Self::Incident(tenant, _) => tenant,
+            | Self::Incident(tenant, _)
+            | Self::Rules(tenant, _) => tenant,
         }
     }
 }

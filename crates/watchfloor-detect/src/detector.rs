@@ -93,6 +93,13 @@ impl Detector {
         self.keyword_sets = KeywordSets::default();
     }
 
+    /// Takes the compiled rules of another detector; the state of correlations that stay as
+    /// they are is kept.
+    pub fn adopt(&mut self, other: &Self) {
+        self.program = Arc::clone(&other.program);
+        self.plans.clear();
+    }
+
     /// Another detector over the same compiled rules, with no state of its own.
     #[must_use]
     pub fn share(&self) -> Self {

@@ -30,6 +30,26 @@ pub fn category_uid(class_uid: u32) -> u32 {
     class_uid % 100_000 / 1000
 }
 
+/// The full names of the columns that a field may stand in, as rules and queries name it: the
+/// source's own field (`unmapped.` before it) and the OCSF attributes that the name stands for.
+///
+/// ```
+/// let names = watchfloor_event::ocsf::full_names("CommandLine");
+/// assert!(names.iter().any(|name| name == "unmapped.CommandLine"));
+/// assert!(names.iter().any(|name| name == "process.cmd_line"));
+/// ```
+pub fn full_names(field: &str) -> Vec<String> {
+    let plain = field.strip_prefix("unmapped.").unwrap_or(field);
+    let mut names = vec![format!("unmapped.{plain}"), field.to_owned()];
+    let meant = PROMOTED.iter().filter(|attribute| {
+        attribute.path != field
+            && (attribute.sigma.contains(&field) || attribute.ecs.contains(&field))
+    });
+    names.extend(meant.map(|attribute| attribute.path.to_owned()));
+    names.dedup();
+    names
+}
+
 fn class(class_uid: u32) -> Option<&'static (u32, &'static str, &'static str)> {
     let index = classes::CLASSES
         .binary_search_by_key(&class_uid, |(uid, _, _)| *uid)

@@ -248,6 +248,34 @@ impl Lake {
         Ok(counts)
     }
 
+    /// Findings of one rule per day of event time since an instant; days without one are left
+    /// out.
+    ///
+    /// # Errors
+    /// If the lake cannot be read.
+    pub async fn findings_per_day(
+        &self,
+        rule_id: &str,
+        since: Timestamp,
+    ) -> Result<Vec<Bucket>, ReadError> {
+        const DAY_S: u64 = 86_400;
+        let request = SearchRequest {
+            query: Query::All,
+            from: since,
+            to: Timestamp::MAX,
+            limit: 0,
+            order: SortOrder::NewestFirst,
+            with_findings: true,
+            bucket_seconds: DAY_S,
+        };
+        let rule = col(schema::column_name("finding_info.analytic.uid")).eq(lit(rule_id));
+        let filter = self
+            .filter(&request)
+            .and(col("kind").eq(lit("watchfloor/finding")))
+            .and(rule);
+        self.histogram(filter, DAY_S).await
+    }
+
     fn filter(&self, request: &SearchRequest) -> Expr {
         let day =
             |time: Timestamp| lit(jiff::tz::TimeZone::UTC.to_datetime(time).date().to_string());

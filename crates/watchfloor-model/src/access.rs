@@ -21,6 +21,8 @@ pub enum Permission {
     WorkCases,
     /// Make and end suppressions.
     ManageSuppressions,
+    /// Reload, suspend and resume rules.
+    ManageRules,
     /// Read the audit log.
     ReadAudit,
     /// Make and change users.
@@ -37,6 +39,7 @@ words!(Permission {
     ReadMonitor = "monitor.read",
     WorkCases = "cases.work",
     ManageSuppressions = "suppressions.manage",
+    ManageRules = "rules.manage",
     ReadAudit = "audit.read",
     ManageUsers = "users.manage",
     ManageTokens = "tokens.manage",
@@ -76,6 +79,7 @@ impl Role {
                 P::ReadMonitor,
                 P::WorkCases,
                 P::ManageSuppressions,
+                P::ManageRules,
                 P::ReadAudit,
             ],
             Self::Admin => P::ALL,

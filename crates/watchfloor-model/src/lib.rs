@@ -9,6 +9,7 @@ mod entity;
 mod grade;
 mod id;
 mod incident;
+mod rule_version;
 mod suppression;
 mod work;
 
@@ -22,5 +23,6 @@ pub use id::{
     TenantId, TokenId, UserId,
 };
 pub use incident::{Clocks, Incident, IncidentStatus};
+pub use rule_version::RuleVersion;
 pub use suppression::{Condition, Suppression};
 pub use work::{IllegalMove, Note, Observable, Task, TaskStatus};

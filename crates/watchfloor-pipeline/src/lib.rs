@@ -10,6 +10,7 @@
 mod commit;
 mod deliver;
 mod ledger;
+mod liveness;
 mod pipeline;
 mod process;
 mod sources;
@@ -18,6 +19,7 @@ mod timings;
 
 pub use deliver::{FindingSink, SinkError};
 pub use ledger::{Counts, Ledger, LedgerError, LedgerRow};
+pub use liveness::{KindSeen, Liveness, RuleSeen, Seen};
 pub use pipeline::{Pipeline, PipelineOptions, StartError};
 pub use sources::{AnomalyCount, SourceStatus, Sources};
 pub use timings::{StageTimes, Timings};

@@ -1,10 +1,11 @@
 //! Putting the parts together.
 
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError, RwLock};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
+use jiff::Timestamp;
 use tokio::runtime::Handle;
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
@@ -17,6 +18,7 @@ use watchfloor_rules::RuleSet;
 use crate::commit::Committer;
 use crate::deliver::{self, FindingSink};
 use crate::ledger::{Ledger, LedgerError};
+use crate::liveness::Liveness;
 use crate::process::{Processor, Replacements};
 use crate::sources::Sources;
 use crate::state::StateFolder;
@@ -69,8 +71,12 @@ pub struct Pipeline {
     journal: Journal,
     ledger: Arc<Ledger>,
     sources: Arc<Sources>,
+    liveness: Arc<Liveness>,
     timings: Arc<Timings>,
     replacements: Arc<Replacements>,
+    /// The rules in force.
+    rules: RwLock<Detector>,
+    packs: RwLock<Arc<PackSet>>,
     worker: Option<JoinHandle<()>>,
     tasks: JoinSet<()>,
     flusher: tokio::task::JoinHandle<()>,
@@ -125,8 +131,14 @@ impl Pipeline {
             lake,
             journal,
             sources: Arc::new(Sources::default()),
+            liveness: Arc::new(Liveness::open(
+                &options.data.join("liveness.json"),
+                Timestamp::now(),
+            )),
             timings: Arc::new(Timings::default()),
             replacements: Arc::new(Replacements::default()),
+            rules: RwLock::new(detector.share()),
+            packs: RwLock::new(Arc::clone(&packs)),
             worker: None,
             tasks: JoinSet::new(),
             flusher: tokio::spawn(flush(Arc::clone(&ledger))),
@@ -156,6 +168,7 @@ impl Pipeline {
             packs,
             replacements: Arc::clone(&self.replacements),
             sources: Arc::clone(&self.sources),
+            liveness: Arc::clone(&self.liveness),
             timings: Arc::clone(&self.timings),
             commit_wait,
             output: prepared,
@@ -199,6 +212,11 @@ impl Pipeline {
         &self.sources
     }
 
+    /// What rules could have met, and which fired.
+    pub fn liveness(&self) -> &Arc<Liveness> {
+        &self.liveness
+    }
+
     /// Time per stage.
     pub fn timings(&self) -> &Arc<Timings> {
         &self.timings
@@ -212,7 +230,7 @@ impl Pipeline {
         if journal.next_position == journal.released || committed_us == 0 {
             return 0;
         }
-        let now_us = jiff::Timestamp::now().as_microsecond();
+        let now_us = Timestamp::now().as_microsecond();
         u64::try_from((now_us - committed_us) / 1000).unwrap_or(0)
     }
 
@@ -232,13 +250,30 @@ impl Pipeline {
         }
     }
 
-    /// Takes other rules from the next batch on.
+    /// Takes other rules from the next batch on. They are compiled on the caller's thread, which
+    /// may take some hundred milliseconds; events go on meanwhile.
     pub fn replace_rules(&self, rules: RuleSet) {
-        self.replacements.set_rules(rules);
+        let detector = Detector::new(rules);
+        *self.rules.write().unwrap_or_else(PoisonError::into_inner) = detector.share();
+        self.replacements.set_rules(detector);
+    }
+
+    /// A detector over the rules in force, without state of its own.
+    pub fn detector(&self) -> Detector {
+        self.rules
+            .read()
+            .unwrap_or_else(PoisonError::into_inner)
+            .share()
+    }
+
+    /// The mapping packs in force.
+    pub fn packs(&self) -> Arc<PackSet> {
+        Arc::clone(&self.packs.read().unwrap_or_else(PoisonError::into_inner))
     }
 
     /// Takes other mapping packs from the next batch on.
     pub fn replace_packs(&self, packs: Arc<PackSet>) {
+        *self.packs.write().unwrap_or_else(PoisonError::into_inner) = Arc::clone(&packs);
         self.replacements.set_packs(packs);
     }
 }
@@ -277,5 +312,6 @@ impl Drop for Pipeline {
     fn drop(&mut self) {
         self.flusher.abort();
         self.ledger.flush();
+        self.liveness.save();
     }
 }

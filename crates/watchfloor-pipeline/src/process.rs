@@ -11,9 +11,9 @@ use watchfloor_event::{EventBatch, MAX_BATCH_EVENTS, RawRecord};
 use watchfloor_ingest::{JournalReader, ReadError};
 use watchfloor_lake::PendingCommit;
 use watchfloor_normalize::PackSet;
-use watchfloor_rules::RuleSet;
 
 use crate::ledger::{self, Deltas};
+use crate::liveness::Liveness;
 use crate::sources::Sources;
 use crate::timings::{Stage, Timings};
 
@@ -37,12 +37,13 @@ pub(crate) struct Prepared {
 /// Other rules or packs, to be taken up between two batches.
 #[derive(Default)]
 pub(crate) struct Replacements {
-    rules: Mutex<Option<RuleSet>>,
+    /// Compiled by whoever hands them over, so that no event waits for it.
+    rules: Mutex<Option<Detector>>,
     packs: Mutex<Option<Arc<PackSet>>>,
 }
 
 impl Replacements {
-    pub(crate) fn set_rules(&self, rules: RuleSet) {
+    pub(crate) fn set_rules(&self, rules: Detector) {
         *self.rules.lock().unwrap_or_else(PoisonError::into_inner) = Some(rules);
     }
 
@@ -57,6 +58,7 @@ pub(crate) struct Processor {
     pub packs: Arc<PackSet>,
     pub replacements: Arc<Replacements>,
     pub sources: Arc<Sources>,
+    pub liveness: Arc<Liveness>,
     pub timings: Arc<Timings>,
     pub commit_wait: Duration,
     pub output: mpsc::Sender<Prepared>,
@@ -119,7 +121,7 @@ impl Processor {
             .unwrap_or_else(PoisonError::into_inner)
             .take();
         if let Some(rules) = rules {
-            self.detector.replace_rules(rules);
+            self.detector.adopt(&rules);
         }
         let packs = self
             .replacements
@@ -166,6 +168,7 @@ impl Processor {
         self.timings
             .count(batch.len() as u64, outcome.findings.len() as u64);
         let last = records.last().map_or(0, |record| record.position);
+        self.liveness.count(&batch, &outcome.findings, last + 1);
         gathered.pending.end = last + 1;
         gathered
             .pending

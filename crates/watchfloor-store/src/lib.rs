@@ -14,6 +14,7 @@ mod ledger;
 mod page;
 mod pool;
 mod row;
+mod rule_versions;
 mod suppressions;
 mod tx;
 mod work;

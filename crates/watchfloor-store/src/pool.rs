@@ -11,7 +11,10 @@ use watchfloor_model::TenantId;
 use crate::{OpenError, Reader, StoreError, WriteTx};
 
 /// Migrations in order; the n-th brings the schema to version n+1. Never edit one that shipped.
-const MIGRATIONS: [&str; 1] = [include_str!("../migrations/0001_control_plane.sql")];
+const MIGRATIONS: [&str; 2] = [
+    include_str!("../migrations/0001_control_plane.sql"),
+    include_str!("../migrations/0002_rule_versions.sql"),
+];
 
 /// Schema version that this program writes.
 pub const SCHEMA_VERSION: i64 = MIGRATIONS.len() as i64;

@@ -9,4 +9,4 @@ mod status;
 pub(crate) use events::LakeEvents;
 pub(crate) use findings::CaseworkSink;
 pub(crate) use intake::JournalIntake;
-pub(crate) use status::{DataPlane, RuleBook};
+pub(crate) use status::DataPlane;

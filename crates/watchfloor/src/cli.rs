@@ -59,6 +59,10 @@ pub(crate) struct ServeArgs {
     /// Address of syslog, UDP and TCP; `off` for none [default: 127.0.0.1:5514].
     #[arg(long)]
     pub syslog: Option<String>,
+    /// Rules to run beside the built-in ones: files, folders or git checkouts. Changes in them
+    /// apply without a restart.
+    #[arg(long, num_args = 1..)]
+    pub rules: Vec<PathBuf>,
     /// Which parts run in this process.
     #[arg(long, value_enum, default_value = "all")]
     pub role: Role,

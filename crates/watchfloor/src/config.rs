@@ -15,7 +15,7 @@ pub(crate) struct Config {
     pub data: PathBuf,
     pub listen: SocketAddr,
     pub syslog: Option<SocketAddr>,
-    /// Folders and files of rules beside the built-in ones.
+    /// Folders, files and checkouts of rules beside the built-in ones; they are watched.
     pub rules: Vec<PathBuf>,
     /// Folders of mapping packs beside the built-in ones.
     pub mappings: Vec<PathBuf>,
@@ -66,7 +66,7 @@ impl Config {
                 .unwrap_or_else(|| PathBuf::from(DATA)),
             listen: args.listen.or(file.listen).unwrap_or(LISTEN),
             syslog: syslog_address(&syslog)?,
-            rules: file.rules,
+            rules: [file.rules, args.rules.clone()].concat(),
             mappings: file.mappings,
             host_names: file.host_names,
         })
@@ -111,6 +111,7 @@ mod tests {
             data: None,
             listen: None,
             syslog: None,
+            rules: Vec::new(),
             role: crate::cli::Role::All,
         }
     }

@@ -89,23 +89,19 @@ pub(crate) fn is_cases(path: &str) -> bool {
     path.ends_with(".cases.yaml") || path.ends_with(".cases.yml")
 }
 
+/// Whether a file holds rules.
+pub(crate) fn is_rule(path: &str) -> bool {
+    is_yaml(path) && !is_cases(path)
+}
+
 /// Loads rules from content files; cases and READMEs are passed over.
-pub(crate) fn load_rules(files: Vec<ContentFile>) -> RuleSet {
-    let rules = files
-        .into_iter()
-        .filter(|file| is_yaml(&file.path) && !is_cases(&file.path));
+pub(crate) fn load_rules(files: impl IntoIterator<Item = ContentFile>) -> RuleSet {
+    let rules = files.into_iter().filter(|file| is_rule(&file.path));
     let files = rules.map(|file| RuleFile {
         path: Arc::from(file.path),
         text: file.text,
     });
     RuleSet::load(files, BTreeMap::new())
-}
-
-/// The built-in rules and those below paths.
-pub(crate) fn rules(paths: &[PathBuf]) -> Result<RuleSet> {
-    let mut files = embedded("rules/");
-    files.extend(files_below(paths)?);
-    Ok(load_rules(files))
 }
 
 /// The built-in mapping packs and those below folders. A pack that does not load is an error:

@@ -14,10 +14,11 @@ use watchfloor_casework::{Casework, CaseworkSettings, Store, SystemClock};
 use watchfloor_ingest::{DropSink, JournalOptions, LocalListener, SyslogListener, SyslogOptions};
 use watchfloor_pipeline::{Pipeline, PipelineOptions};
 
-use crate::bridge::{CaseworkSink, DataPlane, JournalIntake, LakeEvents, RuleBook};
+use crate::bridge::{CaseworkSink, DataPlane, JournalIntake, LakeEvents};
 use crate::config::Config;
 use crate::content;
 use crate::data_folder::DataFolder;
+use crate::rules::{self, Desk};
 
 /// How long events are gathered before they are committed.
 const COMMIT_WAIT: Duration = Duration::from_millis(250);
@@ -34,6 +35,7 @@ pub(crate) struct Server {
     router: axum::Router,
     stop: CancellationToken,
     tasks: Vec<tokio::task::JoinHandle<()>>,
+    _watch: rules::Watch,
     _folder: DataFolder,
 }
 
@@ -41,7 +43,7 @@ pub(crate) struct Server {
 pub(crate) struct Planes {
     pub pipeline: Arc<Pipeline>,
     pub casework: Casework,
-    pub rules: RuleBook,
+    pub rules: Desk,
 }
 
 impl Planes {
@@ -55,11 +57,8 @@ impl Planes {
             .await
             .context("the records cannot be opened")?;
         let casework = Casework::new(store, CaseworkSettings::standard(), Arc::new(SystemClock));
-        let set = content::rules(rules)?;
-        for refusal in &set.refused {
-            tracing::warn!(path = %refusal.path, line = refusal.line, reason = %refusal.reason, "rule is refused");
-        }
-        let book = RuleBook::of(&set);
+        let (library, loaded) = rules::open(data, rules)?;
+        let in_force = rules::InForce::of(&library, &loaded);
         let packs = Arc::new(content::packs(mappings)?);
         let options = PipelineOptions {
             data: data.to_owned(),
@@ -67,13 +66,22 @@ impl Planes {
             commit_wait: COMMIT_WAIT,
         };
         let sink = Arc::new(CaseworkSink(casework.clone()));
-        let pipeline = Pipeline::start(options, packs, set, sink)
+        let pipeline = Pipeline::start(options, packs, loaded.set, sink)
             .await
             .context("the data plane cannot start")?;
+        let pipeline = Arc::new(pipeline);
+        let desk = Desk::new(
+            data,
+            library,
+            in_force,
+            Arc::clone(&pipeline),
+            casework.clone(),
+        );
+        desk.keep_texts().await?;
         Ok(Self {
-            pipeline: Arc::new(pipeline),
+            pipeline,
             casework,
-            rules: book,
+            rules: desk,
         })
     }
 }
@@ -113,11 +121,16 @@ impl Server {
         let state = ApiState::new(
             casework.clone(),
             Arc::new(LakeEvents::new(Arc::clone(pipeline.lake()))),
-            Arc::new(DataPlane::new(Arc::clone(&pipeline), rules, listeners)),
+            Arc::new(DataPlane::new(
+                Arc::clone(&pipeline),
+                rules.clone(),
+                listeners,
+            )),
             Arc::new(JournalIntake::new(
                 pipeline.journal().clone(),
                 Arc::clone(pipeline.ledger()),
             )),
+            Arc::new(rules.clone()),
             ApiSettings {
                 hosts: host_policy(config),
                 cookie: CookieTransport::Plain,
@@ -132,6 +145,7 @@ impl Server {
             http,
             stop,
             tasks,
+            _watch: rules.watch()?,
             _folder: folder,
         })
     }
@@ -172,6 +186,7 @@ impl Server {
             task.abort();
         }
         self.pipeline.settle(END_LIMIT).await;
+        self.pipeline.liveness().save();
         Ok(())
     }
 }

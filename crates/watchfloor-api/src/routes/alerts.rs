@@ -124,7 +124,7 @@ async fn get_alert(
         .await?;
     let alert = &detail.alert;
     let event = last_event(&state, alert).await;
-    let rule = match state.pipeline().rule(alert.rule_id.clone()).await {
+    let rule = match state.rules().rule(alert.rule_id.clone()).await {
         Ok(rule) => rule,
         Err(error) => {
             tracing::warn!(%error, "an alert is shown without its rule");

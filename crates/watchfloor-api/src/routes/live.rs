@@ -42,6 +42,14 @@ struct Counters {
     lag_ms: u64,
 }
 
+/// The rules in force changed, or one needs somebody.
+#[derive(Serialize)]
+struct RulesChanged<'a> {
+    action: &'a str,
+    text: &'a str,
+    needs_attention: bool,
+}
+
 struct Watcher {
     state: ApiState,
     tenant: TenantId,
@@ -51,8 +59,8 @@ struct Watcher {
     ends: tokio::time::Instant,
 }
 
-/// Live data: `alert`, `alert_changed` (rows), `incident` (row), `ledger` (counters, every two
-/// seconds), `lagged` (changes were missed: read again), `ping`.
+/// Live data: `alert`, `alert_changed` (rows), `incident` (row), `rules` (what changed in words),
+/// `ledger` (counters, every two seconds), `lagged` (changes were missed: read again), `ping`.
 #[utoipa::path(get, path = "/live", tag = "live", responses(
     (status = 200, description = "server-sent events", content_type = "text/event-stream", body = String)))]
 async fn get_live(
@@ -111,6 +119,14 @@ fn event_of(change: &LiveChange) -> SseEvent {
         LiveChange::AlertNew(_, alert) => json_event("alert", &Alert::from(&**alert)),
         LiveChange::AlertChanged(_, alert) => json_event("alert_changed", &Alert::from(&**alert)),
         LiveChange::Incident(_, incident) => json_event("incident", &Incident::from(&**incident)),
+        LiveChange::Rules(_, notice) => json_event(
+            "rules",
+            &RulesChanged {
+                action: notice.action,
+                text: &notice.text,
+                needs_attention: notice.needs_attention,
+            },
+        ),
     }
 }
 

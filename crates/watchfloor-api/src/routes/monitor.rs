@@ -1,4 +1,4 @@
-//! Ledger, sources, rules, overview, status.
+//! Ledger, sources, overview, status.
 
 use std::collections::BTreeMap;
 
@@ -13,10 +13,7 @@ use watchfloor_model::{Permission, Severity};
 
 use super::{ApiResult, not_blank, time};
 use crate::extract::{ApiQuery, Caller};
-use crate::ports::{
-    HistogramBucket, LakeStats, LedgerEntry, Listener, RefusedRule, RuleCounts, RuleInfo,
-    SourceInfo,
-};
+use crate::ports::{HistogramBucket, LakeStats, LedgerEntry, Listener, RuleCounts, SourceInfo};
 use crate::problem::ApiError;
 use crate::state::ApiState;
 use crate::wire::List;
@@ -25,13 +22,11 @@ pub(crate) fn router() -> OpenApiRouter<ApiState> {
     OpenApiRouter::new()
         .routes(routes!(get_ledger))
         .routes(routes!(list_sources))
-        .routes(routes!(list_rules))
-        .routes(routes!(list_refused_rules))
         .routes(routes!(get_overview))
         .routes(routes!(get_status))
 }
 
-fn may_monitor(state: &ApiState, caller: &Caller) -> ApiResult<()> {
+pub(super) fn may_monitor(state: &ApiState, caller: &Caller) -> ApiResult<()> {
     Ok(state
         .casework()
         .authorize(caller.actor(), Permission::ReadMonitor)?)
@@ -48,15 +43,6 @@ pub(crate) struct LedgerQuery {
     pub(crate) to: Option<String>,
     /// One source only.
     pub(crate) source: Option<String>,
-}
-
-/// Which rules.
-#[derive(Debug, Deserialize, IntoParams)]
-#[serde(deny_unknown_fields)]
-#[into_params(parameter_in = Query)]
-pub(crate) struct RuleQuery {
-    /// Text in title, id, tags, log source or path.
-    pub(crate) q: Option<String>,
 }
 
 /// The completeness ledger, per source and hour.
@@ -92,39 +78,6 @@ async fn list_sources(
 ) -> ApiResult<Json<List<SourceInfo>>> {
     may_monitor(&state, &caller)?;
     Ok(Json(List::whole(state.pipeline().sources().await?)))
-}
-
-/// The loaded rules.
-#[utoipa::path(get, path = "/rules", tag = "monitor", params(RuleQuery),
-    responses((status = 200, body = List<RuleInfo>)))]
-async fn list_rules(
-    State(state): State<ApiState>,
-    caller: Caller,
-    ApiQuery(query): ApiQuery<RuleQuery>,
-) -> ApiResult<Json<List<RuleInfo>>> {
-    may_monitor(&state, &caller)?;
-    let mut rules = state.pipeline().rules().await?;
-    if let Some(text) = not_blank(query.q) {
-        let wanted = text.to_lowercase();
-        rules.retain(|rule| {
-            [&rule.title, &rule.id, &rule.logsource, &rule.path]
-                .into_iter()
-                .chain(&rule.tags)
-                .any(|value| value.to_lowercase().contains(&wanted))
-        });
-    }
-    Ok(Json(List::whole(rules)))
-}
-
-/// The rules that were not loaded, and why.
-#[utoipa::path(get, path = "/rules/refused", tag = "monitor",
-    responses((status = 200, body = List<RefusedRule>)))]
-async fn list_refused_rules(
-    State(state): State<ApiState>,
-    caller: Caller,
-) -> ApiResult<Json<List<RefusedRule>>> {
-    may_monitor(&state, &caller)?;
-    Ok(Json(List::whole(state.pipeline().refused_rules().await?)))
 }
 
 /// A rule and its alerts.

@@ -74,6 +74,7 @@ async fn fill(server: &Server) {
             yaml: "title: Rule a".to_owned(),
             references: Vec::new(),
             falsepositives: Vec::new(),
+            hold: None,
         },
     );
 }

@@ -6,4 +6,5 @@ mod edge;
 mod ingest;
 mod monitor;
 mod openapi;
+mod rules;
 mod support;

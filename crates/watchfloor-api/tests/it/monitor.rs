@@ -62,7 +62,9 @@ async fn monitors() {
         contents.refused.push(RefusedRule {
             path: "x.yml".to_owned(),
             line: None,
+            rule: String::new(),
             reason: "no title".to_owned(),
+            held_since: None,
         });
     }
     let ledger = server.as_user(&cookie, "GET", "/ledger", None).await.json();

@@ -240,6 +240,7 @@ async fn who_may_do_what() {
                 P::ReadMonitor,
                 P::WorkCases,
                 P::ManageSuppressions,
+                P::ManageRules,
                 P::ReadAudit,
             ],
         ),

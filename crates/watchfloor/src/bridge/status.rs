@@ -1,77 +1,36 @@
 //! Figures of the data plane for the API.
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::Arc;
 
 use futures::FutureExt;
 use futures::future::BoxFuture;
 use jiff::{SignedDuration, Timestamp};
 use watchfloor_api::ports::{
     AnomalyCount, DataPlaneStatus, EventsOverview, HistogramBucket, LakeStats, LedgerEntry,
-    Listener, LiveCounters, Metric, MetricKind, PipelineStatus, RefusedRule, RuleCounts,
-    RuleDetail, RuleInfo, SourceInfo, StatusError,
+    Listener, LiveCounters, Metric, MetricKind, PipelineStatus, RuleCounts, SourceInfo,
+    StatusError,
 };
-use watchfloor_event::Logsource;
 use watchfloor_lake::{SearchRequest, SortOrder};
 use watchfloor_pipeline::{Counts, LedgerRow, Pipeline, StageTimes};
 use watchfloor_query::Query;
-use watchfloor_rules::{Refusal, RuleMeta, RuleSet};
 
-/// What is known of the rules that run.
-#[derive(Debug, Default)]
-pub(crate) struct RuleBook {
-    rules: Vec<(RuleMeta, String)>,
-    refused: Vec<Refusal>,
-}
-
-impl RuleBook {
-    pub(crate) fn of(set: &RuleSet) -> Self {
-        let events = set
-            .rules
-            .iter()
-            .map(|rule| (rule.meta.clone(), logsource_text(&rule.logsource)));
-        let correlations = set
-            .correlations
-            .iter()
-            .map(|one| (one.meta.clone(), "correlation".to_owned()));
-        let mut rules: Vec<_> = events.chain(correlations).collect();
-        rules.sort_by(|left, right| {
-            left.0
-                .title
-                .cmp(&right.0.title)
-                .then_with(|| left.0.id.cmp(&right.0.id))
-        });
-        Self {
-            rules,
-            refused: set.refused.clone(),
-        }
-    }
-}
-
-fn logsource_text(logsource: &Logsource) -> String {
-    let parts = [&logsource.product, &logsource.category, &logsource.service];
-    let parts: Vec<&str> = parts.into_iter().flatten().map(String::as_str).collect();
-    parts.join(" / ")
-}
+use crate::rules::Desk;
 
 /// The running data plane as the API reads it.
 pub(crate) struct DataPlane {
     pipeline: Arc<Pipeline>,
-    rules: RwLock<RuleBook>,
+    rules: Desk,
     listeners: Vec<Listener>,
 }
 
 impl DataPlane {
-    pub(crate) fn new(pipeline: Arc<Pipeline>, rules: RuleBook, listeners: Vec<Listener>) -> Self {
+    pub(crate) fn new(pipeline: Arc<Pipeline>, rules: Desk, listeners: Vec<Listener>) -> Self {
         Self {
             pipeline,
-            rules: RwLock::new(rules),
+            rules,
             listeners,
         }
-    }
-
-    fn book(&self) -> std::sync::RwLockReadGuard<'_, RuleBook> {
-        self.rules.read().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn source_list(&self) -> Vec<SourceInfo> {
@@ -118,34 +77,6 @@ impl DataPlane {
         list
     }
 
-    async fn rule_list(&self) -> Result<Vec<RuleInfo>, StatusError> {
-        let week_ago = Timestamp::now() - SignedDuration::from_hours(7 * 24);
-        let counts = self
-            .pipeline
-            .lake()
-            .findings_by_rule(week_ago)
-            .await
-            .map_err(status_error)?;
-        let counts: BTreeMap<String, (u64, Timestamp)> = counts
-            .into_iter()
-            .map(|one| (one.rule_id, (one.findings, one.last)))
-            .collect();
-        let info = |(meta, logsource): &(RuleMeta, String)| RuleInfo {
-            id: meta.id.clone(),
-            title: meta.title.clone(),
-            level: meta.level.as_str().to_owned(),
-            status: meta.status.clone(),
-            logsource: logsource.clone(),
-            tags: meta.tags.clone(),
-            path: meta.path.to_string(),
-            version: meta.version.clone(),
-            enabled: true,
-            findings_last_7d: counts.get(&meta.id).map_or(0, |(count, _)| *count),
-            last_fired: counts.get(&meta.id).map(|(_, last)| *last),
-        };
-        Ok(self.book().rules.iter().map(info).collect())
-    }
-
     async fn overview(&self) -> Result<EventsOverview, StatusError> {
         let now = Timestamp::now();
         let request = SearchRequest {
@@ -175,7 +106,7 @@ impl DataPlane {
 
     async fn state(&self) -> Result<DataPlaneStatus, StatusError> {
         let lake = self.pipeline.lake().stats().await.map_err(status_error)?;
-        let book = self.book();
+        let (loaded, refused) = self.rules.counts();
         Ok(DataPlaneStatus {
             listeners: self.listeners.clone(),
             lake: LakeStats {
@@ -183,10 +114,7 @@ impl DataPlane {
                 files: lake.files,
                 bytes: lake.bytes,
             },
-            rules: RuleCounts {
-                loaded: book.rules.len() as u64,
-                refused: book.refused.len() as u64,
-            },
+            rules: RuleCounts { loaded, refused },
         })
     }
 }
@@ -266,32 +194,6 @@ impl PipelineStatus for DataPlane {
         async move { Ok(self.source_list()) }.boxed()
     }
 
-    fn rules(&self) -> BoxFuture<'_, Result<Vec<RuleInfo>, StatusError>> {
-        self.rule_list().boxed()
-    }
-
-    fn rule(&self, id: String) -> BoxFuture<'_, Result<Option<RuleDetail>, StatusError>> {
-        async move {
-            let book = self.book();
-            let found = book.rules.iter().find(|(meta, _)| meta.id == id);
-            Ok(found.map(|(meta, _)| rule_detail(meta)))
-        }
-        .boxed()
-    }
-
-    fn refused_rules(&self) -> BoxFuture<'_, Result<Vec<RefusedRule>, StatusError>> {
-        async move {
-            let book = self.book();
-            let refused = book.refused.iter().map(|refusal| RefusedRule {
-                path: refusal.path.to_string(),
-                line: u32::try_from(refusal.line).ok(),
-                reason: refusal.reason.clone(),
-            });
-            Ok(refused.collect())
-        }
-        .boxed()
-    }
-
     fn status(&self) -> BoxFuture<'_, Result<DataPlaneStatus, StatusError>> {
         self.state().boxed()
     }
@@ -326,19 +228,6 @@ fn ledger_entry(row: LedgerRow) -> LedgerEntry {
         stored: row.counts.stored,
         evaluated: row.counts.evaluated,
         dropped: row.counts.dropped,
-    }
-}
-
-fn rule_detail(meta: &RuleMeta) -> RuleDetail {
-    RuleDetail {
-        id: meta.id.clone(),
-        title: meta.title.clone(),
-        description: meta.description.clone(),
-        level: meta.level.as_str().to_owned(),
-        version: meta.version.clone(),
-        yaml: meta.yaml.to_string(),
-        references: meta.references.clone(),
-        falsepositives: meta.falsepositives.clone(),
     }
 }
 

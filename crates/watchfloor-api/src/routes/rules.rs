@@ -1,0 +1,170 @@
+//! Rules: lists, pages, the texts they had, and reading their files again.
+
+use axum::Json;
+use axum::extract::State;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+use watchfloor_model::Permission;
+
+use super::monitor::may_monitor;
+use super::{ApiResult, not_blank};
+use crate::extract::{ApiPath, ApiQuery, Caller};
+use crate::ports::{Canary, LivenessReport, RefusedRule, RuleInfo, RuleReload};
+use crate::problem::{ApiError, Problem};
+use crate::state::ApiState;
+use crate::wire::List;
+use crate::wire::alert::Suppression;
+use crate::wire::rule::{RulePage, RuleQuery, RuleText, RuleVersionRow};
+
+pub(crate) fn router() -> OpenApiRouter<ApiState> {
+    OpenApiRouter::new()
+        .routes(routes!(list_rules))
+        .routes(routes!(list_refused_rules))
+        .routes(routes!(reload_rules))
+        .routes(routes!(list_reloads))
+        .routes(routes!(get_liveness))
+        .routes(routes!(get_rule))
+        .routes(routes!(get_rule_text))
+        .routes(routes!(run_canary))
+}
+
+/// The loaded rules.
+#[utoipa::path(get, path = "/rules", tag = "rules", params(RuleQuery),
+    responses((status = 200, body = List<RuleInfo>)))]
+async fn list_rules(
+    State(state): State<ApiState>,
+    caller: Caller,
+    ApiQuery(query): ApiQuery<RuleQuery>,
+) -> ApiResult<Json<List<RuleInfo>>> {
+    may_monitor(&state, &caller)?;
+    let mut rules = state.rules().rules().await?;
+    if let Some(text) = not_blank(query.q) {
+        let wanted = text.to_lowercase();
+        rules.retain(|rule| {
+            [&rule.title, &rule.id, &rule.logsource, &rule.path]
+                .into_iter()
+                .chain(&rule.tags)
+                .any(|value| value.to_lowercase().contains(&wanted))
+        });
+    }
+    Ok(Json(List::whole(rules)))
+}
+
+/// The rules that were not loaded, and why.
+#[utoipa::path(get, path = "/rules/refused", tag = "rules",
+    responses((status = 200, body = List<RefusedRule>)))]
+async fn list_refused_rules(
+    State(state): State<ApiState>,
+    caller: Caller,
+) -> ApiResult<Json<List<RefusedRule>>> {
+    may_monitor(&state, &caller)?;
+    Ok(Json(List::whole(state.rules().refused().await?)))
+}
+
+/// Reads the rule files now, without waiting for the next look at them.
+#[utoipa::path(post, path = "/rules/reload", tag = "rules",
+    responses((status = 200, body = RuleReload), (status = 403, body = Problem)))]
+async fn reload_rules(
+    State(state): State<ApiState>,
+    caller: Caller,
+) -> ApiResult<Json<RuleReload>> {
+    state
+        .casework()
+        .authorize(caller.actor(), Permission::ManageRules)?;
+    let name = caller.actor().name.clone();
+    Ok(Json(state.rules().reload(name).await?))
+}
+
+/// The last times that rules were read and something changed, newest first.
+#[utoipa::path(get, path = "/rules/reloads", tag = "rules",
+    responses((status = 200, body = List<RuleReload>)))]
+async fn list_reloads(
+    State(state): State<ApiState>,
+    caller: Caller,
+) -> ApiResult<Json<List<RuleReload>>> {
+    may_monitor(&state, &caller)?;
+    Ok(Json(List::whole(state.rules().reloads().await?)))
+}
+
+/// Whether each rule could have fired on the events of the last 24 hours, and whether its canary
+/// does.
+#[utoipa::path(get, path = "/rules/liveness", tag = "rules",
+    responses((status = 200, body = LivenessReport)))]
+async fn get_liveness(
+    State(state): State<ApiState>,
+    caller: Caller,
+) -> ApiResult<Json<LivenessReport>> {
+    may_monitor(&state, &caller)?;
+    Ok(Json(state.rules().liveness().await?))
+}
+
+/// Sends a rule's positive case through decoding, normalising and all rules in force, outside of
+/// real data.
+#[utoipa::path(post, path = "/rules/{id}/canary", tag = "rules", params(("id" = String, Path)),
+    responses((status = 200, body = Canary), (status = 404, body = Problem)))]
+async fn run_canary(
+    State(state): State<ApiState>,
+    caller: Caller,
+    ApiPath(rule): ApiPath<String>,
+) -> ApiResult<Json<Canary>> {
+    may_monitor(&state, &caller)?;
+    let canary = state.rules().run_canary(rule).await?;
+    canary
+        .map(Json)
+        .ok_or_else(|| ApiError::not_found("no rule in force has this id"))
+}
+
+/// A rule with everything its page shows at once.
+#[utoipa::path(get, path = "/rules/{id}", tag = "rules", params(("id" = String, Path)),
+    responses((status = 200, body = RulePage), (status = 404, body = Problem)))]
+async fn get_rule(
+    State(state): State<ApiState>,
+    caller: Caller,
+    ApiPath(rule): ApiPath<String>,
+) -> ApiResult<Json<RulePage>> {
+    may_monitor(&state, &caller)?;
+    let casework = state.casework();
+    let rules = state.rules().rules().await?;
+    let info = rules.into_iter().find(|info| info.id == rule);
+    let detail = state.rules().rule(rule.clone()).await?;
+    let facts = state.rules().facts(rule.clone()).await?;
+    let versions = casework.rule_versions(caller.actor(), &rule).await?;
+    let title = detail
+        .as_ref()
+        .map(|detail| detail.title.clone())
+        .or_else(|| versions.first().map(|one| one.version.title.clone()))
+        .ok_or_else(|| ApiError::not_found("no rule has this id"))?;
+    let now = casework.now();
+    let exceptions = casework.suppressions(caller.actor()).await?;
+    Ok(Json(RulePage {
+        id: rule.clone(),
+        title,
+        info,
+        detail,
+        facts,
+        versions: versions.into_iter().map(RuleVersionRow::from).collect(),
+        exceptions: exceptions
+            .into_iter()
+            .filter(|one| one.rule_id.as_ref().is_none_or(|id| *id == rule))
+            .map(|one| Suppression::new(one, now))
+            .collect(),
+    }))
+}
+
+/// One of the texts that a rule had.
+#[utoipa::path(get, path = "/rules/{id}/versions/{version}", tag = "rules",
+    params(("id" = String, Path), ("version" = String, Path)),
+    responses((status = 200, body = RuleText), (status = 404, body = Problem)))]
+async fn get_rule_text(
+    State(state): State<ApiState>,
+    caller: Caller,
+    ApiPath((rule, version)): ApiPath<(String, String)>,
+) -> ApiResult<Json<RuleText>> {
+    let found = state
+        .casework()
+        .rule_version(caller.actor(), &rule, &version)
+        .await?;
+    found
+        .map(|version| Json(version.into()))
+        .ok_or_else(|| ApiError::not_found("the rule had no such text, or it was forgotten"))
+}

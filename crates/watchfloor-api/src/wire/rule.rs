@@ -1,0 +1,97 @@
+//! Rules: their pages and the texts they had.
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+use utoipa::{IntoParams, ToSchema};
+use watchfloor_casework::RuleVersionWithAlerts;
+use watchfloor_model as model;
+
+use super::alert::Suppression;
+use crate::ports::{RuleDetail, RuleFacts, RuleInfo};
+
+/// Which rules.
+#[derive(Debug, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub(crate) struct RuleQuery {
+    /// Text in title, id, tags, log source or path.
+    pub(crate) q: Option<String>,
+}
+
+/// A text that a rule had, without the text.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct RuleVersionRow {
+    /// Hash of the text.
+    pub(crate) version: String,
+    pub(crate) title: String,
+    /// When it was first in force.
+    #[schema(value_type = String, format = DateTime)]
+    pub(crate) first_at: Timestamp,
+    /// When it was last taken into force.
+    #[schema(value_type = String, format = DateTime)]
+    pub(crate) last_at: Timestamp,
+    /// Alerts that rest on it.
+    pub(crate) alerts: u64,
+}
+
+impl From<RuleVersionWithAlerts> for RuleVersionRow {
+    fn from(one: RuleVersionWithAlerts) -> Self {
+        Self {
+            version: one.version.version,
+            title: one.version.title,
+            first_at: one.version.first_at,
+            last_at: one.version.last_at,
+            alerts: one.alerts,
+        }
+    }
+}
+
+/// A text that a rule had.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct RuleText {
+    pub(crate) rule_id: String,
+    /// Hash of the text.
+    pub(crate) version: String,
+    pub(crate) title: String,
+    /// The file it came from.
+    pub(crate) path: String,
+    pub(crate) yaml: String,
+    #[schema(value_type = String, format = DateTime)]
+    pub(crate) first_at: Timestamp,
+    #[schema(value_type = String, format = DateTime)]
+    pub(crate) last_at: Timestamp,
+}
+
+impl From<model::RuleVersion> for RuleText {
+    fn from(version: model::RuleVersion) -> Self {
+        Self {
+            rule_id: version.rule_id,
+            version: version.version,
+            title: version.title,
+            path: version.path,
+            yaml: version.yaml,
+            first_at: version.first_at,
+            last_at: version.last_at,
+        }
+    }
+}
+
+/// A rule with everything its page shows at once.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct RulePage {
+    pub(crate) id: String,
+    pub(crate) title: String,
+    /// As a row; `null` when it is not in force (any more).
+    #[schema(required)]
+    pub(crate) info: Option<RuleInfo>,
+    /// In full; `null` when it is not in force (any more).
+    #[schema(required)]
+    pub(crate) detail: Option<RuleDetail>,
+    /// What is known of it; `null` when it is not in force (any more).
+    #[schema(required)]
+    pub(crate) facts: Option<RuleFacts>,
+    /// The texts it had, newest first.
+    pub(crate) versions: Vec<RuleVersionRow>,
+    /// Exceptions for this rule, ended ones too.
+    pub(crate) exceptions: Vec<Suppression>,
+}

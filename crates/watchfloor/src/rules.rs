@@ -1,0 +1,14 @@
+//! The rules of a running server: read from the program and from the paths that were named, kept
+//! up to date while it runs, and shown to the console.
+//!
+//! `Library` knows files and what they load to; [`Desk`] holds it beside the pipeline, looks
+//! after it on a thread of its own and answers the API.
+
+mod book;
+mod canary;
+mod desk;
+mod library;
+mod life;
+mod scan;
+
+pub(crate) use desk::{Desk, InForce, Watch, open};
