@@ -14,11 +14,12 @@ use jiff::Timestamp;
 use watchfloor_casework::{Casework, CaseworkSettings, Clock, OpenError, Store};
 
 use crate::ports::{
-    Canary, DataPlaneStatus, Event, EventOrder, EventReader, EventsOverview, FieldInfo,
-    FieldSummary, HistogramBucket, IngestItem, Intake, IntakeError, ItemOutcome, LakeStats,
-    LedgerEntry, LiveCounters, LivenessReport, Metric, MetricKind, PipelineStatus, RefusedRule,
-    RelatedEvents, RelatedRequest, RuleCounts, RuleDesk, RuleDetail, RuleFacts, RuleInfo,
-    RuleReload, SearchError, SearchRequest, SearchResult, SourceInfo, StatusError, ValueCount,
+    BacktestCount, BacktestError, BacktestReport, BacktestRequest, Canary, DataPlaneStatus, Event,
+    EventOrder, EventReader, EventsOverview, FieldInfo, FieldSummary, HistogramBucket, IngestItem,
+    Intake, IntakeError, ItemOutcome, LakeStats, LedgerEntry, LiveCounters, LivenessReport, Metric,
+    MetricKind, PipelineStatus, RefusedRule, RelatedEvents, RelatedRequest, RuleCounts, RuleDesk,
+    RuleDetail, RuleFacts, RuleInfo, RuleReload, SearchError, SearchRequest, SearchResult,
+    SourceInfo, StatusError, ValueCount,
 };
 use crate::{ApiSettings, ApiState, CookieTransport, HostPolicy, router};
 
@@ -49,6 +50,8 @@ pub struct MemoryContents {
     pub refused: Vec<RefusedRule>,
     /// What the pages of rules show besides their text, by id.
     pub rule_facts: BTreeMap<String, RuleFacts>,
+    /// Suspended rules with the reason.
+    pub suspended: BTreeMap<String, String>,
     /// Times that rules were read, newest first.
     pub reloads: Vec<RuleReload>,
     /// Whether the journal is full.
@@ -235,6 +238,7 @@ impl PipelineStatus for MemoryDataPlane {
             rules: RuleCounts {
                 loaded: contents.rules.len() as u64,
                 refused: contents.refused.len() as u64,
+                suspended: contents.suspended.len() as u64,
             },
         }))
     }
@@ -302,6 +306,50 @@ impl RuleDesk for MemoryDataPlane {
         let contents = self.contents();
         let facts = contents.rule_facts.get(&id);
         ready(Ok(facts.map(|facts| facts.liveness.canary.clone())))
+    }
+
+    fn backtest(
+        &self,
+        request: BacktestRequest,
+    ) -> BoxFuture<'_, Result<BacktestReport, BacktestError>> {
+        let contents = self.contents();
+        let id = request.rule_id.unwrap_or_default();
+        let Some(rule) = contents.rule_details.get(&id) else {
+            return ready(Err(BacktestError::Missing));
+        };
+        ready(Ok(BacktestReport {
+            title: rule.title.clone(),
+            from: request.from,
+            to: request.to,
+            before: BacktestCount::default(),
+            after: request.exception.map(|_| BacktestCount::default()),
+            per_day: Vec::new(),
+            hosts: Vec::new(),
+            users: Vec::new(),
+            examples: Vec::new(),
+            events_judged: contents.events.len() as u64,
+            events_in_range: contents.events.len() as u64,
+            reached: None,
+            is_whole: true,
+            took_ms: 0,
+        }))
+    }
+
+    fn suspend(
+        &self,
+        id: String,
+        reason: String,
+        _: String,
+    ) -> BoxFuture<'_, Result<bool, StatusError>> {
+        let mut contents = self.contents();
+        let is_known = contents.rule_details.contains_key(&id);
+        ready(Ok(
+            is_known && contents.suspended.insert(id, reason).is_none()
+        ))
+    }
+
+    fn resume(&self, id: String, _: String) -> BoxFuture<'_, Result<bool, StatusError>> {
+        ready(Ok(self.contents().suspended.remove(&id).is_some()))
     }
 
     fn reload(&self, _: String) -> BoxFuture<'_, Result<RuleReload, StatusError>> {

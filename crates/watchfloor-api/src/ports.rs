@@ -14,9 +14,10 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 pub use rules::{
-    Canary, CanaryOutcome, FieldCount, KindCount, LivenessReport, RefusedRule, RuleCase,
-    RuleChange, RuleDesk, RuleDetail, RuleFacts, RuleHold, RuleInfo, RuleLiveness, RuleReload,
-    RuleState,
+    BacktestCount, BacktestDay, BacktestError, BacktestExample, BacktestReport, BacktestRequest,
+    BacktestValue, Canary, CanaryOutcome, FieldCount, KindCount, LivenessReport, RefusedRule,
+    RuleCase, RuleChange, RuleDesk, RuleDetail, RuleFacts, RuleHold, RuleInfo, RuleLiveness,
+    RuleReload, RuleState, RuleSuspension,
 };
 
 /// An oddity of an event.
@@ -299,6 +300,8 @@ pub struct RuleCounts {
     pub loaded: u64,
     /// Refused.
     pub refused: u64,
+    /// Loaded and not evaluated.
+    pub suspended: u64,
 }
 
 /// State of the data plane.

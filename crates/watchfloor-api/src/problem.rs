@@ -8,7 +8,7 @@ use utoipa::ToSchema;
 use watchfloor_casework::{CaseworkError, SignInError};
 
 use crate::guard::request_id;
-use crate::ports::{IntakeError, SearchError, StatusError};
+use crate::ports::{BacktestError, IntakeError, SearchError, StatusError};
 
 /// Every code a problem can have.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, ToSchema)]
@@ -328,6 +328,21 @@ impl From<SearchError> for ApiError {
 impl From<StatusError> for ApiError {
     fn from(error: StatusError) -> Self {
         Self::internal(&error)
+    }
+}
+
+impl From<BacktestError> for ApiError {
+    fn from(error: BacktestError) -> Self {
+        match &error {
+            BacktestError::Missing => Self::not_found(error.to_string()),
+            BacktestError::Refused { .. } => Self::invalid("yaml", error.to_string()),
+            BacktestError::Busy => Self::new(
+                StatusCode::SERVICE_UNAVAILABLE,
+                ProblemCode::Busy,
+                error.to_string(),
+            ),
+            BacktestError::Failed(_) => Self::internal(&error),
+        }
     }
 }
 

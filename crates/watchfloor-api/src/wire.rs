@@ -1,10 +1,5 @@
 //! Wire types of cases and access: what the console reads and writes.
 
-pub(crate) mod access;
-pub(crate) mod alert;
-pub(crate) mod incident;
-pub(crate) mod rule;
-
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 use watchfloor_model as model;
@@ -30,6 +25,12 @@ macro_rules! mirrored {
         }
     };
 }
+
+pub(crate) mod access;
+pub(crate) mod alert;
+pub(crate) mod incident;
+pub(crate) mod rule;
+pub(crate) mod suppression;
 
 mirrored!(
     /// How grave.

@@ -6,10 +6,11 @@ use std::sync::Arc;
 use watchfloor_event::Finding;
 use watchfloor_model::{
     Actor, Alert, AlertId, Attachment, Clocks, EntityRef, Incident, IncidentId, IncidentStatus,
-    MatchedField, Severity, Suppression,
+    Severity, Suppression,
 };
 use watchfloor_store::{Change, WriteTx};
 
+use crate::exceptions::{self, EventFields};
 use crate::triage::bind::{self, BINDING_WEIGHT};
 use crate::triage::{intake, portrait};
 use crate::{Casework, CaseworkError, LiveChange};
@@ -105,6 +106,34 @@ impl Casework {
         Ok(taken)
     }
 
+    /// Takes findings that were made later, over stored events. The cursor stays where it is:
+    /// it belongs to the stream.
+    ///
+    /// # Errors
+    /// [`CaseworkError`]; those of finished transactions stay taken.
+    pub async fn take_late_findings(&self, findings: Vec<Finding>) -> Result<Taken, CaseworkError> {
+        let mut taken = Taken::default();
+        for chunk in findings.chunks(FINDINGS_PER_TX) {
+            self.take_chunk(chunk, None, &mut taken).await?;
+        }
+        Ok(taken)
+    }
+
+    /// Fields of the events of findings that suppressions in force ask for. Read before the
+    /// transaction begins, so that no one waits for the lake.
+    async fn events_of(&self, findings: &[Finding]) -> Result<EventFields, CaseworkError> {
+        let mut reader = self.store().read(&self.settings().tenant).await?;
+        let suppressions = reader.q().active_suppressions(self.now()).await?;
+        drop(reader);
+        let all: Vec<&Suppression> = suppressions.iter().collect();
+        let ids: Vec<(&str, String)> = findings
+            .iter()
+            .filter_map(|finding| Some((finding.rule_id.as_str(), intake::event_of(finding)?)))
+            .collect();
+        let asked = ids.iter().map(|(rule, id)| (*rule, id));
+        self.fields_asked(&all, asked).await
+    }
+
     async fn take_chunk(
         &self,
         findings: &[Finding],
@@ -112,6 +141,7 @@ impl Casework {
         taken: &mut Taken,
     ) -> Result<(), CaseworkError> {
         let actor = Actor::system(self.settings().tenant.clone());
+        let events = self.events_of(findings).await?;
         let mut tx = self.store().write(&actor.tenant).await?;
         let mut count = *taken;
         let mut touched = Touched::default();
@@ -125,7 +155,10 @@ impl Casework {
                 &mut tx,
                 &actor,
                 finding,
-                &suppressions,
+                &Exceptions {
+                    suppressions: &suppressions,
+                    events: &events,
+                },
                 &mut count,
                 &mut touched,
             )
@@ -155,7 +188,7 @@ impl Casework {
         tx: &mut WriteTx,
         actor: &Actor,
         finding: &Finding,
-        suppressions: &[Suppression],
+        exceptions: &Exceptions<'_>,
         count: &mut Taken,
         touched: &mut Touched,
     ) -> Result<(), CaseworkError> {
@@ -164,17 +197,13 @@ impl Casework {
         let key = intake::repeat_key(finding, &entities);
         let mut alert = intake::alert_of(&actor.tenant, finding, entities, key, now)
             .map_err(|_| CaseworkError::System { what: "alert id" })?;
-        if let Some(suppression) = held_back_by(suppressions, &alert, &alert.reasons) {
-            let detail = format!("held back a finding of “{}”", alert.rule_title);
+        if let Some(held) = hold_back(tx, exceptions, &mut alert, finding).await? {
+            let detail = held.detail(&alert.rule_title);
             let change = self.change(actor, "suppression.hold_back", detail);
-            tx.count_suppressed(&suppression.id, &change).await?;
-            tx.save_finding_outcome(
-                &finding.id,
-                "suppressed",
-                Some(suppression.id.as_str()),
-                now,
-            )
-            .await?;
+            let id = &held.suppression.id;
+            tx.count_suppressed(id, &change).await?;
+            tx.save_finding_outcome(&finding.id, "suppressed", Some(id.as_str()), now)
+                .await?;
             count.suppressed += 1;
             return Ok(());
         }
@@ -479,20 +508,79 @@ async fn read_touched(
     Ok((new, changed))
 }
 
-fn held_back_by<'s>(
-    suppressions: &'s [Suppression],
-    alert: &Alert,
-    reasons: &[MatchedField],
-) -> Option<&'s Suppression> {
-    suppressions.iter().find(|suppression| {
-        intake::is_suppressed(
-            suppression,
-            &alert.rule_id,
-            &alert.source,
-            &alert.entities,
-            reasons,
-        )
-    })
+/// What findings are judged by before they become alerts.
+struct Exceptions<'a> {
+    suppressions: &'a [Suppression],
+    events: &'a EventFields,
+}
+
+/// A finding that does not become an alert.
+struct HeldBack<'a> {
+    suppression: &'a Suppression,
+    /// How many there are towards its threshold.
+    counted: Option<u64>,
+}
+
+impl HeldBack<'_> {
+    fn detail(&self, rule_title: &str) -> String {
+        match (&self.suppression.threshold, self.counted) {
+            (Some(threshold), Some(counted)) => format!(
+                "held back a finding of “{rule_title}”, {counted} of {}",
+                threshold.count
+            ),
+            _ => format!("held back a finding of “{rule_title}”"),
+        }
+    }
+}
+
+/// The first suppression that holds a finding back. One with a threshold counts it, and lets it
+/// through once there are enough; the alert then says how many there were.
+async fn hold_back<'a>(
+    tx: &mut WriteTx,
+    exceptions: &Exceptions<'a>,
+    alert: &mut Alert,
+    finding: &Finding,
+) -> Result<Option<HeldBack<'a>>, CaseworkError> {
+    let events = exceptions.events;
+    for suppression in exceptions.suppressions {
+        if !exceptions::meets(suppression, alert, events) {
+            continue;
+        }
+        let Some(threshold) = &suppression.threshold else {
+            return Ok(Some(HeldBack {
+                suppression,
+                counted: None,
+            }));
+        };
+        let per = &threshold.per;
+        let key = exceptions::with_facts(alert, events, |facts| facts.value(per));
+        let key = key.filter(|_| !per.is_empty()).unwrap_or_default();
+        let counted = tx
+            .count_towards(
+                &suppression.id,
+                &key,
+                &finding.id,
+                finding.time,
+                threshold.within_s,
+            )
+            .await?;
+        if counted < u64::from(threshold.count) {
+            return Ok(Some(HeldBack {
+                suppression,
+                counted: Some(counted),
+            }));
+        }
+        let whose = if key.is_empty() {
+            String::new()
+        } else {
+            format!(" for {key}")
+        };
+        alert.summary = format!(
+            "{} ({counted} findings within {} s{whose})",
+            alert.summary, threshold.within_s
+        );
+    }
+    Ok(None)
 }
 
 /// High and critical alerts open an incident by themselves; a medium one with a second alert

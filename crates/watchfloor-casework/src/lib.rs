@@ -8,6 +8,7 @@ mod alerts;
 mod clock;
 mod detail;
 mod error;
+mod exceptions;
 mod findings;
 mod incidents;
 mod limiter;
@@ -30,6 +31,9 @@ pub use alerts::{BulkAction, BulkOutcome};
 pub use clock::{Clock, FixedClock, SystemClock};
 pub use detail::{AlertDetail, AlertWithReasons, IncidentDetail};
 pub use error::CaseworkError;
+pub use exceptions::{
+    EventFields, EventFieldsFuture, EventLookup, forecast_alerts, is_held_back, minute_of_day,
+};
 pub use findings::{FINDINGS_CURSOR, Taken, take_error_is_transient};
 pub use incidents::IncidentPatch;
 pub use live::{LiveChange, RuleNotice};
@@ -37,7 +41,7 @@ pub use overview::{CaseOverview, MeanTimes};
 pub use report::ReportFormat;
 pub use rules::RuleVersionWithAlerts;
 pub use service::{Casework, CaseworkSettings};
-pub use suppressions::{NewSuppression, SuppressionPreview};
+pub use suppressions::{NewSuppression, SuppressionPreview, check_conditions};
 pub use timeline::{TimelineEntry, TimelineKind};
 pub use tokens::NewApiToken;
 

@@ -1,6 +1,6 @@
 //! The handle to the control plane.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use jiff::{SignedDuration, Timestamp};
 use tokio::sync::{Semaphore, broadcast};
@@ -8,7 +8,7 @@ use watchfloor_model::{Actor, Alert, Incident, Permission, TenantId};
 use watchfloor_store::{Change, Store};
 
 use crate::limiter::SignInLimiter;
-use crate::{CaseworkError, Clock, LiveChange};
+use crate::{CaseworkError, Clock, EventLookup, LiveChange};
 
 /// Changes kept for slow watchers.
 const LIVE_CHANGES_MAX: usize = 1_024;
@@ -54,6 +54,7 @@ struct Inner {
     live: broadcast::Sender<LiveChange>,
     limiter: SignInLimiter,
     password_checks: Semaphore,
+    event_lookup: OnceLock<Arc<dyn EventLookup>>,
 }
 
 impl Casework {
@@ -68,8 +69,20 @@ impl Casework {
                 live,
                 limiter: SignInLimiter::new(),
                 password_checks: Semaphore::new(PASSWORD_CHECKS_MAX),
+                event_lookup: OnceLock::new(),
             }),
         }
+    }
+
+    /// Sets who gives the fields of events; once, before findings are taken. Without it,
+    /// suppressions see what rules matched and who took part, and no other field.
+    pub fn look_events_up_with(&self, lookup: Arc<dyn EventLookup>) {
+        // The first one stays.
+        let _ = self.inner.event_lookup.set(lookup);
+    }
+
+    pub(crate) fn event_lookup(&self) -> Option<&Arc<dyn EventLookup>> {
+        self.inner.event_lookup.get()
     }
 
     /// Watches committed changes of all tenants; the caller filters by tenant.

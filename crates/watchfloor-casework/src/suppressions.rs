@@ -1,11 +1,14 @@
 //! Making, trying and ending suppressions.
 
 use jiff::{SignedDuration, Timestamp};
-use watchfloor_model::{Actor, Condition, EntityKind, Permission, Suppression, SuppressionId};
+use watchfloor_model::{
+    Actor, Alert, Condition, DayWindow, EntityKind, Permission, Suppression, SuppressionId,
+    Threshold,
+};
 
 use crate::alerts::NOTE_BYTES_MAX;
 use crate::error::checked_text;
-use crate::triage::intake;
+use crate::exceptions;
 use crate::{Casework, CaseworkError};
 
 /// Days that a preview looks back.
@@ -17,8 +20,20 @@ const PREVIEW_ALERTS_MAX: u32 = 20_000;
 /// Most conditions.
 const CONDITIONS_MAX: usize = 20;
 
-/// Longest life of a suppression.
+/// Alerts whose events a preview reads, where conditions ask for fields of them.
+const PREVIEW_EVENTS_MAX: usize = 2_000;
+
+/// Alerts that a preview shows.
+const PREVIEW_EXAMPLES: usize = 5;
+
+/// Longest life of a suppression that ends.
 const LIFE_MAX: SignedDuration = SignedDuration::from_hours(24 * 366);
+
+/// Most findings that a threshold counts.
+const THRESHOLD_COUNT_MAX: u32 = 100_000;
+
+/// Longest time of a threshold, in seconds: a week.
+const THRESHOLD_WITHIN_MAX: u32 = 7 * 86_400;
 
 /// What is to be held back.
 #[derive(Clone, Debug)]
@@ -27,19 +42,29 @@ pub struct NewSuppression {
     pub rule_id: Option<String>,
     /// Conditions, all of which must hold.
     pub conditions: Vec<Condition>,
+    /// Hours of the day in which it holds; `None` for all.
+    pub window: Option<DayWindow>,
+    /// How many findings it holds back before it lets one through; `None` for all.
+    pub threshold: Option<Threshold>,
     /// Why.
     pub reason: String,
-    /// When it ends.
-    pub expires_at: Timestamp,
+    /// When it ends; `None` for never.
+    pub expires_at: Option<Timestamp>,
 }
 
 /// What a suppression would have held back.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct SuppressionPreview {
     /// Alerts that it would have held back.
     pub alerts_matched: u64,
+    /// Alerts that were looked at: of its rule, or of all.
+    pub alerts_total: u64,
     /// Of how many days.
     pub days: u32,
+    /// Whether there are more alerts than were looked at.
+    pub capped: bool,
+    /// The newest of those it would have held back.
+    pub examples: Vec<Alert>,
 }
 
 impl Casework {
@@ -64,13 +89,15 @@ impl Casework {
     ) -> Result<Suppression, CaseworkError> {
         self.authorize(actor, Permission::ManageSuppressions)?;
         check_conditions(new.rule_id.as_deref(), &new.conditions)?;
+        check_shape(&new)?;
         let reason = checked_text("reason", &new.reason, NOTE_BYTES_MAX)?;
         let now = self.now();
-        let life = new.expires_at.duration_since(now);
-        if life <= SignedDuration::ZERO || life > LIFE_MAX {
+        let life = new.expires_at.map(|end| end.duration_since(now));
+        if life.is_some_and(|life| life <= SignedDuration::ZERO || life > LIFE_MAX) {
             return Err(CaseworkError::Invalid {
                 field: "expires_at",
-                reason: "must lie ahead, at most a year".to_owned(),
+                reason: "must lie ahead, at most a year; leave it out for one that never ends"
+                    .to_owned(),
             });
         }
         let mut tx = self.store().write(&actor.tenant).await?;
@@ -78,6 +105,8 @@ impl Casework {
             id: SuppressionId::numbered(tx.next_number("suppression").await?),
             rule_id: new.rule_id,
             conditions: new.conditions,
+            window: new.window,
+            threshold: new.threshold,
             reason,
             created_by: actor.name.clone(),
             created_at: now,
@@ -85,7 +114,11 @@ impl Casework {
             count: 0,
             last_at: None,
         };
-        let detail = format!("until {}: {}", suppression.expires_at, suppression.reason);
+        let until = match suppression.expires_at {
+            Some(end) => format!("until {end}"),
+            None => "without an end".to_owned(),
+        };
+        let detail = format!("{until}: {}", suppression.reason);
         let change = self.change(actor, "suppression.create", detail);
         tx.add_suppression(&suppression, &change).await?;
         tx.commit().await?;
@@ -118,46 +151,92 @@ impl Casework {
         actor: &Actor,
         rule_id: Option<&str>,
         conditions: &[Condition],
+        window: Option<DayWindow>,
     ) -> Result<SuppressionPreview, CaseworkError> {
         self.authorize(actor, Permission::ReadCases)?;
         check_conditions(rule_id, conditions)?;
         let now = self.now();
         let trial = Suppression {
-            id: SuppressionId::numbered(0),
             rule_id: rule_id.map(str::to_owned),
-            conditions: conditions.to_vec(),
-            reason: String::new(),
-            created_by: actor.name.clone(),
-            created_at: now,
-            expires_at: now,
-            count: 0,
-            last_at: None,
+            ..Suppression::proposed(conditions.to_vec(), window, now)
         };
         let since = now
             .saturating_sub(SignedDuration::from_hours(24 * i64::from(PREVIEW_DAYS)))
             .unwrap_or(now);
         let mut reader = self.store().read(&actor.tenant).await?;
-        let alerts = reader
+        let mut alerts = reader
             .q()
             .recent_alerts(rule_id, since, PREVIEW_ALERTS_MAX)
             .await?;
-        let matched = alerts.iter().filter(|alert| {
-            intake::is_suppressed(
-                &trial,
-                &alert.rule_id,
-                &alert.source,
-                &alert.entities,
-                &alert.reasons,
-            )
-        });
+        drop(reader);
+        let mut capped = alerts.len() >= PREVIEW_ALERTS_MAX as usize;
+        let asks = |alert: &&Alert| trial.asks_event(&alert.rule_id);
+        if alerts.iter().filter(asks).count() > PREVIEW_EVENTS_MAX {
+            alerts.truncate(PREVIEW_EVENTS_MAX);
+            capped = true;
+        }
+        let of_events = alerts
+            .iter()
+            .filter_map(|alert| Some((alert.rule_id.as_str(), exceptions::event_of(alert)?)));
+        let events = self.fields_asked(&[&trial], of_events).await?;
+        let matched = alerts
+            .iter()
+            .filter(|alert| exceptions::meets(&trial, alert, &events));
+        let matched: Vec<&Alert> = matched.collect();
         Ok(SuppressionPreview {
-            alerts_matched: matched.count() as u64,
+            alerts_matched: matched.len() as u64,
+            alerts_total: alerts.len() as u64,
             days: PREVIEW_DAYS,
+            capped,
+            examples: matched
+                .into_iter()
+                .take(PREVIEW_EXAMPLES)
+                .cloned()
+                .collect(),
         })
     }
 }
 
-fn check_conditions(rule_id: Option<&str>, conditions: &[Condition]) -> Result<(), CaseworkError> {
+fn check_shape(new: &NewSuppression) -> Result<(), CaseworkError> {
+    let invalid = |field, reason: &str| {
+        Err(CaseworkError::Invalid {
+            field,
+            reason: reason.to_owned(),
+        })
+    };
+    if let Some(window) = &new.window {
+        if window.from_minute >= 1440 || window.to_minute > 1440 {
+            return invalid("window", "minutes of the day go from 0 to 1440");
+        }
+        if window.from_minute == window.to_minute {
+            return invalid("window", "begins and ends at the same minute");
+        }
+        if jiff::tz::TimeZone::get(&window.zone).is_err() {
+            return invalid("window", "names no time zone of the IANA database");
+        }
+    }
+    if let Some(threshold) = &new.threshold {
+        if !(2..=THRESHOLD_COUNT_MAX).contains(&threshold.count) {
+            return invalid("threshold", "counts 2 to 100,000 findings");
+        }
+        if !(1..=THRESHOLD_WITHIN_MAX).contains(&threshold.within_s) {
+            return invalid("threshold", "counts within one second to a week");
+        }
+        if new.rule_id.is_none() {
+            return invalid("threshold", "belongs to one rule");
+        }
+    }
+    Ok(())
+}
+
+/// Checks the conditions of a suppression.
+///
+/// # Errors
+/// [`CaseworkError::Invalid`].
+pub fn check_conditions(
+    rule_id: Option<&str>,
+    conditions: &[Condition],
+) -> Result<(), CaseworkError> {
     let invalid = |reason: String| CaseworkError::Invalid {
         field: "conditions",
         reason,

@@ -131,11 +131,21 @@ impl Analytics {
 
     /// Takes other rules; the state of those that stay as they are is kept.
     pub(crate) fn replace(&mut self, set: &RuleSet) {
-        self.index = Arc::new(Index::of(set));
+        self.adopt(&Self::new(set));
+    }
+
+    /// As [`Analytics::replace`], with the rules of another one.
+    pub(crate) fn adopt(&mut self, other: &Self) {
+        self.index = Arc::clone(&other.index);
         let index = &self.index;
         self.states
             .by_rule
             .retain(|id, _| index.analytics.iter().any(|one| one.meta.id == *id));
+    }
+
+    /// The rules.
+    pub(crate) fn all(&self) -> &[Analytic] {
+        &self.index.analytics
     }
 
     /// Number of analytics.

@@ -1,12 +1,13 @@
 //! The detector: rules and the state of correlations, fed batch by batch.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use foldhash::fast::FixedState;
 use hashbrown::HashMap;
 use serde::{Deserialize, Serialize};
 use watchfloor_event::{Entity, EventBatch, EventId, EventKind, Finding};
-use watchfloor_rules::{Correlation, CorrelationKind, GroupBy, RuleMeta, RuleSet};
+use watchfloor_rules::{Correlation, CorrelationKind, GroupBy, Rule, RuleMeta, RuleSet};
 
 use crate::analytics::{Analytics, Feeder, Sighting, States};
 use crate::correlate::{Correlator, Member};
@@ -28,6 +29,15 @@ pub struct DetectOutcome {
     pub findings: Vec<Finding>,
     /// Events that were evaluated.
     pub evaluated: usize,
+}
+
+/// Which rules come along with those that are named.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Company {
+    /// Those that they rest on.
+    Bases,
+    /// Those as well that rest on them.
+    Dependents,
 }
 
 /// Saved state that cannot be read.
@@ -96,8 +106,11 @@ impl Detector {
     /// Takes the compiled rules of another detector; the state of correlations that stay as
     /// they are is kept.
     pub fn adopt(&mut self, other: &Self) {
+        self.analytics.adopt(&other.analytics);
         self.program = Arc::clone(&other.program);
         self.plans.clear();
+        self.memory = Memory::default();
+        self.keyword_sets = KeywordSets::default();
     }
 
     /// Another detector over the same compiled rules, with no state of its own.
@@ -111,6 +124,68 @@ impl Detector {
             correlator: Correlator::default(),
             analytics: self.analytics.share(),
         }
+    }
+
+    /// The rules named by id, with those that they rest on, as a set of their own. With
+    /// `Company::Dependents`, those that rest on them come along too: their own findings may
+    /// hang on it.
+    pub fn subset(&self, ids: &BTreeSet<String>, company: Company) -> RuleSet {
+        let program = &self.program;
+        let rules = || program.rules.iter().map(|compiled| &compiled.rule);
+        let analytics = self.analytics.all();
+        let over_rules = || {
+            let correlations = program.correlations.iter();
+            let correlations = correlations.map(|one| (&one.meta, &one.rules));
+            correlations.chain(analytics.iter().map(|one| (&one.meta, &one.rules)))
+        };
+        let mut wanted = ids.clone();
+        // Each round adds at least one rule, or is the last.
+        loop {
+            let before = wanted.len();
+            for (meta, names) in over_rules() {
+                let is_named = |below: &&RuleMeta| {
+                    names.contains(&below.id)
+                        || (!below.name.is_empty() && names.contains(&below.name))
+                };
+                let metas = rules().map(|rule| &rule.meta);
+                let metas = metas.chain(program.correlations.iter().map(|one| &one.meta));
+                let below: Vec<&RuleMeta> = metas.filter(is_named).collect();
+                let mut ids = below.iter().map(|below| &below.id);
+                if company == Company::Dependents && ids.any(|id| wanted.contains(id)) {
+                    wanted.insert(meta.id.clone());
+                }
+                if wanted.contains(&meta.id) {
+                    wanted.extend(below.iter().map(|below| below.id.clone()));
+                }
+            }
+            if wanted.len() == before {
+                break;
+            }
+        }
+        let is_wanted = |meta: &RuleMeta| wanted.contains(&meta.id);
+        let correlations = program.correlations.iter();
+        let analytics = analytics.iter();
+        RuleSet {
+            rules: rules()
+                .filter(|one| is_wanted(&one.meta))
+                .cloned()
+                .collect(),
+            correlations: correlations
+                .filter(|one| is_wanted(&one.meta))
+                .cloned()
+                .collect(),
+            analytics: analytics
+                .filter(|one| is_wanted(&one.meta))
+                .cloned()
+                .collect(),
+            ..RuleSet::default()
+        }
+    }
+
+    /// A rule over single events by its place.
+    pub(crate) fn rule_at(&self, place: usize) -> Option<&Rule> {
+        let compiled = self.program.rules.get(place);
+        compiled.map(|compiled| &compiled.rule)
     }
 
     /// Number of rules of all kinds.

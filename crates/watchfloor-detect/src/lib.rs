@@ -10,6 +10,7 @@
 mod analytics;
 mod cache;
 mod correlate;
+mod cost;
 mod describe;
 mod detector;
 mod entities;
@@ -23,5 +24,6 @@ mod program;
 mod resolve;
 mod scanner;
 
-pub use detector::{DetectOutcome, Detector, RestoreError};
+pub use cost::{CostMeter, NanoClock, RuleCost};
+pub use detector::{Company, DetectOutcome, Detector, RestoreError};
 pub use entities::entities_of;

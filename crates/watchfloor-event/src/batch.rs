@@ -31,6 +31,8 @@ pub struct RowMeta {
     pub source: Arc<str>,
     /// The form the record was decoded as.
     pub format: Format,
+    /// What stood before the record in its file and belongs to it.
+    pub context: Option<Arc<str>>,
     /// When the record arrived.
     pub received_at: Timestamp,
     /// When it happened; the time of receipt until a decoder or mapper knows better.
@@ -130,6 +132,7 @@ impl EventBatch {
             id: EventId::new(record.position, part),
             source: Arc::clone(&record.source),
             format: record.format,
+            context: record.context.clone(),
             received_at: record.received_at,
             time: record.received_at,
             has_own_time: false,

@@ -218,6 +218,7 @@ fn record_batch(
                 metas().map(|meta| String::from_utf8_lossy(&meta.raw)),
             )),
             schema::RAW_BYTES => raw_bytes(metas()),
+            schema::CONTEXT => contexts(metas()),
             schema::UNMAPPED => Arc::new(unmapped(batch, rows)),
             name => {
                 let attribute = present.promoted.iter().map(|index| &PROMOTED[*index]);
@@ -263,6 +264,26 @@ fn repeated<'a>(texts: impl Iterator<Item = &'a str>) -> ArrayRef {
     Arc::new(DictionaryArray::<UInt32Type>::new(
         UInt32Array::from(keys),
         values,
+    ))
+}
+
+/// Heads of files: one per file, null where there is none.
+fn contexts<'a>(metas: impl Iterator<Item = &'a RowMeta>) -> ArrayRef {
+    let mut values: Vec<&str> = Vec::new();
+    let mut keys: Vec<Option<u32>> = Vec::new();
+    for meta in metas {
+        keys.push(meta.context.as_deref().map(|context| {
+            let known = values.iter().rposition(|known| *known == context);
+            let place = known.unwrap_or_else(|| {
+                values.push(context);
+                values.len() - 1
+            });
+            place as u32
+        }));
+    }
+    Arc::new(DictionaryArray::<UInt32Type>::new(
+        UInt32Array::from(keys),
+        Arc::new(StringArray::from(values)),
     ))
 }
 

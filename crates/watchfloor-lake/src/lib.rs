@@ -8,12 +8,14 @@ mod encode;
 mod findings;
 mod lower;
 mod maintain;
+mod records;
 mod rows;
 mod schema;
 mod search;
 mod table;
 
 pub use maintain::Maintained;
+pub use records::{RecordScope, RecordSpan, StoredRecord};
 pub use rows::StoredEvent;
 pub use schema::{column_name, table_columns};
 pub use search::{Bucket, RuleCount, SearchRequest, SearchResult, SortOrder};

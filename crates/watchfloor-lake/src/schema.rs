@@ -17,6 +17,7 @@ pub(crate) const PART: &str = "part";
 pub(crate) const CLASS: &str = "class_uid";
 pub(crate) const RAW: &str = "raw";
 pub(crate) const RAW_BYTES: &str = "raw_bytes";
+pub(crate) const CONTEXT: &str = "context";
 pub(crate) const UNMAPPED: &str = "unmapped";
 
 /// How a column is stored.
@@ -49,6 +50,9 @@ const CORE: &[(&str, Stored)] = &[
     (RAW, Stored::Text),
     (RAW_BYTES, Stored::Bytes),
     (UNMAPPED, Stored::Map),
+    // What stood before the record in its file, such as a Zeek log's head: without it the raw
+    // line could not be decoded again.
+    (CONTEXT, Stored::Text),
 ];
 
 /// The column of a promoted attribute.

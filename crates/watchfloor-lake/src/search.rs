@@ -276,7 +276,7 @@ impl Lake {
         self.histogram(filter, DAY_S).await
     }
 
-    fn filter(&self, request: &SearchRequest) -> Expr {
+    pub(crate) fn filter(&self, request: &SearchRequest) -> Expr {
         let day =
             |time: Timestamp| lit(jiff::tz::TimeZone::UTC.to_datetime(time).date().to_string());
         let mut filter = col(schema::TIME)
@@ -401,11 +401,11 @@ async fn collect_events(frame: DataFrame) -> Result<Vec<StoredEvent>, ReadError>
     rows::events(&batches).map_err(ReadError::Rows)
 }
 
-fn query_error(error: DataFusionError) -> ReadError {
+pub(crate) fn query_error(error: DataFusionError) -> ReadError {
     ReadError::Query(Box::new(error))
 }
 
-fn long_column(
+pub(crate) fn long_column(
     batch: &RecordBatch,
     name: &str,
 ) -> Result<arrow::array::ArrayRef, arrow::error::ArrowError> {

@@ -24,5 +24,5 @@ pub use id::{
 };
 pub use incident::{Clocks, Incident, IncidentStatus};
 pub use rule_version::RuleVersion;
-pub use suppression::{Condition, Suppression};
+pub use suppression::{Condition, ConditionOp, DayWindow, Facts, Suppression, Threshold};
 pub use work::{IllegalMove, Note, Observable, Task, TaskStatus};

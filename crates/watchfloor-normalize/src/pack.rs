@@ -122,6 +122,11 @@ impl PackSet {
         &self.packs
     }
 
+    /// The kinds of event of all packs.
+    pub fn kinds(&self) -> impl Iterator<Item = &Arc<EventKind>> {
+        self.kinds.iter().map(|kind| &kind.event)
+    }
+
     /// What is odd about the packs without keeping them from running: attributes that are
     /// not promoted, and so have no column of their own in the lake.
     pub fn lint(&self) -> &[PackError] {

@@ -8,18 +8,22 @@
 //! Start at [`Pipeline::start`].
 
 mod commit;
+mod costs;
 mod deliver;
 mod ledger;
 mod liveness;
 mod pipeline;
 mod process;
+mod retro;
 mod sources;
 mod state;
 mod timings;
 
+pub use costs::Costs;
 pub use deliver::{FindingSink, SinkError};
 pub use ledger::{Counts, Ledger, LedgerError, LedgerRow};
 pub use liveness::{KindSeen, Liveness, RuleSeen, Seen};
 pub use pipeline::{Pipeline, PipelineOptions, StartError};
+pub use retro::{Retro, RetroLimits, RetroProgress};
 pub use sources::{AnomalyCount, SourceStatus, Sources};
 pub use timings::{StageTimes, Timings};

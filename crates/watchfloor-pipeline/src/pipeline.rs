@@ -1,6 +1,7 @@
 //! Putting the parts together.
 
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 use std::thread::JoinHandle;
 use std::time::Duration;
@@ -9,17 +10,20 @@ use jiff::Timestamp;
 use tokio::runtime::Handle;
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
-use watchfloor_detect::Detector;
+use watchfloor_detect::{CostMeter, Detector};
+use watchfloor_event::Finding;
 use watchfloor_ingest::{Journal, JournalOptions, JournalReader};
 use watchfloor_lake::Lake;
 use watchfloor_normalize::PackSet;
 use watchfloor_rules::RuleSet;
 
 use crate::commit::Committer;
+use crate::costs::{Costs, nanos};
 use crate::deliver::{self, FindingSink};
 use crate::ledger::{Ledger, LedgerError};
 use crate::liveness::Liveness;
 use crate::process::{Processor, Replacements};
+use crate::retro::Retro;
 use crate::sources::Sources;
 use crate::state::StateFolder;
 use crate::timings::Timings;
@@ -72,10 +76,13 @@ pub struct Pipeline {
     ledger: Arc<Ledger>,
     sources: Arc<Sources>,
     liveness: Arc<Liveness>,
+    costs: Arc<Costs>,
     timings: Arc<Timings>,
     replacements: Arc<Replacements>,
     /// The rules in force.
     rules: RwLock<Detector>,
+    /// Replacements of rules so far.
+    replaced: AtomicU64,
     packs: RwLock<Arc<PackSet>>,
     worker: Option<JoinHandle<()>>,
     tasks: JoinSet<()>,
@@ -135,9 +142,11 @@ impl Pipeline {
                 &options.data.join("liveness.json"),
                 Timestamp::now(),
             )),
+            costs: Arc::new(Costs::default()),
             timings: Arc::new(Timings::default()),
             replacements: Arc::new(Replacements::default()),
             rules: RwLock::new(detector.share()),
+            replaced: AtomicU64::new(0),
             packs: RwLock::new(Arc::clone(&packs)),
             worker: None,
             tasks: JoinSet::new(),
@@ -162,9 +171,13 @@ impl Pipeline {
         // One prepared commit waits while another is written: enough to keep both busy.
         let (prepared, to_commit) = mpsc::channel(1);
         let (committed, to_deliver) = mpsc::unbounded_channel();
+        let mut meter = CostMeter::new(nanos);
+        meter.follow(&detector);
         let processor = Processor {
             reader,
             detector,
+            meter,
+            costs: Arc::clone(&self.costs),
             packs,
             replacements: Arc::clone(&self.replacements),
             sources: Arc::clone(&self.sources),
@@ -251,11 +264,39 @@ impl Pipeline {
     }
 
     /// Takes other rules from the next batch on. They are compiled on the caller's thread, which
-    /// may take some hundred milliseconds; events go on meanwhile.
-    pub fn replace_rules(&self, rules: RuleSet) {
+    /// may take some hundred milliseconds; events go on meanwhile. Gives the number of the
+    /// replacement.
+    pub fn replace_rules(&self, rules: RuleSet) -> u64 {
         let detector = Detector::new(rules);
+        let number = self.replaced.fetch_add(1, Ordering::SeqCst) + 1;
         *self.rules.write().unwrap_or_else(PoisonError::into_inner) = detector.share();
-        self.replacements.set_rules(detector);
+        self.replacements.set_rules(number, detector);
+        number
+    }
+
+    /// Whether every event from now on is judged by the rules of a replacement: it was taken up,
+    /// or no event waits that could still meet the rules before it.
+    pub fn is_in_force(&self, number: u64) -> bool {
+        let journal = self.journal.stats();
+        self.replacements.adopted.load(Ordering::SeqCst) >= number
+            || journal.next_position == journal.released
+    }
+
+    /// Puts findings that were made outside of the stream into the lake with the next commit.
+    /// They have the ids that the stream would have given them, so one that is there twice is
+    /// one finding.
+    pub fn add_findings(&self, findings: Vec<Finding>) {
+        self.replacements.add_findings(findings);
+    }
+
+    /// What rules cost.
+    pub fn costs(&self) -> &Arc<Costs> {
+        &self.costs
+    }
+
+    /// The stored events, to be judged again.
+    pub fn retro(&self) -> Retro {
+        Retro::new(Arc::clone(&self.lake), self.packs())
     }
 
     /// A detector over the rules in force, without state of its own.

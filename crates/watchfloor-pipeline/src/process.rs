@@ -1,17 +1,19 @@
 //! The working thread: journal records to events, findings and counts.
 
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use tokio::runtime::Handle;
 use tokio::sync::mpsc;
 use watchfloor_decode::{Decoder, Limits};
-use watchfloor_detect::Detector;
-use watchfloor_event::{EventBatch, MAX_BATCH_EVENTS, RawRecord};
+use watchfloor_detect::{CostMeter, Detector};
+use watchfloor_event::{EventBatch, Finding, MAX_BATCH_EVENTS, RawRecord};
 use watchfloor_ingest::{JournalReader, ReadError};
 use watchfloor_lake::PendingCommit;
 use watchfloor_normalize::PackSet;
 
+use crate::costs::{Costs, nanos};
 use crate::ledger::{self, Deltas};
 use crate::liveness::Liveness;
 use crate::sources::Sources;
@@ -38,13 +40,27 @@ pub(crate) struct Prepared {
 #[derive(Default)]
 pub(crate) struct Replacements {
     /// Compiled by whoever hands them over, so that no event waits for it.
-    rules: Mutex<Option<Detector>>,
+    rules: Mutex<Option<(u64, Detector)>>,
+    /// Number of the replacement that was last taken up.
+    pub adopted: AtomicU64,
     packs: Mutex<Option<Arc<PackSet>>>,
+    /// Findings that were made outside of the stream and go into the next commit.
+    late: Mutex<Vec<Finding>>,
 }
 
 impl Replacements {
-    pub(crate) fn set_rules(&self, rules: Detector) {
-        *self.rules.lock().unwrap_or_else(PoisonError::into_inner) = Some(rules);
+    pub(crate) fn set_rules(&self, number: u64, rules: Detector) {
+        *self.rules.lock().unwrap_or_else(PoisonError::into_inner) = Some((number, rules));
+    }
+
+    pub(crate) fn add_findings(&self, findings: Vec<Finding>) {
+        let mut late = self.late.lock().unwrap_or_else(PoisonError::into_inner);
+        late.extend(findings);
+    }
+
+    fn take_findings(&self) -> Vec<Finding> {
+        let mut late = self.late.lock().unwrap_or_else(PoisonError::into_inner);
+        std::mem::take(&mut late)
     }
 
     pub(crate) fn set_packs(&self, packs: Arc<PackSet>) {
@@ -59,6 +75,8 @@ pub(crate) struct Processor {
     pub replacements: Arc<Replacements>,
     pub sources: Arc<Sources>,
     pub liveness: Arc<Liveness>,
+    pub meter: CostMeter,
+    pub costs: Arc<Costs>,
     pub timings: Arc<Timings>,
     pub commit_wait: Duration,
     pub output: mpsc::Sender<Prepared>,
@@ -120,8 +138,10 @@ impl Processor {
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
             .take();
-        if let Some(rules) = rules {
+        if let Some((number, rules)) = rules {
             self.detector.adopt(&rules);
+            self.meter.follow(&self.detector);
+            self.replacements.adopted.store(number, Ordering::SeqCst);
         }
         let packs = self
             .replacements
@@ -160,9 +180,13 @@ impl Processor {
     ) {
         self.timings
             .time(Stage::Normalize, || self.packs.normalize(&mut batch));
+        let start = nanos();
         let outcome = self
             .timings
             .time(Stage::Detect, || self.detector.evaluate(&batch));
+        let worked_ns = nanos().saturating_sub(start);
+        let measured = self.meter.measure(&self.detector, &batch, worked_ns);
+        self.costs.take(measured);
         ledger::count_batch(&mut gathered.deltas, records, &batch);
         self.sources.count(&batch);
         self.timings
@@ -174,6 +198,11 @@ impl Processor {
             .pending
             .findings
             .extend(outcome.findings.into_iter().map(|finding| (last, finding)));
+        let late = self.replacements.take_findings().into_iter();
+        gathered
+            .pending
+            .findings
+            .extend(late.map(|finding| (last, finding)));
         gathered.events += batch.len();
         gathered.bytes += records
             .iter()

@@ -6,7 +6,7 @@ mod findings;
 mod intake;
 mod status;
 
-pub(crate) use events::LakeEvents;
+pub(crate) use events::{LakeEvents, LakeLookup};
 pub(crate) use findings::CaseworkSink;
 pub(crate) use intake::JournalIntake;
 pub(crate) use status::DataPlane;

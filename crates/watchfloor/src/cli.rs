@@ -192,11 +192,45 @@ pub(crate) enum RulesCommand {
         /// Rule files and folders [default: the built-in rules].
         paths: Vec<PathBuf>,
     },
+    /// Forecast alerts from stored events: what a rule would have found, and what an exception
+    /// would hold back.
+    Backtest(BacktestArgs),
     /// List rules.
     List {
         /// Rule files and folders [default: the built-in rules].
         paths: Vec<PathBuf>,
     },
+}
+
+/// How a forecast is printed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum ForecastFormat {
+    /// For a terminal.
+    Text,
+    /// One JSON object.
+    Json,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct BacktestArgs {
+    /// A rule file, which need not be in force, or the id of a built-in rule.
+    pub rule: String,
+    /// Data folder, of a running server or of none.
+    #[arg(long)]
+    pub data: PathBuf,
+    /// How far back: like 30d, 12h, 45m.
+    #[arg(long, default_value = "30d")]
+    pub last: String,
+    /// A proposed exception: `field=value`, `field*=part`, `field^=start`, `field$=end` (all must
+    /// hold), or a Sigma filter file.
+    #[arg(long)]
+    pub exception: Vec<String>,
+    /// Rules that a correlation rests on, beside the built-in ones.
+    #[arg(long)]
+    pub rules: Vec<PathBuf>,
+    /// Form of the output.
+    #[arg(long, value_enum, default_value = "text")]
+    pub format: ForecastFormat,
 }
 
 #[derive(Debug, Subcommand)]

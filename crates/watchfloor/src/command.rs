@@ -1,6 +1,7 @@
 //! One module per command.
 
 pub(crate) mod admin;
+pub(crate) mod backtest;
 pub(crate) mod demo;
 pub(crate) mod detect;
 pub(crate) mod hunt;

@@ -4,10 +4,12 @@
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, Result, anyhow};
+use anyhow::{Context, Result, anyhow, bail};
+use jiff::SignedDuration;
 use serde::Deserialize;
 
 use crate::cli::ServeArgs;
+use crate::rules::Budget;
 
 /// What an installation may choose, with the defaults filled in.
 #[derive(Clone, Debug)]
@@ -19,6 +21,8 @@ pub(crate) struct Config {
     pub rules: Vec<PathBuf>,
     /// Folders of mapping packs beside the built-in ones.
     pub mappings: Vec<PathBuf>,
+    /// What a rule may cost before it is suspended.
+    pub budget: Budget,
     /// Names under which the server may be asked for, beside loopback.
     pub host_names: Vec<String>,
 }
@@ -31,6 +35,10 @@ struct File {
     syslog: Option<String>,
     #[serde(default)]
     rules: Vec<PathBuf>,
+    /// Microseconds per event of its log sources that a rule may take.
+    rule_budget_us: Option<f64>,
+    /// Seconds that a rule over its budget is suspended the first time.
+    rule_cool_down_s: Option<u32>,
     #[serde(default)]
     mappings: Vec<PathBuf>,
     #[serde(default)]
@@ -58,7 +66,18 @@ impl Config {
             .clone()
             .or(file.syslog)
             .unwrap_or_else(|| SYSLOG.to_owned());
+        let standard = Budget::STANDARD;
+        let budget = Budget {
+            us_per_event: file.rule_budget_us.unwrap_or(standard.us_per_event),
+            cool_down: file.rule_cool_down_s.map_or(standard.cool_down, |seconds| {
+                SignedDuration::from_secs(i64::from(seconds))
+            }),
+        };
+        if budget.us_per_event.is_nan() || budget.us_per_event <= 0.0 {
+            bail!("rule_budget_us must be more than 0");
+        }
         Ok(Self {
+            budget,
             data: args
                 .data
                 .clone()

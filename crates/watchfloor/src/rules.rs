@@ -4,11 +4,15 @@
 //! `Library` knows files and what they load to; [`Desk`] holds it beside the pipeline, looks
 //! after it on a thread of its own and answers the API.
 
+mod answers;
+pub(crate) mod backtest;
 mod book;
 mod canary;
 mod desk;
 mod library;
 mod life;
 mod scan;
+mod suspension;
 
-pub(crate) use desk::{Desk, InForce, Watch, open};
+pub(crate) use desk::{Desk, Watch, open};
+pub(crate) use suspension::Budget;

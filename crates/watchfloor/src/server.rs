@@ -14,11 +14,11 @@ use watchfloor_casework::{Casework, CaseworkSettings, Store, SystemClock};
 use watchfloor_ingest::{DropSink, JournalOptions, LocalListener, SyslogListener, SyslogOptions};
 use watchfloor_pipeline::{Pipeline, PipelineOptions};
 
-use crate::bridge::{CaseworkSink, DataPlane, JournalIntake, LakeEvents};
+use crate::bridge::{CaseworkSink, DataPlane, JournalIntake, LakeEvents, LakeLookup};
 use crate::config::Config;
 use crate::content;
 use crate::data_folder::DataFolder;
-use crate::rules::{self, Desk};
+use crate::rules::{self, Budget, Desk};
 
 /// How long events are gathered before they are committed.
 const COMMIT_WAIT: Duration = Duration::from_millis(250);
@@ -52,13 +52,13 @@ impl Planes {
         data: &Path,
         rules: &[std::path::PathBuf],
         mappings: &[std::path::PathBuf],
+        budget: Budget,
     ) -> Result<Self> {
         let store = Store::open(data)
             .await
             .context("the records cannot be opened")?;
         let casework = Casework::new(store, CaseworkSettings::standard(), Arc::new(SystemClock));
-        let (library, loaded) = rules::open(data, rules)?;
-        let in_force = rules::InForce::of(&library, &loaded);
+        let (opened, set) = rules::open(data, rules)?;
         let packs = Arc::new(content::packs(mappings)?);
         let options = PipelineOptions {
             data: data.to_owned(),
@@ -66,14 +66,18 @@ impl Planes {
             commit_wait: COMMIT_WAIT,
         };
         let sink = Arc::new(CaseworkSink(casework.clone()));
-        let pipeline = Pipeline::start(options, packs, loaded.set, sink)
+        let lookup = Arc::new(LakeLookup::default());
+        casework
+            .look_events_up_with(Arc::clone(&lookup) as Arc<dyn watchfloor_casework::EventLookup>);
+        let pipeline = Pipeline::start(options, packs, set, sink)
             .await
             .context("the data plane cannot start")?;
         let pipeline = Arc::new(pipeline);
+        lookup.set(Arc::clone(pipeline.lake()));
         let desk = Desk::new(
             data,
-            library,
-            in_force,
+            opened,
+            budget,
             Arc::clone(&pipeline),
             casework.clone(),
         );
@@ -94,7 +98,8 @@ impl Server {
         let address = http
             .local_addr()
             .context("the listening address cannot be read")?;
-        let planes = Planes::start(&folder.path, &config.rules, &config.mappings).await?;
+        let planes =
+            Planes::start(&folder.path, &config.rules, &config.mappings, config.budget).await?;
         let Planes {
             pipeline,
             casework,

@@ -253,10 +253,8 @@ fn rules_that_cannot_fire_are_named_with_what_they_miss() -> Result<()> {
     // The counts survive an orderly end.
     let id = server.id().to_string();
     std::process::Command::new("kill").arg(&id).status()?;
-    wait_for("the server has ended", || {
-        Ok(client.get("/healthz").is_err())
-    })?;
-    drop(server);
+    let mut server = server;
+    wait_for("the server has ended", || Ok(!server.is_alive()?))?;
     let server = ServerProcess::start(Path::new(PROGRAM), &data, &arguments)?;
     let client = server.client("admin")?;
     let alive = of(&client, "alive")?;

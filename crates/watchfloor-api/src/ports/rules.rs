@@ -4,6 +4,7 @@ use futures::future::BoxFuture;
 use jiff::Timestamp;
 use serde::Serialize;
 use utoipa::ToSchema;
+use watchfloor_model::Suppression;
 
 use super::{HistogramBucket, StatusError};
 
@@ -15,6 +16,25 @@ pub enum RuleState {
     Active,
     /// Its file does not load; its last good version is in force.
     Held,
+    /// It is not evaluated: it cost too much, or somebody wants it so.
+    Suspended,
+    /// It is evaluated again; the events that it missed are being looked through.
+    CatchingUp,
+}
+
+/// Why a rule is not evaluated.
+#[derive(Clone, Debug, Serialize, ToSchema)]
+pub struct RuleSuspension {
+    /// Since when.
+    #[schema(value_type = String, format = DateTime)]
+    pub since: Timestamp,
+    /// Why.
+    pub reason: String,
+    /// Who suspended it; `watchfloor` for the program itself.
+    pub by: String,
+    /// When it is tried again; `null` if only a person resumes it.
+    #[schema(required, value_type = Option<String>, format = DateTime)]
+    pub until: Option<Timestamp>,
 }
 
 /// A loaded rule, as a row.
@@ -52,6 +72,9 @@ pub struct RuleInfo {
     pub dead: Option<String>,
     /// Whether its positive case fires.
     pub canary: CanaryOutcome,
+    /// Microseconds that it takes per event of its log sources; `null` until measured.
+    #[schema(required)]
+    pub cost_us: Option<f64>,
 }
 
 /// Whether a rule's positive case fires.
@@ -157,6 +180,11 @@ pub struct LivenessReport {
 pub struct RuleFacts {
     /// Whether it could have fired.
     pub liveness: RuleLiveness,
+    /// Microseconds that it takes per event of its log sources; `null` until measured.
+    #[schema(required)]
+    pub cost_us: Option<f64>,
+    /// Microseconds above which a rule is suspended.
+    pub budget_us: f64,
     /// The cases beside it.
     pub cases: Vec<RuleCase>,
     /// Findings per day of event time, of the last 30; days without one are left out.
@@ -198,6 +226,9 @@ pub struct RuleDetail {
     /// Why its last good version is in force.
     #[schema(required)]
     pub hold: Option<RuleHold>,
+    /// Why it is not evaluated.
+    #[schema(required)]
+    pub suspension: Option<RuleSuspension>,
 }
 
 /// A rule that was not loaded.
@@ -251,6 +282,128 @@ pub struct RuleReload {
     pub unreadable: Vec<String>,
 }
 
+/// What a rule is to be tried on.
+#[derive(Clone, Debug)]
+pub struct BacktestRequest {
+    /// A rule in force, or suspended.
+    pub rule_id: Option<String>,
+    /// The text of a rule, which need not be in force; goes before `rule_id`.
+    pub yaml: Option<String>,
+    /// From this event time.
+    pub from: Timestamp,
+    /// To this event time.
+    pub to: Timestamp,
+    /// A proposed exception.
+    pub exception: Option<Suppression>,
+}
+
+/// Findings and the alerts that they would make.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, ToSchema)]
+pub struct BacktestCount {
+    /// Findings.
+    pub findings: u64,
+    /// Alerts: findings that do not repeat an earlier one within an hour.
+    pub alerts: u64,
+}
+
+/// A day of a forecast.
+#[derive(Clone, Debug, Serialize, ToSchema)]
+pub struct BacktestDay {
+    /// Its start, UTC.
+    #[schema(value_type = String, format = DateTime)]
+    pub start: Timestamp,
+    /// Without the proposed exception.
+    pub before: BacktestCount,
+    /// With it; `null` where none is proposed.
+    #[schema(required)]
+    pub after: Option<BacktestCount>,
+}
+
+/// A host or user of a forecast.
+#[derive(Clone, Debug, Serialize, ToSchema)]
+pub struct BacktestValue {
+    /// Its name.
+    pub value: String,
+    /// Findings without the proposed exception.
+    pub before: u64,
+    /// Findings with it; `null` where none is proposed.
+    #[schema(required)]
+    pub after: Option<u64>,
+}
+
+/// A finding of a forecast.
+#[derive(Clone, Debug, Serialize, ToSchema)]
+pub struct BacktestExample {
+    /// Event time.
+    #[schema(value_type = String, format = DateTime)]
+    pub time: Timestamp,
+    /// What happened.
+    pub summary: String,
+    /// The first event.
+    pub event_id: String,
+    /// Whether the proposed exception would hold it back.
+    pub held_back: bool,
+}
+
+/// What a rule would have found in stored events.
+#[derive(Clone, Debug, Serialize, ToSchema)]
+pub struct BacktestReport {
+    /// Title of the rule.
+    pub title: String,
+    /// From this event time.
+    #[schema(value_type = String, format = DateTime)]
+    pub from: Timestamp,
+    /// To this event time.
+    #[schema(value_type = String, format = DateTime)]
+    pub to: Timestamp,
+    /// Without the proposed exception.
+    pub before: BacktestCount,
+    /// With it; `null` where none is proposed.
+    #[schema(required)]
+    pub after: Option<BacktestCount>,
+    /// Per day; days without a finding are left out.
+    pub per_day: Vec<BacktestDay>,
+    /// Hosts, most findings first.
+    pub hosts: Vec<BacktestValue>,
+    /// Users, most findings first.
+    pub users: Vec<BacktestValue>,
+    /// The newest findings.
+    pub examples: Vec<BacktestExample>,
+    /// Events that the rule was run on.
+    pub events_judged: u64,
+    /// Events of its log sources in the range.
+    pub events_in_range: u64,
+    /// Receipt of the last event that it was run on.
+    #[schema(required, value_type = Option<String>, format = DateTime)]
+    pub reached: Option<Timestamp>,
+    /// Whether all of them were.
+    pub is_whole: bool,
+    /// Time taken.
+    pub took_ms: u64,
+}
+
+/// Why there is no forecast.
+#[derive(Clone, Debug, thiserror::Error)]
+pub enum BacktestError {
+    /// No rule has the id.
+    #[error("no rule has this id")]
+    Missing,
+    /// The text is no rule.
+    #[error("line {line}: {reason}")]
+    Refused {
+        /// Line, from 1.
+        line: usize,
+        /// What is wrong and how to mend it.
+        reason: String,
+    },
+    /// Another one is running; each takes a core.
+    #[error("another backtest is running; try again when it is done")]
+    Busy,
+    /// The lake failed; the text is for the log.
+    #[error("stored events could not be read: {0}")]
+    Failed(String),
+}
+
 /// Answers about rules and changes them. Implemented over the rule files and the pipeline.
 pub trait RuleDesk: Send + Sync {
     /// The loaded rules, by title.
@@ -273,6 +426,24 @@ pub trait RuleDesk: Send + Sync {
 
     /// Runs a rule's canary now; `None` when the rule is not loaded (any more).
     fn run_canary(&self, id: String) -> BoxFuture<'_, Result<Option<Canary>, StatusError>>;
+
+    /// Runs a rule over stored events.
+    fn backtest(
+        &self,
+        request: BacktestRequest,
+    ) -> BoxFuture<'_, Result<BacktestReport, BacktestError>>;
+
+    /// Takes a rule out of force until it is resumed; `false` if it is not in force.
+    fn suspend(
+        &self,
+        id: String,
+        reason: String,
+        actor: String,
+    ) -> BoxFuture<'_, Result<bool, StatusError>>;
+
+    /// Takes a suspended rule into force again and looks through what it missed; `false` if it
+    /// is not suspended.
+    fn resume(&self, id: String, actor: String) -> BoxFuture<'_, Result<bool, StatusError>>;
 
     /// Reads the rule files now.
     fn reload(&self, actor: String) -> BoxFuture<'_, Result<RuleReload, StatusError>>;

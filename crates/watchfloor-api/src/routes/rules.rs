@@ -2,19 +2,27 @@
 
 use axum::Json;
 use axum::extract::State;
+use axum::http::StatusCode;
+use jiff::{SignedDuration, Timestamp};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
-use watchfloor_model::Permission;
+use watchfloor_casework::check_conditions;
+use watchfloor_model::{Permission, Suppression};
 
 use super::monitor::may_monitor;
 use super::{ApiResult, not_blank};
-use crate::extract::{ApiPath, ApiQuery, Caller};
-use crate::ports::{Canary, LivenessReport, RefusedRule, RuleInfo, RuleReload};
+use crate::extract::{ApiJson, ApiPath, ApiQuery, Caller};
+use crate::ports::{
+    BacktestReport, BacktestRequest, Canary, LivenessReport, RefusedRule, RuleInfo, RuleReload,
+};
 use crate::problem::{ApiError, Problem};
 use crate::state::ApiState;
 use crate::wire::List;
-use crate::wire::alert::Suppression;
-use crate::wire::rule::{RulePage, RuleQuery, RuleText, RuleVersionRow};
+use crate::wire::rule::{Backtest, RulePage, RuleQuery, RuleText, RuleVersionRow, SuspendRule};
+use crate::wire::suppression::{self, conditions};
+
+/// Most days that a backtest looks back.
+const BACKTEST_DAYS_MAX: u32 = 366;
 
 pub(crate) fn router() -> OpenApiRouter<ApiState> {
     OpenApiRouter::new()
@@ -23,9 +31,12 @@ pub(crate) fn router() -> OpenApiRouter<ApiState> {
         .routes(routes!(reload_rules))
         .routes(routes!(list_reloads))
         .routes(routes!(get_liveness))
+        .routes(routes!(backtest_rule))
         .routes(routes!(get_rule))
         .routes(routes!(get_rule_text))
         .routes(routes!(run_canary))
+        .routes(routes!(suspend_rule))
+        .routes(routes!(resume_rule))
 }
 
 /// The loaded rules.
@@ -114,6 +125,88 @@ async fn run_canary(
         .ok_or_else(|| ApiError::not_found("no rule in force has this id"))
 }
 
+/// Runs a rule over stored events: the alerts that it would have made, per day, by host and user,
+/// and what a proposed exception would have held back. The rule need not be in force.
+#[utoipa::path(post, path = "/rules/backtest", tag = "rules", request_body = Backtest,
+    responses((status = 200, body = BacktestReport), (status = 400, body = Problem),
+        (status = 404, body = Problem)))]
+async fn backtest_rule(
+    State(state): State<ApiState>,
+    caller: Caller,
+    ApiJson(body): ApiJson<Backtest>,
+) -> ApiResult<Json<BacktestReport>> {
+    may_monitor(&state, &caller)?;
+    let casework = state.casework();
+    casework.authorize(caller.actor(), Permission::ReadEvents)?;
+    if !(1..=BACKTEST_DAYS_MAX).contains(&body.days) {
+        return Err(ApiError::invalid("days", "must be 1 to 366"));
+    }
+    let now = casework.now();
+    let rule_id = not_blank(body.rule_id);
+    let yaml = body.yaml.filter(|text| !text.trim().is_empty());
+    if rule_id.is_none() && yaml.is_none() {
+        return Err(ApiError::invalid("yaml", "a rule is needed, by text or id"));
+    }
+    let conditions = conditions(body.conditions);
+    let window = body.window.map(Into::into);
+    let is_proposed = !conditions.is_empty() || window.is_some();
+    if is_proposed {
+        check_conditions(rule_id.as_deref().or(Some("proposed")), &conditions)?;
+    }
+    let span = SignedDuration::from_hours(24 * i64::from(body.days));
+    let request = BacktestRequest {
+        rule_id,
+        yaml,
+        from: now.saturating_sub(span).unwrap_or(Timestamp::MIN),
+        // Events of this very moment are meant as well.
+        to: now
+            .saturating_add(SignedDuration::from_mins(5))
+            .unwrap_or(Timestamp::MAX),
+        exception: is_proposed.then(|| Suppression::proposed(conditions, window, now)),
+    };
+    Ok(Json(state.rules().backtest(request).await?))
+}
+
+/// Takes a rule out of force until somebody resumes it.
+#[utoipa::path(post, path = "/rules/{id}/suspend", tag = "rules", params(("id" = String, Path)),
+    request_body = SuspendRule,
+    responses((status = 204), (status = 403, body = Problem), (status = 404, body = Problem)))]
+async fn suspend_rule(
+    State(state): State<ApiState>,
+    caller: Caller,
+    ApiPath(rule): ApiPath<String>,
+    ApiJson(body): ApiJson<SuspendRule>,
+) -> ApiResult<StatusCode> {
+    let actor = caller.actor();
+    state.casework().authorize(actor, Permission::ManageRules)?;
+    let reason = not_blank(Some(body.reason))
+        .ok_or_else(|| ApiError::invalid("reason", "must not be empty"))?;
+    let done = state.rules().suspend(rule, reason, actor.name.clone());
+    if done.await? {
+        Ok(StatusCode::NO_CONTENT)
+    } else {
+        Err(ApiError::not_found("no rule in force has this id"))
+    }
+}
+
+/// Takes a suspended rule into force again. The events that it missed are looked through; their
+/// findings have the ids that they would have had.
+#[utoipa::path(post, path = "/rules/{id}/resume", tag = "rules", params(("id" = String, Path)),
+    responses((status = 204), (status = 403, body = Problem), (status = 404, body = Problem)))]
+async fn resume_rule(
+    State(state): State<ApiState>,
+    caller: Caller,
+    ApiPath(rule): ApiPath<String>,
+) -> ApiResult<StatusCode> {
+    let actor = caller.actor();
+    state.casework().authorize(actor, Permission::ManageRules)?;
+    if state.rules().resume(rule, actor.name.clone()).await? {
+        Ok(StatusCode::NO_CONTENT)
+    } else {
+        Err(ApiError::not_found("no suspended rule has this id"))
+    }
+}
+
 /// A rule with everything its page shows at once.
 #[utoipa::path(get, path = "/rules/{id}", tag = "rules", params(("id" = String, Path)),
     responses((status = 200, body = RulePage), (status = 404, body = Problem)))]
@@ -146,7 +239,7 @@ async fn get_rule(
         exceptions: exceptions
             .into_iter()
             .filter(|one| one.rule_id.as_ref().is_none_or(|id| *id == rule))
-            .map(|one| Suppression::new(one, now))
+            .map(|one| suppression::Suppression::new(one, now))
             .collect(),
     }))
 }

@@ -5,15 +5,14 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
-use watchfloor_model as model;
 
 use super::{ApiResult, not_blank};
 use crate::extract::{ApiJson, ApiPath, Caller, id};
 use crate::problem::Problem;
 use crate::state::ApiState;
 use crate::wire::List;
-use crate::wire::alert::{
-    Condition, NewSuppression, Suppression, SuppressionPreview, TrySuppression,
+use crate::wire::suppression::{
+    NewSuppression, Suppression, SuppressionPreview, TrySuppression, conditions,
 };
 
 pub(crate) fn router() -> OpenApiRouter<ApiState> {
@@ -21,15 +20,6 @@ pub(crate) fn router() -> OpenApiRouter<ApiState> {
         .routes(routes!(list_suppressions, add_suppression))
         .routes(routes!(preview_suppression))
         .routes(routes!(remove_suppression))
-}
-
-fn conditions(list: Vec<Condition>) -> Vec<model::Condition> {
-    list.into_iter()
-        .map(|condition| model::Condition {
-            field: condition.field,
-            value: condition.value,
-        })
-        .collect()
 }
 
 /// All suppressions, expired ones too.
@@ -53,15 +43,9 @@ async fn add_suppression(
     caller: Caller,
     ApiJson(body): ApiJson<NewSuppression>,
 ) -> ApiResult<(StatusCode, Json<Suppression>)> {
-    let new = watchfloor_casework::NewSuppression {
-        rule_id: not_blank(body.rule_id),
-        conditions: conditions(body.conditions),
-        reason: body.reason,
-        expires_at: body.expires_at,
-    };
     let made = state
         .casework()
-        .add_suppression(caller.actor(), new)
+        .add_suppression(caller.actor(), body.into())
         .await?;
     let now = state.casework().now();
     Ok((StatusCode::CREATED, Json(Suppression::new(made, now))))
@@ -83,12 +67,10 @@ async fn preview_suppression(
             caller.actor(),
             rule_id.as_deref(),
             &conditions(body.conditions),
+            body.window.map(Into::into),
         )
         .await?;
-    Ok(Json(SuppressionPreview {
-        alerts_matched: preview.alerts_matched,
-        days: preview.days,
-    }))
+    Ok(Json(preview.into()))
 }
 
 /// Ends a suppression.

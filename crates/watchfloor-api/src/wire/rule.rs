@@ -6,7 +6,7 @@ use utoipa::{IntoParams, ToSchema};
 use watchfloor_casework::RuleVersionWithAlerts;
 use watchfloor_model as model;
 
-use super::alert::Suppression;
+use super::suppression::{Condition, DayWindow, Suppression};
 use crate::ports::{RuleDetail, RuleFacts, RuleInfo};
 
 /// Which rules.
@@ -74,6 +74,35 @@ impl From<model::RuleVersion> for RuleText {
             last_at: version.last_at,
         }
     }
+}
+
+/// What a rule is to be tried on.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Backtest {
+    /// A rule that is in force or suspended.
+    pub(crate) rule_id: Option<String>,
+    /// The text of a rule, which need not be in force; goes before `rule_id`.
+    pub(crate) yaml: Option<String>,
+    /// Days before now, 1 to 366; default 30.
+    #[serde(default = "thirty")]
+    pub(crate) days: u32,
+    /// Conditions of a proposed exception.
+    #[serde(default)]
+    pub(crate) conditions: Vec<Condition>,
+    /// Hours of the day of a proposed exception.
+    pub(crate) window: Option<DayWindow>,
+}
+
+const fn thirty() -> u32 {
+    30
+}
+
+/// Why a rule is to be suspended.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct SuspendRule {
+    pub(crate) reason: String,
 }
 
 /// A rule with everything its page shows at once.

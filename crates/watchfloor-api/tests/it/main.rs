@@ -3,6 +3,7 @@
 mod access;
 mod cases;
 mod edge;
+mod exceptions;
 mod ingest;
 mod monitor;
 mod openapi;

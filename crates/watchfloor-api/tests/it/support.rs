@@ -17,6 +17,7 @@ pub(crate) const PASSWORD: &str = "correct horse battery";
 
 pub(crate) struct Server {
     pub(crate) inner: MemoryServer,
+    pub(crate) clock: Arc<FixedClock>,
     _folder: tempfile::TempDir,
 }
 
@@ -46,7 +47,10 @@ pub(crate) async fn server() -> Server {
     let folder = tempfile::tempdir().unwrap();
     let clock = Arc::new(FixedClock::new(noon()));
     Server {
-        inner: MemoryServer::start(folder.path(), clock).await.unwrap(),
+        inner: MemoryServer::start(folder.path(), clock.clone())
+            .await
+            .unwrap(),
+        clock,
         _folder: folder,
     }
 }

@@ -5,7 +5,7 @@ use sha2::{Digest, Sha256};
 use watchfloor_event::{EntityKind as EventEntityKind, Finding, FindingLevel};
 use watchfloor_model::{
     Alert, AlertId, AlertStatus, Entity, EntityKind, EntityRef, InvalidId, MatchedField, Severity,
-    Suppression, TenantId,
+    TenantId,
 };
 
 /// Hex digits of an alert id.
@@ -141,6 +141,11 @@ pub(crate) fn alert_of(
     })
 }
 
+/// The event whose fields stand for a finding: its first, as with the alert that it becomes.
+pub(crate) fn event_of(finding: &Finding) -> Option<String> {
+    finding.event_ids.first().map(ToString::to_string)
+}
+
 fn event_ids_of(finding: &Finding) -> Vec<String> {
     finding
         .event_ids
@@ -169,33 +174,4 @@ pub(crate) fn raise(alert: &mut Alert, finding: &Finding, entities: Vec<Entity>,
     alert.entities.extend(entities);
     alert.entities.sort();
     alert.entities.dedup();
-}
-
-/// Whether a suppression holds a finding back. Expiry is the caller's to judge.
-pub(crate) fn is_suppressed(
-    suppression: &Suppression,
-    rule_id: &str,
-    source: &str,
-    entities: &[Entity],
-    reasons: &[MatchedField],
-) -> bool {
-    let rule_fits = suppression.rule_id.as_ref().is_none_or(|id| id == rule_id);
-    rule_fits
-        && suppression.conditions.iter().all(|condition| {
-            if let Some(kind) = condition.field.strip_prefix("entity.") {
-                let wanted = EntityKind::parse(kind);
-                return entities
-                    .iter()
-                    .filter(|entity| kind == "any" || Some(entity.kind) == wanted)
-                    .any(|entity| {
-                        condition.fits(&entity.value) || condition.fits(&entity.key().value)
-                    });
-            }
-            if condition.field == "source" {
-                return condition.fits(source);
-            }
-            reasons
-                .iter()
-                .any(|reason| reason.field == condition.field && condition.fits(&reason.value))
-        })
 }

@@ -3,7 +3,7 @@
 use jiff::SignedDuration;
 use watchfloor_casework::{NewSuppression, Taken};
 use watchfloor_event::Finding;
-use watchfloor_model::{Condition, IncidentStatus, Severity, TenantId, Verdict};
+use watchfloor_model::{Condition, ConditionOp, IncidentStatus, Severity, TenantId, Verdict};
 
 use crate::support::{alert_of, alerts, finding, fixture, grouping, incidents, noon, over, system};
 
@@ -279,17 +279,19 @@ async fn suppressions_hold_back_and_count() {
         conditions: vec![
             Condition {
                 field: "entity.user".to_owned(),
+                op: ConditionOp::Is,
                 value: "svc-*".to_owned(),
             },
             Condition {
                 field: "process.cmd_line".to_owned(),
+                op: ConditionOp::Is,
                 value: "*-ENC*".to_owned(),
             },
         ],
+        window: None,
+        threshold: None,
         reason: "the backup does this".to_owned(),
-        expires_at: noon()
-            .saturating_add(SignedDuration::from_hours(1))
-            .unwrap(),
+        expires_at: noon().saturating_add(SignedDuration::from_hours(1)).ok(),
     };
     casework.add_suppression(&system(), new).await.unwrap();
     let taken = casework

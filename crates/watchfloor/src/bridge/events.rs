@@ -1,7 +1,7 @@
 //! Reading events for the API, over the lake.
 
 use std::collections::{BTreeMap, HashMap};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Instant;
 
 use futures::FutureExt;
@@ -11,6 +11,7 @@ use watchfloor_api::ports::{
     Event, EventOrder, EventReader, FieldInfo, FieldSummary, HistogramBucket, RelatedEvents,
     RelatedRequest, SearchError, SearchRequest, SearchResult, ValueCount,
 };
+use watchfloor_casework::{EventFieldsFuture, EventLookup};
 use watchfloor_event::EventId;
 use watchfloor_event::ocsf::{AttributeType, PROMOTED};
 use watchfloor_lake::{Lake, ReadError, SortOrder, StoredEvent};
@@ -100,6 +101,34 @@ impl LakeEvents {
             total: found.total,
             capped: (found.events.len() as u64) < found.total,
             events: found.events.into_iter().map(convert::event).collect(),
+        })
+    }
+}
+
+/// Fields of stored events, as casework asks for them. The lake is there once the data plane has
+/// started; until then findings wait.
+#[derive(Default)]
+pub(crate) struct LakeLookup {
+    lake: OnceLock<Arc<Lake>>,
+}
+
+impl LakeLookup {
+    pub(crate) fn set(&self, lake: Arc<Lake>) {
+        // The first one stays.
+        let _ = self.lake.set(lake);
+    }
+}
+
+impl EventLookup for LakeLookup {
+    fn fields(&self, event_ids: Vec<String>) -> EventFieldsFuture<'_> {
+        Box::pin(async move {
+            let lake = self.lake.get().ok_or("the lake is not open yet")?;
+            let ids: Vec<EventId> = event_ids.iter().filter_map(|id| id.parse().ok()).collect();
+            let events = lake.events(&ids).await.map_err(|error| error.to_string())?;
+            let fields = events
+                .into_iter()
+                .map(|event| (event.id.to_string(), event.fields.into_iter().collect()));
+            Ok(fields.collect())
         })
     }
 }

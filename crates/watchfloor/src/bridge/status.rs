@@ -106,7 +106,7 @@ impl DataPlane {
 
     async fn state(&self) -> Result<DataPlaneStatus, StatusError> {
         let lake = self.pipeline.lake().stats().await.map_err(status_error)?;
-        let (loaded, refused) = self.rules.counts();
+        let (loaded, refused, suspended) = self.rules.counts();
         Ok(DataPlaneStatus {
             listeners: self.listeners.clone(),
             lake: LakeStats {
@@ -114,7 +114,11 @@ impl DataPlane {
                 files: lake.files,
                 bytes: lake.bytes,
             },
-            rules: RuleCounts { loaded, refused },
+            rules: RuleCounts {
+                loaded,
+                refused,
+                suspended,
+            },
         })
     }
 }
@@ -214,7 +218,9 @@ impl PipelineStatus for DataPlane {
     }
 
     fn metrics(&self) -> Vec<Metric> {
-        metrics(&self.pipeline)
+        let mut metrics = metrics(&self.pipeline);
+        metrics.extend(self.rules.metrics());
+        metrics
     }
 }
 

@@ -20,6 +20,7 @@ use crate::Outcome;
 use crate::cli::DemoArgs;
 use crate::command::block_on;
 use crate::config::Config;
+use crate::rules::Budget;
 use crate::server::Server;
 
 #[derive(rust_embed::RustEmbed)]
@@ -56,6 +57,7 @@ pub(crate) fn run(args: &DemoArgs) -> Result<Outcome> {
         listen: args.listen,
         syslog: None,
         rules: Vec::new(),
+        budget: Budget::STANDARD,
         mappings: Vec::new(),
         host_names: Vec::new(),
     };

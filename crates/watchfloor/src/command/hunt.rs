@@ -58,7 +58,7 @@ pub(crate) fn run(args: &HuntArgs) -> Result<Outcome> {
 }
 
 /// Reads RFC 3339, `now`, or a span before now such as `15m`.
-fn instant(text: &str, now: Timestamp) -> Result<Timestamp> {
+pub(super) fn instant(text: &str, now: Timestamp) -> Result<Timestamp> {
     if text == "now" {
         // Events of this very moment are meant as well.
         return Ok(now + SignedDuration::from_secs(1));

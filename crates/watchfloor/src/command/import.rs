@@ -16,6 +16,7 @@ use watchfloor_ingest::{AppendError, Journal, LocalSender, NewRecord, SendError}
 use crate::cli::ImportArgs;
 use crate::command::{block_on, visible};
 use crate::data_folder::DataFolder;
+use crate::rules::Budget;
 use crate::server::Planes;
 use crate::{Outcome, files};
 
@@ -63,7 +64,7 @@ async fn import(
     let start = Instant::now();
     let mut target = match DataFolder::try_take(&args.data)? {
         Some(folder) => {
-            let planes = Planes::start(&folder.path, &args.rules, &[]).await?;
+            let planes = Planes::start(&folder.path, &args.rules, &[], Budget::STANDARD).await?;
             Target::Own { folder, planes }
         }
         None if !args.rules.is_empty() => {

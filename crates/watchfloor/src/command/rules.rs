@@ -51,6 +51,7 @@ pub(crate) fn run(command: &RulesCommand) -> Result<Outcome> {
     match command {
         RulesCommand::Lint { paths } => lint(paths),
         RulesCommand::Test { paths } => test(paths),
+        RulesCommand::Backtest(args) => super::backtest::run(args),
         RulesCommand::List { paths } => list(paths),
     }
 }

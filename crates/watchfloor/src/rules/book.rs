@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use jiff::Timestamp;
-use watchfloor_api::ports::{RefusedRule, RuleChange, RuleDetail, RuleHold};
+use watchfloor_api::ports::{RefusedRule, RuleChange, RuleDetail, RuleHold, RuleSuspension};
 use watchfloor_event::Logsource;
 use watchfloor_rules::{Refusal, RuleMeta, RuleSet};
 
@@ -55,7 +55,11 @@ impl Book {
             .correlations
             .iter()
             .map(|one| entry(&one.meta, "correlation".to_owned()));
-        let mut rules: Vec<Entry> = events.chain(correlations).collect();
+        let analytics = set
+            .analytics
+            .iter()
+            .map(|one| entry(&one.meta, format!("analytic: {}", one.kind.as_str())));
+        let mut rules: Vec<Entry> = events.chain(correlations).chain(analytics).collect();
         rules.sort_by(|left, right| {
             (&left.meta.title, &left.meta.id).cmp(&(&right.meta.title, &right.meta.id))
         });
@@ -114,7 +118,7 @@ impl Book {
 }
 
 impl Entry {
-    pub(crate) fn detail(&self) -> RuleDetail {
+    pub(crate) fn detail(&self, suspension: Option<RuleSuspension>) -> RuleDetail {
         let meta = &self.meta;
         RuleDetail {
             id: meta.id.clone(),
@@ -126,6 +130,7 @@ impl Entry {
             references: meta.references.clone(),
             falsepositives: meta.falsepositives.clone(),
             hold: self.hold.clone(),
+            suspension,
         }
     }
 }

@@ -1,30 +1,28 @@
-//! The rules of a running server: a thread that looks at their files, and the answers of the API.
+//! The rules of a running server: a thread that looks at their files, and what it takes into
+//! force.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::path::{Path, PathBuf};
+use std::sync::atomic::AtomicBool;
 use std::sync::mpsc::{self, RecvTimeoutError};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
-use futures::FutureExt;
-use futures::future::BoxFuture;
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use tokio::runtime::Handle;
-use watchfloor_api::ports::{
-    Canary, CanaryOutcome, FieldCount, HistogramBucket, KindCount, LivenessReport, RefusedRule,
-    RuleChange, RuleDesk, RuleDetail, RuleFacts, RuleInfo, RuleLiveness, RuleReload, RuleState,
-    StatusError,
-};
+use watchfloor_api::ports::{Canary, CanaryOutcome, RefusedRule, RuleChange, RuleReload};
 use watchfloor_casework::{Casework, CaseworkError, RuleNotice};
 use watchfloor_model::{Actor, RuleVersion};
-use watchfloor_pipeline::{Pipeline, Seen};
+use watchfloor_pipeline::Pipeline;
+use watchfloor_rules::RuleSet;
 
 use super::book::{Book, Entry};
 use super::canary::{self, Cases};
-use super::library::{Held, Library, Loaded};
-use super::life::{self, Index, Life, Looks};
+use super::library::{Held, Library};
+use super::life::{self, Looks};
+use super::suspension::{Budget, Suspensions};
 
 /// How often the files are looked at.
 const LOOK_WAIT: Duration = Duration::from_secs(2);
@@ -32,8 +30,6 @@ const LOOK_WAIT: Duration = Duration::from_secs(2);
 const MAX_RELOADS: usize = 50;
 /// How often all canaries are run.
 const CANARY_WAIT: Duration = Duration::from_secs(15 * 60);
-/// Days of findings on a rule's page.
-const SHOWN_DAYS: i64 = 30;
 /// Rules and refusals named in one audit entry.
 const MAX_NAMED: usize = 5;
 
@@ -43,17 +39,27 @@ struct Saved {
     /// Files whose last good version is in force, by path.
     #[serde(default)]
     held: BTreeMap<String, Held>,
+    #[serde(flatten)]
+    suspensions: Suspensions,
 }
 
-/// Opens the rules of a data folder: what is in force when the program starts.
-pub(crate) fn open(data: &Path, paths: &[PathBuf]) -> Result<(Library, Loaded)> {
+/// The rules of a data folder when the program starts.
+pub(crate) struct Opened {
+    library: Library,
+    book: Book,
+    looks: BTreeMap<String, Looks>,
+    suspensions: Suspensions,
+}
+
+/// Opens the rules of a data folder; gives those to be in force as well.
+pub(crate) fn open(data: &Path, paths: &[PathBuf]) -> Result<(Opened, RuleSet)> {
     for path in paths {
         std::fs::metadata(path)
             .with_context(|| format!("cannot read the rules in {}", path.display()))?;
     }
-    let saved = match std::fs::read(state_file(data)) {
+    let saved: Saved = match std::fs::read(state_file(data)) {
         Ok(bytes) => serde_json::from_slice(&bytes).unwrap_or_else(|error| {
-            tracing::warn!(%error, "what was kept of broken rule files cannot be read");
+            tracing::warn!(%error, "what was kept of broken and suspended rules cannot be read");
             Saved::default()
         }),
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => Saved::default(),
@@ -61,11 +67,27 @@ pub(crate) fn open(data: &Path, paths: &[PathBuf]) -> Result<(Library, Loaded)> 
     };
     let mut library = Library::new(paths.to_vec(), saved.held);
     library.first_look();
-    let loaded = library.load(Timestamp::now());
+    let mut loaded = library.load(Timestamp::now());
     for refusal in loaded.set.refused.iter().chain(&loaded.held_refusals) {
         tracing::warn!(path = %refusal.path, line = refusal.line, reason = %refusal.reason, "rule is refused");
     }
-    Ok((library, loaded))
+    let mut suspensions = saved.suspensions;
+    suspensions.lift_changed(&versions_of(&loaded.set));
+    let opened = Opened {
+        book: Book::of(&loaded, library.held()),
+        looks: life::looks(&loaded.set),
+        library,
+        suspensions: suspensions.clone(),
+    };
+    suspensions.take_out(&mut loaded.set);
+    Ok((opened, loaded.set))
+}
+
+/// Versions of the rules of a set, by id.
+fn versions_of(set: &RuleSet) -> BTreeMap<&str, &str> {
+    set.metas()
+        .map(|meta| (meta.id.as_str(), meta.version.as_str()))
+        .collect()
 }
 
 fn state_file(data: &Path) -> PathBuf {
@@ -75,44 +97,37 @@ fn state_file(data: &Path) -> PathBuf {
 /// The rules of a running server. Cheap to clone; clones share everything.
 #[derive(Clone)]
 pub(crate) struct Desk {
-    inner: Arc<Inner>,
+    pub(super) inner: Arc<Inner>,
 }
 
-struct Inner {
-    pipeline: Arc<Pipeline>,
-    casework: Casework,
-    runtime: Handle,
-    state_file: PathBuf,
+pub(super) struct Inner {
+    pub(super) pipeline: Arc<Pipeline>,
+    pub(super) casework: Casework,
+    pub(super) runtime: Handle,
+    pub(super) state_file: PathBuf,
+    pub(super) budget: Budget,
+    pub(super) suspensions: Mutex<Suspensions>,
+    /// Held by the backtest that runs.
+    pub(super) backtest: Mutex<()>,
+    /// Whether a thread looks through what suspended rules missed.
+    pub(super) catching_up: AtomicBool,
     /// Held while files are read and loaded: one reload at a time.
-    library: Mutex<Library>,
-    shown: RwLock<Shown>,
+    pub(super) library: Mutex<Library>,
+    pub(super) shown: RwLock<Shown>,
 }
 
 /// What the API reads.
 #[derive(Default)]
-struct Shown {
-    book: Book,
-    looks: BTreeMap<String, Looks>,
-    cases: Cases,
+pub(super) struct Shown {
+    pub(super) book: Book,
+    pub(super) looks: BTreeMap<String, Looks>,
+    pub(super) cases: Cases,
     /// By rule.
-    canaries: BTreeMap<String, Canary>,
+    pub(super) canaries: BTreeMap<String, Canary>,
+    /// Files whose last good version is in force, by path.
+    pub(super) held: BTreeMap<String, Held>,
     /// Newest first.
-    reloads: VecDeque<RuleReload>,
-}
-
-/// What is known of the rules that a pipeline starts with.
-pub(crate) struct InForce {
-    book: Book,
-    looks: BTreeMap<String, Looks>,
-}
-
-impl InForce {
-    pub(crate) fn of(library: &Library, loaded: &Loaded) -> Self {
-        Self {
-            book: Book::of(loaded, library.held()),
-            looks: life::looks(&loaded.set),
-        }
-    }
+    pub(super) reloads: VecDeque<RuleReload>,
 }
 
 /// Looks at the rule files until it goes.
@@ -121,11 +136,11 @@ pub(crate) struct Watch {
 }
 
 impl Desk {
-    /// The desk over a running pipeline. `start` is what `library` loaded to.
+    /// The desk over a pipeline that runs what was opened.
     pub(crate) fn new(
         data: &Path,
-        library: Library,
-        start: InForce,
+        opened: Opened,
+        budget: Budget,
         pipeline: Arc<Pipeline>,
         casework: Casework,
     ) -> Self {
@@ -135,13 +150,18 @@ impl Desk {
                 casework,
                 runtime: Handle::current(),
                 state_file: state_file(data),
+                budget,
+                suspensions: Mutex::new(opened.suspensions),
+                backtest: Mutex::new(()),
+                catching_up: AtomicBool::new(false),
                 shown: RwLock::new(Shown {
-                    book: start.book,
-                    looks: start.looks,
-                    cases: Cases::of(&library.files()),
+                    book: opened.book,
+                    looks: opened.looks,
+                    cases: Cases::of(&opened.library.files()),
+                    held: opened.library.held().clone(),
                     ..Shown::default()
                 }),
-                library: Mutex::new(library),
+                library: Mutex::new(opened.library),
             }),
         }
     }
@@ -171,17 +191,23 @@ impl Desk {
                         desk.run_canaries();
                         canaries_at = Some(Instant::now());
                     }
+                    desk.mind_budgets();
                 }
             })
             .context("the thread that looks at rule files cannot be started")?;
         Ok(Watch { _stop: stop })
     }
 
-    /// Number of rules in force and of those refused.
-    pub(crate) fn counts(&self) -> (u64, u64) {
+    /// Number of rules that files have, of those refused, and of those suspended.
+    pub(crate) fn counts(&self) -> (u64, u64, u64) {
+        let suspended = self.suspensions().suspended.len() as u64;
         let shown = self.shown();
         let book = &shown.book;
-        (book.rules.len() as u64, book.refused.len() as u64)
+        (
+            book.rules.len() as u64,
+            book.refused.len() as u64,
+            suspended,
+        )
     }
 
     /// Looks at the files; says whether one changed.
@@ -207,7 +233,7 @@ impl Desk {
     }
 
     /// Runs the canary of a rule; `None` when it is not in force.
-    fn run_one_canary(&self, id: &str) -> Option<Canary> {
+    pub(super) fn run_one_canary(&self, id: &str) -> Option<Canary> {
         let (title, path, cases, rules) = {
             let shown = self.shown();
             let entry = shown.book.rule(id)?;
@@ -223,36 +249,91 @@ impl Desk {
         };
         let rules: Vec<&str> = rules.iter().map(String::as_str).collect();
         let pipeline = &self.inner.pipeline;
-        let canary = canary::run(&cases, &rules, &pipeline.detector(), &pipeline.packs());
+        let is_suspended = self.suspensions().suspended.contains_key(id);
+        let canary = if is_suspended {
+            Canary {
+                outcome: CanaryOutcome::None,
+                at: None,
+                detail: "the rule is suspended".to_owned(),
+            }
+        } else {
+            canary::run(&cases, &rules, &pipeline.detector(), &pipeline.packs())
+        };
         let before = self
             .shown_mut()
             .canaries
             .insert(id.to_owned(), canary.clone());
         let was_failing = before.is_some_and(|one| one.outcome == CanaryOutcome::Fail);
         if canary.outcome == CanaryOutcome::Fail && !was_failing {
-            let text = format!("canary of “{title}” ({path}): {}", canary.detail);
-            self.tell(&self.inner.casework.system(), id, "rule.canary_fail", text);
+            let notice = RuleNotice {
+                action: "rule.canary_fail",
+                text: format!("canary of “{title}” ({path}): {}", canary.detail),
+                needs_attention: true,
+            };
+            self.tell(&self.system(), id, notice);
         }
         Some(canary)
     }
 
-    /// Writes something that needs somebody to the audit log and tells whoever watches.
-    fn tell(&self, actor: &Actor, rule: &str, action: &'static str, text: String) {
-        tracing::warn!(rule, action, "{text}");
-        let notice = RuleNotice {
-            action,
-            text,
-            needs_attention: true,
-        };
-        let casework = &self.inner.casework;
-        let done = casework.record_rule_change(actor, rule, notice);
+    /// Writes something about a rule to the audit log and tells whoever watches.
+    pub(super) fn tell(&self, actor: &Actor, rule: &str, notice: RuleNotice) {
+        if notice.needs_attention {
+            tracing::warn!(rule, action = notice.action, "{}", notice.text);
+        } else {
+            tracing::info!(rule, action = notice.action, "{}", notice.text);
+        }
+        let done = self.inner.casework.record_rule_change(actor, rule, notice);
         if let Err(error) = self.inner.runtime.block_on(done) {
             not_recorded(&error);
         }
     }
 
+    pub(super) fn pipeline(&self) -> &Arc<Pipeline> {
+        &self.inner.pipeline
+    }
+
+    pub(super) fn casework(&self) -> &Casework {
+        &self.inner.casework
+    }
+
+    pub(super) fn runtime(&self) -> &Handle {
+        &self.inner.runtime
+    }
+
+    pub(super) fn budget(&self) -> Budget {
+        self.inner.budget
+    }
+
+    pub(super) fn system(&self) -> Actor {
+        self.inner.casework.system()
+    }
+
+    pub(super) fn catching_up(&self) -> &AtomicBool {
+        &self.inner.catching_up
+    }
+
+    pub(super) fn suspensions(&self) -> MutexGuard<'_, Suspensions> {
+        self.inner
+            .suspensions
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Title and version of a rule that its file has.
+    pub(super) fn title_and_version(&self, rule: &str) -> Option<(String, String)> {
+        let shown = self.shown();
+        let meta = &shown.book.rule(rule)?.meta;
+        Some((meta.title.clone(), meta.version.clone()))
+    }
+
+    /// Takes the rules as they were last read into force, without those that are suspended.
+    pub(super) fn put_in_force(&self) {
+        let mut library = self.library();
+        self.apply(&mut library, self.system());
+    }
+
     /// Reads the files now, whatever the watch thinks of them.
-    fn reload_now(&self, actor: Actor) -> RuleReload {
+    pub(super) fn reload_now(&self, actor: Actor) -> RuleReload {
         let mut library = self.library();
         library.look();
         self.apply(&mut library, actor)
@@ -262,9 +343,9 @@ impl Desk {
     fn apply(&self, library: &mut Library, actor: Actor) -> RuleReload {
         let start = Instant::now();
         let now = Timestamp::now();
-        let held_before = library.held().clone();
-        let loaded = library.load(now);
-        let InForce { book, looks } = InForce::of(library, &loaded);
+        let mut loaded = library.load(now);
+        let book = Book::of(&loaded, library.held());
+        let looks = life::looks(&loaded.set);
         let cases = Cases::of(&library.files());
         let (changes, is_news) = {
             let shown = self.shown();
@@ -275,11 +356,21 @@ impl Desk {
                 || book.unreadable != before.unreadable;
             (changes, is_news)
         };
-        self.inner.pipeline.replace_rules(loaded.set);
+        {
+            let mut suspensions = self.suspensions();
+            suspensions.lift_changed(&versions_of(&loaded.set));
+            suspensions.take_out(&mut loaded.set);
+        }
+        let number = self.inner.pipeline.replace_rules(loaded.set);
+        self.note_replacement(number);
+        for change in &changes {
+            self.inner.pipeline.costs().forget(&change.id);
+        }
         {
             let mut shown = self.shown_mut();
             shown.looks = looks;
             shown.cases = cases;
+            shown.held = library.held().clone();
         }
         let reload = RuleReload {
             at: now,
@@ -289,9 +380,7 @@ impl Desk {
             refused: book.refused.clone(),
             unreadable: book.unreadable.clone(),
         };
-        if *library.held() != held_before {
-            self.save(library);
-        }
+        self.save_state();
         if is_news {
             self.take_into_book(book, &reload, &actor);
         }
@@ -328,9 +417,10 @@ impl Desk {
         }
     }
 
-    fn save(&self, library: &Library) {
+    pub(super) fn save_state(&self) {
         let saved = Saved {
-            held: library.held().clone(),
+            held: self.shown().held.clone(),
+            suspensions: self.suspensions().clone(),
         };
         let path = &self.inner.state_file;
         let temporary = path.with_extension("new");
@@ -343,213 +433,26 @@ impl Desk {
         }
     }
 
-    fn library(&self) -> MutexGuard<'_, Library> {
+    pub(super) fn library(&self) -> MutexGuard<'_, Library> {
         self.inner
             .library
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn shown(&self) -> RwLockReadGuard<'_, Shown> {
+    pub(super) fn shown(&self) -> RwLockReadGuard<'_, Shown> {
         self.inner
             .shown
             .read()
             .unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn shown_mut(&self) -> RwLockWriteGuard<'_, Shown> {
+    pub(super) fn shown_mut(&self) -> RwLockWriteGuard<'_, Shown> {
         self.inner
             .shown
             .write()
             .unwrap_or_else(PoisonError::into_inner)
     }
-
-    /// Whoever asked through the API; casework checked the right.
-    fn actor(&self, name: String) -> Actor {
-        Actor {
-            name,
-            ..self.inner.casework.system()
-        }
-    }
-
-    fn seen(&self) -> Seen {
-        self.inner.pipeline.liveness().seen(Timestamp::now())
-    }
-
-    fn report(&self) -> LivenessReport {
-        let seen = self.seen();
-        let shown = self.shown();
-        let index = Index::new(&shown.looks, &seen);
-        let rules = shown.book.rules.iter();
-        LivenessReport {
-            since: seen.since,
-            items: rules
-                .map(|entry| shown.liveness(entry, index.life(&entry.meta.id), &seen))
-                .collect(),
-            next: None,
-        }
-    }
-
-    async fn facts_of(&self, id: &str) -> Result<Option<RuleFacts>, StatusError> {
-        let found = {
-            let seen = self.seen();
-            let shown = self.shown();
-            shown.book.rule(id).map(|entry| {
-                let life = Index::new(&shown.looks, &seen).life(id);
-                let cases = shown.cases.beside(&entry.meta.path);
-                let cases = cases.iter().map(canary::Case::shown).collect();
-                (shown.liveness(entry, life, &seen), cases)
-            })
-        };
-        let Some((liveness, cases)) = found else {
-            return Ok(None);
-        };
-        let since = Timestamp::now() - SignedDuration::from_hours(24 * SHOWN_DAYS);
-        let lake = self.inner.pipeline.lake();
-        let days = lake
-            .findings_per_day(id, since)
-            .await
-            .map_err(|error| StatusError(error.to_string()))?;
-        let per_day = days.iter().map(|day| HistogramBucket {
-            start: day.start,
-            count: day.count,
-        });
-        Ok(Some(RuleFacts {
-            liveness,
-            cases,
-            per_day: per_day.collect(),
-        }))
-    }
-
-    async fn list(&self) -> Result<Vec<RuleInfo>, StatusError> {
-        let week_ago = Timestamp::now() - SignedDuration::from_hours(7 * 24);
-        let counts = self
-            .inner
-            .pipeline
-            .lake()
-            .findings_by_rule(week_ago)
-            .await
-            .map_err(|error| StatusError(error.to_string()))?;
-        let counts: BTreeMap<String, (u64, Timestamp)> = counts
-            .into_iter()
-            .map(|one| (one.rule_id, (one.findings, one.last)))
-            .collect();
-        let seen = self.seen();
-        let shown = self.shown();
-        let index = Index::new(&shown.looks, &seen);
-        let infos = shown.book.rules.iter().map(|entry| {
-            let meta = &entry.meta;
-            let count = counts.get(&meta.id);
-            let did = seen.rules.get(&meta.id).copied().unwrap_or_default();
-            RuleInfo {
-                id: meta.id.clone(),
-                title: meta.title.clone(),
-                level: meta.level.as_str().to_owned(),
-                status: meta.status.clone(),
-                logsource: entry.logsource.clone(),
-                tags: meta.tags.clone(),
-                path: meta.path.to_string(),
-                version: meta.version.clone(),
-                enabled: true,
-                state: if entry.hold.is_some() {
-                    RuleState::Held
-                } else {
-                    RuleState::Active
-                },
-                findings_last_24h: did.findings,
-                findings_last_7d: count.map_or(0, |(count, _)| *count),
-                last_fired: count.map(|(_, last)| *last).max(did.last_fired),
-                dead: index.life(&meta.id).dead,
-                canary: shown
-                    .canaries
-                    .get(&meta.id)
-                    .map_or(CanaryOutcome::None, |canary| canary.outcome),
-            }
-        });
-        Ok(infos.collect())
-    }
-}
-
-impl Shown {
-    fn liveness(&self, entry: &Entry, life: Life, seen: &Seen) -> RuleLiveness {
-        let id = &entry.meta.id;
-        let did = seen.rules.get(id).copied().unwrap_or_default();
-        let canary = self.canaries.get(id).cloned();
-        RuleLiveness {
-            id: id.clone(),
-            title: entry.meta.title.clone(),
-            events_24h: life.events,
-            events_today: life.events_today,
-            kinds: life
-                .kinds
-                .into_iter()
-                .map(|(kind, events)| KindCount { kind, events })
-                .collect(),
-            fields: life
-                .fields
-                .into_iter()
-                .map(|(field, events)| FieldCount { field, events })
-                .collect(),
-            could_fire: life.dead.is_none(),
-            reason: life.dead,
-            findings_24h: did.findings,
-            last_fired: did.last_fired,
-            canary: canary.unwrap_or_else(|| Canary {
-                outcome: CanaryOutcome::None,
-                at: None,
-                detail: "not run yet".to_owned(),
-            }),
-        }
-    }
-}
-
-impl RuleDesk for Desk {
-    fn rules(&self) -> BoxFuture<'_, Result<Vec<RuleInfo>, StatusError>> {
-        self.list().boxed()
-    }
-
-    fn rule(&self, id: String) -> BoxFuture<'_, Result<Option<RuleDetail>, StatusError>> {
-        async move { Ok(self.shown().book.rule(&id).map(Entry::detail)) }.boxed()
-    }
-
-    fn refused(&self) -> BoxFuture<'_, Result<Vec<RefusedRule>, StatusError>> {
-        async move { Ok(self.shown().book.refused.clone()) }.boxed()
-    }
-
-    fn reloads(&self) -> BoxFuture<'_, Result<Vec<RuleReload>, StatusError>> {
-        async move { Ok(self.shown().reloads.iter().cloned().collect()) }.boxed()
-    }
-
-    fn liveness(&self) -> BoxFuture<'_, Result<LivenessReport, StatusError>> {
-        async move { Ok(self.report()) }.boxed()
-    }
-
-    fn facts(&self, id: String) -> BoxFuture<'_, Result<Option<RuleFacts>, StatusError>> {
-        async move { self.facts_of(&id).await }.boxed()
-    }
-
-    fn run_canary(&self, id: String) -> BoxFuture<'_, Result<Option<Canary>, StatusError>> {
-        let desk = self.clone();
-        on_thread(move || desk.run_one_canary(&id))
-    }
-
-    fn reload(&self, actor: String) -> BoxFuture<'_, Result<RuleReload, StatusError>> {
-        let desk = self.clone();
-        let actor = self.actor(actor);
-        on_thread(move || desk.reload_now(actor))
-    }
-}
-
-/// Work that takes longer than an answer's thread may be held.
-fn on_thread<T: Send + 'static>(
-    work: impl FnOnce() -> T + Send + 'static,
-) -> BoxFuture<'static, Result<T, StatusError>> {
-    async move {
-        tokio::task::spawn_blocking(work)
-            .await
-            .map_err(|error| StatusError(error.to_string()))
-    }
-    .boxed()
 }
 
 fn not_recorded(error: &CaseworkError) {

@@ -7,7 +7,7 @@ use std::rc::Rc;
 
 use watchfloor_event::{EventKind, Logsource, ocsf};
 use watchfloor_pipeline::{KindSeen, Seen};
-use watchfloor_rules::{Correlation, CorrelationKind, Expr, Matcher, RuleSet};
+use watchfloor_rules::{AnalyticKind, Correlation, CorrelationKind, Expr, Matcher, RuleSet};
 
 use super::book::logsource_text;
 
@@ -157,16 +157,20 @@ pub(crate) fn looks(set: &RuleSet) -> BTreeMap<String, Looks> {
             },
         );
     }
-    for one in &set.correlations {
-        let rules = one
-            .rules
-            .iter()
-            .filter_map(|name| ids.get(name.as_str()).map(|id| (*id).to_owned()));
+    let correlations = set.correlations.iter();
+    let correlations = correlations.map(|one| (&one.meta, &one.rules, needs_all(one)));
+    let analytics = set.analytics.iter();
+    let analytics = analytics.map(|one| {
+        let needs_all = matches!(one.kind, AnalyticKind::Sequence(_));
+        (&one.meta, &one.rules, needs_all)
+    });
+    for (meta, names, all) in correlations.chain(analytics) {
+        let rules = names.iter().filter_map(|name| ids.get(name.as_str()));
         looks.insert(
-            one.meta.id.clone(),
+            meta.id.clone(),
             Looks::Matches {
-                rules: rules.collect(),
-                all: needs_all(one),
+                rules: rules.map(|id| (*id).to_owned()).collect(),
+                all,
             },
         );
     }
