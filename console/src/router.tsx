@@ -34,6 +34,8 @@ const routeTree = root.addChildren([
     page('/hunt', () => import('./pages/hunt/Hunt')),
     page('/sources', () => import('./pages/sources/Sources')),
     page('/rules', () => import('./pages/rules/Rules')),
+    page('/rules/$id', () => import('./pages/rules/RulePage')),
+    page('/backtest', () => import('./pages/rules/Backtest')),
     page('/settings', () => import('./pages/settings/Settings')),
   ]),
 ])

@@ -5,6 +5,7 @@ import { useKeys } from '../lib/keys'
 import { clause } from '../lib/query'
 import { type AlertActions, useAlertActions } from './alerts'
 import { attachDialog } from './attachDialog'
+import { exceptDialog } from './exceptDialog'
 import { falsePositiveDialog } from './falsePositiveDialog'
 import { textDialog } from './noteDialog'
 import { closeDialog } from './verdictDialog'
@@ -41,6 +42,7 @@ export function useAlertKeys({ targets, onJudged, enabled = true }: Options) {
     assign: () => void actions.assign(targets()),
     close: () => closeDialog(targets(), actions, onJudged),
     falsePositive: () => falsePositiveDialog(targets(), actions, onJudged),
+    except: withOne((alert) => exceptDialog(alert)),
     attach: () => attachDialog(targets(), actions),
     note: withOne((alert) => noteDialog(alert, actions)),
     hunt: withOne((alert) => {
@@ -61,6 +63,7 @@ export function useAlertKeys({ targets, onJudged, enabled = true }: Options) {
       { keys: 'c', label: 'Assign to me', run: verbs.assign },
       { keys: 'e', label: 'Close with verdict', run: verbs.close },
       { keys: 'f', label: 'False positive', run: verbs.falsePositive },
+      { keys: 's', label: 'Except from the rule', run: verbs.except },
       { keys: 'm', label: 'Attach to incident', run: verbs.attach },
       { keys: 'n', label: 'Note', run: verbs.note },
       { keys: 'h', label: 'Hunt from here', run: verbs.hunt },

@@ -1,8 +1,10 @@
 /** The live stream: one EventSource for the window, feeding caches and whoever listens for new alerts. */
 import type { QueryClient } from '@tanstack/react-query'
 import { createStore } from '../lib/store'
+import { visible } from '../lib/text'
+import { toast } from '../ui/toast'
 import { patchAlerts } from './cache'
-import type { Alert, Incident, LedgerTick } from './types'
+import type { Alert, Incident, LedgerTick, RulesNotice } from './types'
 
 export type LiveState = 'off' | 'connecting' | 'on'
 export const liveState = createStore<LiveState>('off')
@@ -41,7 +43,7 @@ export function connectLive(client: QueryClient): () => void {
   }
   /** Changes were missed: what is held may be old, so the pages ask again. */
   const refreshAll = () => {
-    for (const key of ['incidents', 'incident', 'alert', 'overview']) refreshSoon(key)
+    for (const key of ['incidents', 'incident', 'alert', 'overview', 'rules', 'rule']) refreshSoon(key)
     void client.invalidateQueries({
       queryKey: ['alerts'],
       predicate: ({ state }) =>
@@ -85,6 +87,10 @@ export function connectLive(client: QueryClient): () => void {
     on<Incident>('incident', (incident) => {
       refreshSoon('incidents')
       refreshSoon('incident', incident.id)
+    })
+    on<RulesNotice>('rules', (notice) => {
+      for (const key of ['rules', 'rules-refused', 'rule', 'suppressions']) refreshSoon(key)
+      toast({ tone: notice.needs_attention ? 'error' : 'plain', text: visible(notice.text) })
     })
     on<number>('lagged', refreshAll)
     on<LedgerTick>('ledger', (tick) => ledgerTick.set(tick))

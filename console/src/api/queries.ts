@@ -14,7 +14,9 @@ import type {
   ListOf,
   Overview,
   RefusedRule,
+  RulePageData,
   RuleRow,
+  RuleText,
   ServerStatus,
   Session,
   SessionRow,
@@ -122,6 +124,19 @@ export const rulesQuery = (q: string) => ({
   placeholderData: keepPreviousData,
 })
 export const refusedRulesQuery = list<RefusedRule>('rules-refused', '/rules/refused')
+export const ruleQuery = (id: string) =>
+  queryOptions({
+    queryKey: ['rule', id],
+    queryFn: () => api.get<RulePageData>(`/rules/${encodeURIComponent(id)}`),
+  })
+export const ruleTextQuery = (id: string, version: string) =>
+  queryOptions({
+    queryKey: ['rule-text', id, version],
+    queryFn: () =>
+      api.get<RuleText>(`/rules/${encodeURIComponent(id)}/versions/${encodeURIComponent(version)}`),
+    staleTime: Number.POSITIVE_INFINITY,
+    retry: false,
+  })
 export const usersQuery = list<UserRow>('users', '/users')
 export const tokensQuery = list<TokenRow>('tokens', '/tokens')
 export const sessionsQuery = list<SessionRow>('sessions', '/sessions')

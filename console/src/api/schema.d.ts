@@ -422,8 +422,8 @@ export interface paths {
             cookie?: never;
         };
         /**
-         * Live data: `alert`, `alert_changed` (rows), `incident` (row), `ledger` (counters, every two
-         *     seconds), `lagged` (changes were missed: read again), `ping`.
+         * Live data: `alert`, `alert_changed` (rows), `incident` (row), `rules` (what changed in words),
+         *     `ledger` (counters, every two seconds), `lagged` (changes were missed: read again), `ping`.
          */
         get: operations["get_live"];
         put?: never;
@@ -468,6 +468,46 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/rules/backtest": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Runs a rule over stored events: the alerts that it would have made, per day, by host and user,
+         *     and what a proposed exception would have held back. The rule need not be in force.
+         */
+        post: operations["backtest_rule"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/rules/liveness": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Whether each rule could have fired on the events of the last 24 hours, and whether its canary
+         *     does.
+         */
+        get: operations["get_liveness"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/rules/refused": {
         parameters: {
             query?: never;
@@ -477,6 +517,131 @@ export interface paths {
         };
         /** The rules that were not loaded, and why. */
         get: operations["list_refused_rules"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/rules/reload": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Reads the rule files now, without waiting for the next look at them. */
+        post: operations["reload_rules"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/rules/reloads": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** The last times that rules were read and something changed, newest first. */
+        get: operations["list_reloads"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/rules/{id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** A rule with everything its page shows at once. */
+        get: operations["get_rule"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/rules/{id}/canary": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Sends a rule's positive case through decoding, normalising and all rules in force, outside of
+         *     real data.
+         */
+        post: operations["run_canary"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/rules/{id}/resume": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Takes a suspended rule into force again. The events that it missed are looked through; their
+         *     findings have the ids that they would have had.
+         */
+        post: operations["resume_rule"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/rules/{id}/suspend": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Takes a rule out of force until somebody resumes it. */
+        post: operations["suspend_rule"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/rules/{id}/versions/{version}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** One of the texts that a rule had. */
+        get: operations["get_rule_text"];
         put?: never;
         post?: never;
         delete?: never;
@@ -866,6 +1031,122 @@ export interface components {
             /** @description Hash of the entry, which covers the hash of the one before. */
             hash: string;
         };
+        /** @description What a rule is to be tried on. */
+        Backtest: {
+            /** @description A rule that is in force or suspended. */
+            rule_id?: string | null;
+            /** @description The text of a rule, which need not be in force; goes before `rule_id`. */
+            yaml?: string | null;
+            /**
+             * Format: int32
+             * @description Days before now, 1 to 366; default 30.
+             */
+            days?: number;
+            /** @description Conditions of a proposed exception. */
+            conditions?: components["schemas"]["Condition"][];
+            window?: components["schemas"]["DayWindow"] | null;
+        };
+        /** @description Findings and the alerts that they would make. */
+        BacktestCount: {
+            /**
+             * Format: int64
+             * @description Findings.
+             */
+            findings: number;
+            /**
+             * Format: int64
+             * @description Alerts: findings that do not repeat an earlier one within an hour.
+             */
+            alerts: number;
+        };
+        /** @description A day of a forecast. */
+        BacktestDay: {
+            /**
+             * Format: date-time
+             * @description Its start, UTC.
+             */
+            start: string;
+            /** @description Without the proposed exception. */
+            before: components["schemas"]["BacktestCount"];
+            after: components["schemas"]["BacktestCount"] | null;
+        };
+        /** @description A finding of a forecast. */
+        BacktestExample: {
+            /**
+             * Format: date-time
+             * @description Event time.
+             */
+            time: string;
+            /** @description What happened. */
+            summary: string;
+            /** @description The first event. */
+            event_id: string;
+            /** @description Whether the proposed exception would hold it back. */
+            held_back: boolean;
+        };
+        /** @description What a rule would have found in stored events. */
+        BacktestReport: {
+            /** @description Title of the rule. */
+            title: string;
+            /**
+             * Format: date-time
+             * @description From this event time.
+             */
+            from: string;
+            /**
+             * Format: date-time
+             * @description To this event time.
+             */
+            to: string;
+            /** @description Without the proposed exception. */
+            before: components["schemas"]["BacktestCount"];
+            after: components["schemas"]["BacktestCount"] | null;
+            /** @description Per day; days without a finding are left out. */
+            per_day: components["schemas"]["BacktestDay"][];
+            /** @description Hosts, most findings first. */
+            hosts: components["schemas"]["BacktestValue"][];
+            /** @description Users, most findings first. */
+            users: components["schemas"]["BacktestValue"][];
+            /** @description The newest findings. */
+            examples: components["schemas"]["BacktestExample"][];
+            /**
+             * Format: int64
+             * @description Events that the rule was run on.
+             */
+            events_judged: number;
+            /**
+             * Format: int64
+             * @description Events of its log sources in the range.
+             */
+            events_in_range: number;
+            /**
+             * Format: date-time
+             * @description Receipt of the last event that it was run on.
+             */
+            reached: string | null;
+            /** @description Whether all of them were. */
+            is_whole: boolean;
+            /**
+             * Format: int64
+             * @description Time taken.
+             */
+            took_ms: number;
+        };
+        /** @description A host or user of a forecast. */
+        BacktestValue: {
+            /** @description Its name. */
+            value: string;
+            /**
+             * Format: int64
+             * @description Findings without the proposed exception.
+             */
+            before: number;
+            /**
+             * Format: int64
+             * @description Findings with it; `null` where none is proposed.
+             */
+            after: number | null;
+        };
         /** @description Several alerts and what to do with them. */
         Bulk: {
             /** @description At most 1,000. */
@@ -896,6 +1177,26 @@ export interface components {
             /** @description For `attach`. */
             incident_id?: string | null;
         };
+        /**
+         * @description A positive case that was sent through decoding, normalising and all rules in force, outside
+         *     of real data.
+         */
+        Canary: {
+            /** @description Whether it fired. */
+            outcome: components["schemas"]["CanaryOutcome"];
+            /**
+             * Format: date-time
+             * @description When it was run.
+             */
+            at: string | null;
+            /** @description Which case, and what became of it. */
+            detail: string;
+        };
+        /**
+         * @description Whether a rule's positive case fires.
+         * @enum {string}
+         */
+        CanaryOutcome: "pass" | "fail" | "none";
         /** @description When what was reached. */
         Clocks: {
             /** Format: date-time */
@@ -915,11 +1216,17 @@ export interface components {
         };
         /** @description One condition; all of a suppression's must hold. */
         Condition: {
-            /** @description `entity.<kind>`, `entity.any`, `source`, or the name of a matched field. */
+            /** @description `entity.<kind>`, `entity.any`, `source`, or the full name of a field of the event. */
             field: string;
-            /** @description Case-insensitive; `*` stands for any run of characters. */
+            op?: components["schemas"]["ConditionOp"];
             value: string;
         };
+        /**
+         * @description How a condition's value is compared, regardless of case. `is` takes `*` for any run of
+         *     characters.
+         * @enum {string}
+         */
+        ConditionOp: "is" | "contains" | "starts_with" | "ends_with";
         /** @description A list with its exact length. */
         CountedList_Alert: {
             /** @description The rows of this page. */
@@ -1035,6 +1342,21 @@ export interface components {
              */
             total: number;
         };
+        /** @description Hours of the day. */
+        DayWindow: {
+            /**
+             * Format: int32
+             * @description First minute of the day, 0 to 1439.
+             */
+            from_minute: number;
+            /**
+             * Format: int32
+             * @description Minute after the last, up to 1440; before the first, it is on the next day.
+             */
+            to_minute: number;
+            /** @description Time zone of both, as in the IANA database. */
+            zone: string;
+        };
         /** @description Somebody or something that took part. */
         Entity: {
             /** @description Kind. */
@@ -1091,6 +1413,16 @@ export interface components {
             code: string;
             /** @description What and where. */
             detail: string;
+        };
+        /** @description Events with a field. */
+        FieldCount: {
+            /** @description The field as the rule names it. */
+            field: string;
+            /**
+             * Format: int64
+             * @description Events of the last 24 hours that the rule may meet and that have a value in it.
+             */
+            events: number;
         };
         /** @description A field that events can have. */
         FieldInfo: {
@@ -1227,6 +1559,16 @@ export interface components {
             /** Format: date-time */
             at: string;
         };
+        /** @description Events of a kind. */
+        KindCount: {
+            /** @description Pack and kind, such as `windows/sysmon_process_creation`. */
+            kind: string;
+            /**
+             * Format: int64
+             * @description Events of the last 24 hours.
+             */
+            events: number;
+        };
         /** @description Size of the lake. */
         LakeStats: {
             /**
@@ -1355,8 +1697,16 @@ export interface components {
                  * @description Line, where known.
                  */
                 line: number | null;
-                /** @description Why. */
+                /** @description Id or title, where known. */
+                rule: string;
+                /** @description What is wrong and how to mend it. */
                 reason: string;
+                /**
+                 * Format: date-time
+                 * @description Since when the file's last good version is in force in its place; `null` where there is
+                 *     none.
+                 */
+                held_since: string | null;
             }[];
             /** @description Cursor of the next page. */
             next: string | null;
@@ -1383,6 +1733,13 @@ export interface components {
                 version: string;
                 /** @description Whether it is evaluated. */
                 enabled: boolean;
+                /** @description Whether and how it is in force. */
+                state: components["schemas"]["RuleState"];
+                /**
+                 * Format: int64
+                 * @description Findings in the last 24 hours.
+                 */
+                findings_last_24h: number;
                 /**
                  * Format: int64
                  * @description Findings in the last seven days.
@@ -1393,6 +1750,44 @@ export interface components {
                  * @description Last finding.
                  */
                 last_fired: string | null;
+                /** @description Why it could not have fired on the events of the last 24 hours; `null` if it could. */
+                dead: string | null;
+                /** @description Whether its positive case fires. */
+                canary: components["schemas"]["CanaryOutcome"];
+                /**
+                 * Format: double
+                 * @description Microseconds that it takes per event of its log sources; `null` until measured.
+                 */
+                cost_us: number | null;
+            }[];
+            /** @description Cursor of the next page. */
+            next: string | null;
+        };
+        /** @description A list. */
+        List_RuleReload: {
+            /** @description The rows. */
+            items: {
+                /**
+                 * Format: date-time
+                 * @description When.
+                 */
+                at: string;
+                /**
+                 * Format: int64
+                 * @description How long reading, checking and compiling took.
+                 */
+                took_ms: number;
+                /**
+                 * Format: int64
+                 * @description Rules in force.
+                 */
+                loaded: number;
+                /** @description Rules that came, changed or went. */
+                changes: components["schemas"]["RuleChange"][];
+                /** @description Rules that were not loaded. */
+                refused: components["schemas"]["RefusedRule"][];
+                /** @description Folders and files that could not be read; what was read of them before stays in force. */
+                unreadable: string[];
             }[];
             /** @description Cursor of the next page. */
             next: string | null;
@@ -1470,12 +1865,17 @@ export interface components {
                 id: string;
                 rule_id: string | null;
                 conditions: components["schemas"]["Condition"][];
+                window: components["schemas"]["DayWindow"] | null;
+                threshold: components["schemas"]["Threshold"] | null;
                 reason: string;
                 created_by: string;
                 /** Format: date-time */
                 created_at: string;
-                /** Format: date-time */
-                expires_at: string;
+                /**
+                 * Format: date-time
+                 * @description `null` for never.
+                 */
+                expires_at: string | null;
                 /**
                  * Format: int64
                  * @description Findings held back.
@@ -1530,6 +1930,19 @@ export interface components {
             /** @description Address and port. */
             address: string;
         };
+        /** @description Whether the rules could have fired. */
+        LivenessReport: {
+            /**
+             * Format: date-time
+             * @description Since when events are counted, at most 24 hours ago: right after the first start, rules
+             *     look deader than they are.
+             */
+            since: string;
+            /** @description The rules, by title. */
+            items: components["schemas"]["RuleLiveness"][];
+            /** @description Always `null`: the list is whole. */
+            next: string | null;
+        };
         /** @description One matched field: why the rule fired. */
         MatchedField: {
             /** @description Name of the field in the event's `fields`; empty for a keyword. */
@@ -1573,9 +1986,14 @@ export interface components {
             /** @description `null` for all rules; then conditions are needed. */
             rule_id?: string | null;
             conditions?: components["schemas"]["Condition"][];
+            window?: components["schemas"]["DayWindow"] | null;
+            threshold?: components["schemas"]["Threshold"] | null;
             reason: string;
-            /** Format: date-time */
-            expires_at: string;
+            /**
+             * Format: date-time
+             * @description `null` for never.
+             */
+            expires_at?: string | null;
         };
         /** @description A task to be added. */
         NewTask: {
@@ -1721,8 +2139,16 @@ export interface components {
              * @description Line, where known.
              */
             line: number | null;
-            /** @description Why. */
+            /** @description Id or title, where known. */
+            rule: string;
+            /** @description What is wrong and how to mend it. */
             reason: string;
+            /**
+             * Format: date-time
+             * @description Since when the file's last good version is in force in its place; `null` where there is
+             *     none.
+             */
+            held_since: string | null;
         };
         /**
          * @description Form of a report.
@@ -1734,6 +2160,26 @@ export interface components {
          * @enum {string}
          */
         Role: "viewer" | "analyst" | "lead" | "admin";
+        /** @description A case beside a rule: records that must, or must not, make it fire. */
+        RuleCase: {
+            /** @description Its name. */
+            name: string;
+            /** @description Whether the rule must fire. */
+            fires: boolean;
+            /** @description Its raw records. */
+            records: string[];
+        };
+        /** @description A rule that came, changed or went. */
+        RuleChange: {
+            /** @description Its id. */
+            id: string;
+            /** @description Title. */
+            title: string;
+            /** @description Hash of the text before; `null` for a new rule. */
+            from: string | null;
+            /** @description Hash of the text now; `null` for one that went. */
+            to: string | null;
+        };
         /** @description How many rules. */
         RuleCounts: {
             /**
@@ -1746,8 +2192,13 @@ export interface components {
              * @description Refused.
              */
             refused: number;
+            /**
+             * Format: int64
+             * @description Loaded and not evaluated.
+             */
+            suspended: number;
         };
-        /** @description A rule in full, as an alert shows it. */
+        /** @description A rule in full, as an alert and its own page show it. */
         RuleDetail: {
             /** @description Its id. */
             id: string;
@@ -1765,6 +2216,42 @@ export interface components {
             references: string[];
             /** @description Known reasons for false positives. */
             falsepositives: string[];
+            hold: components["schemas"]["RuleHold"] | null;
+            suspension: components["schemas"]["RuleSuspension"] | null;
+        };
+        /** @description What a rule's page shows besides its text. */
+        RuleFacts: {
+            /** @description Whether it could have fired. */
+            liveness: components["schemas"]["RuleLiveness"];
+            /**
+             * Format: double
+             * @description Microseconds that it takes per event of its log sources; `null` until measured.
+             */
+            cost_us: number | null;
+            /**
+             * Format: double
+             * @description Microseconds above which a rule is suspended.
+             */
+            budget_us: number;
+            /** @description The cases beside it. */
+            cases: components["schemas"]["RuleCase"][];
+            /** @description Findings per day of event time, of the last 30; days without one are left out. */
+            per_day: components["schemas"]["HistogramBucket"][];
+        };
+        /** @description Why a rule's last good version is in force and not the text of its file. */
+        RuleHold: {
+            /**
+             * Format: date-time
+             * @description Since when the file does not load.
+             */
+            since: string;
+            /**
+             * Format: int32
+             * @description Line of the trouble.
+             */
+            line: number | null;
+            /** @description What is wrong and how to mend it. */
+            reason: string;
         };
         /** @description A loaded rule, as a row. */
         RuleInfo: {
@@ -1786,6 +2273,13 @@ export interface components {
             version: string;
             /** @description Whether it is evaluated. */
             enabled: boolean;
+            /** @description Whether and how it is in force. */
+            state: components["schemas"]["RuleState"];
+            /**
+             * Format: int64
+             * @description Findings in the last 24 hours.
+             */
+            findings_last_24h: number;
             /**
              * Format: int64
              * @description Findings in the last seven days.
@@ -1796,6 +2290,145 @@ export interface components {
              * @description Last finding.
              */
             last_fired: string | null;
+            /** @description Why it could not have fired on the events of the last 24 hours; `null` if it could. */
+            dead: string | null;
+            /** @description Whether its positive case fires. */
+            canary: components["schemas"]["CanaryOutcome"];
+            /**
+             * Format: double
+             * @description Microseconds that it takes per event of its log sources; `null` until measured.
+             */
+            cost_us: number | null;
+        };
+        /** @description Whether a rule could have fired on what came in. */
+        RuleLiveness: {
+            /** @description Id of the rule. */
+            id: string;
+            /** @description Its title. */
+            title: string;
+            /**
+             * Format: int64
+             * @description Events of its log sources in the last 24 hours.
+             */
+            events_24h: number;
+            /**
+             * Format: int64
+             * @description Those since midnight, UTC.
+             */
+            events_today: number;
+            /** @description The kinds of event that it may meet and that came, most first. */
+            kinds: components["schemas"]["KindCount"][];
+            /** @description Each field that it names. */
+            fields: components["schemas"]["FieldCount"][];
+            /** @description Whether it could have fired. */
+            could_fire: boolean;
+            /** @description Why not, in words. */
+            reason: string | null;
+            /**
+             * Format: int64
+             * @description Findings in the last 24 hours.
+             */
+            findings_24h: number;
+            /**
+             * Format: date-time
+             * @description Event time of the last finding.
+             */
+            last_fired: string | null;
+            /** @description Its canary. */
+            canary: components["schemas"]["Canary"];
+        };
+        /** @description A rule with everything its page shows at once. */
+        RulePage: {
+            id: string;
+            title: string;
+            info: components["schemas"]["RuleInfo"] | null;
+            detail: components["schemas"]["RuleDetail"] | null;
+            facts: components["schemas"]["RuleFacts"] | null;
+            /** @description The texts it had, newest first. */
+            versions: components["schemas"]["RuleVersionRow"][];
+            /** @description Exceptions for this rule, ended ones too. */
+            exceptions: components["schemas"]["Suppression"][];
+        };
+        /** @description What became of rules when their files were read. */
+        RuleReload: {
+            /**
+             * Format: date-time
+             * @description When.
+             */
+            at: string;
+            /**
+             * Format: int64
+             * @description How long reading, checking and compiling took.
+             */
+            took_ms: number;
+            /**
+             * Format: int64
+             * @description Rules in force.
+             */
+            loaded: number;
+            /** @description Rules that came, changed or went. */
+            changes: components["schemas"]["RuleChange"][];
+            /** @description Rules that were not loaded. */
+            refused: components["schemas"]["RefusedRule"][];
+            /** @description Folders and files that could not be read; what was read of them before stays in force. */
+            unreadable: string[];
+        };
+        /**
+         * @description Whether and how a rule is in force.
+         * @enum {string}
+         */
+        RuleState: "active" | "held" | "suspended" | "catching_up";
+        /** @description Why a rule is not evaluated. */
+        RuleSuspension: {
+            /**
+             * Format: date-time
+             * @description Since when.
+             */
+            since: string;
+            /** @description Why. */
+            reason: string;
+            /** @description Who suspended it; `watchfloor` for the program itself. */
+            by: string;
+            /**
+             * Format: date-time
+             * @description When it is tried again; `null` if only a person resumes it.
+             */
+            until: string | null;
+        };
+        /** @description A text that a rule had. */
+        RuleText: {
+            rule_id: string;
+            /** @description Hash of the text. */
+            version: string;
+            title: string;
+            /** @description The file it came from. */
+            path: string;
+            yaml: string;
+            /** Format: date-time */
+            first_at: string;
+            /** Format: date-time */
+            last_at: string;
+        };
+        /** @description A text that a rule had, without the text. */
+        RuleVersionRow: {
+            /** @description Hash of the text. */
+            version: string;
+            title: string;
+            /**
+             * Format: date-time
+             * @description When it was first in force.
+             */
+            first_at: string;
+            /**
+             * Format: date-time
+             * @description When it was last taken into force.
+             */
+            last_at: string;
+            /**
+             * Format: int64
+             * @description Alerts that rest on it.
+             */
+            alerts: number;
         };
         /**
          * @description What an API token is for.
@@ -1956,12 +2589,17 @@ export interface components {
             id: string;
             rule_id: string | null;
             conditions: components["schemas"]["Condition"][];
+            window: components["schemas"]["DayWindow"] | null;
+            threshold: components["schemas"]["Threshold"] | null;
             reason: string;
             created_by: string;
             /** Format: date-time */
             created_at: string;
-            /** Format: date-time */
-            expires_at: string;
+            /**
+             * Format: date-time
+             * @description `null` for never.
+             */
+            expires_at: string | null;
             /**
              * Format: int64
              * @description Findings held back.
@@ -1976,8 +2614,21 @@ export interface components {
         SuppressionPreview: {
             /** Format: int64 */
             alerts_matched: number;
+            /**
+             * Format: int64
+             * @description Alerts that were looked at: of its rule, or of all.
+             */
+            alerts_total: number;
             /** Format: int32 */
             days: number;
+            /** @description Whether there are more alerts than were looked at. */
+            capped: boolean;
+            /** @description The newest of those it would have held back. */
+            examples: components["schemas"]["Alert"][];
+        };
+        /** @description Why a rule is to be suspended. */
+        SuspendRule: {
+            reason: string;
         };
         /** @description A tactic and its alerts. */
         TacticCount: {
@@ -2009,6 +2660,21 @@ export interface components {
          * @enum {string}
          */
         TaskStatus: "open" | "done";
+        /** @description Only so many findings within a time are worth an alert. */
+        Threshold: {
+            /**
+             * Format: int32
+             * @description Findings that make the first alert, at least 2.
+             */
+            count: number;
+            /**
+             * Format: int32
+             * @description Within so many seconds of event time, at most a week.
+             */
+            within_s: number;
+            /** @description Counted per value of this field, named as in a condition; all together if empty. */
+            per?: string;
+        };
         /** @description A line of the timeline. */
         TimelineEntry: {
             /** Format: date-time */
@@ -2055,6 +2721,7 @@ export interface components {
         TrySuppression: {
             rule_id?: string | null;
             conditions?: components["schemas"]["Condition"][];
+            window?: components["schemas"]["DayWindow"] | null;
         };
         /** @description A user. */
         User: {
@@ -3024,6 +3691,64 @@ export interface operations {
             };
         };
     };
+    backtest_rule: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["Backtest"];
+            };
+        };
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["BacktestReport"];
+                };
+            };
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    get_liveness: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["LivenessReport"];
+                };
+            };
+        };
+    };
     list_refused_rules: {
         parameters: {
             query?: never;
@@ -3039,6 +3764,214 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["List_RefusedRule"];
+                };
+            };
+        };
+    };
+    reload_rules: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["RuleReload"];
+                };
+            };
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    list_reloads: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["List_RuleReload"];
+                };
+            };
+        };
+    };
+    get_rule: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["RulePage"];
+                };
+            };
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    run_canary: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Canary"];
+                };
+            };
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    resume_rule: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    suspend_rule: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["SuspendRule"];
+            };
+        };
+        responses: {
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    get_rule_text: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: string;
+                version: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["RuleText"];
+                };
+            };
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
                 };
             };
         };

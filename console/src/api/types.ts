@@ -45,10 +45,28 @@ export type ServerStatus = Schemas['Status']
 export type UserRow = Schemas['User']
 export type TokenRow = Schemas['Token']
 export type SessionRow = Schemas['SessionRow']
+export type RulePageData = Schemas['RulePage']
+export type RuleText = Schemas['RuleText']
+export type RuleVersionRow = Schemas['RuleVersionRow']
+export type RuleLiveness = Schemas['RuleLiveness']
+export type RuleReload = Schemas['RuleReload']
+export type Canary = Schemas['Canary']
+export type BacktestReport = Schemas['BacktestReport']
+export type ConditionOp = Schemas['ConditionOp']
+export type DayWindow = Schemas['DayWindow']
+export type Threshold = Schemas['Threshold']
+export type SuppressionPreview = Schemas['SuppressionPreview']
 export type SuppressionCondition = Schemas['Condition']
 export type Suppression = Schemas['Suppression']
 export type AuditEntry = Schemas['AuditRow']
 export type BulkResult = Schemas['BulkResult']
+
+/** The `rules` line of the live stream. */
+export interface RulesNotice {
+  action: string
+  text: string
+  needs_attention: boolean
+}
 
 /** The `ledger` line of the live stream, which OpenAPI does not describe. */
 export interface LedgerTick {

@@ -17,6 +17,8 @@ const AXIS = 18
 const LEFT = 44
 const DAY_S = 86_400
 
+const utcDay = (iso: string): string => iso.slice(5, 10)
+
 function useWidth() {
   const ref = useRef<HTMLDivElement>(null)
   const [width, setWidth] = useState(0)
@@ -41,7 +43,9 @@ export function Bars({ buckets, seconds, height, label, unit = 'event', onBrush 
   const plot = height - AXIS
   const step = n > 0 ? inner / n : 0
   const spanS = n * seconds
-  const tick = spanS > DAY_S * 2 ? localShort : seconds >= 60 ? localMinute : localClock
+  // A day's bar is a day of UTC, whatever the clock on the wall says.
+  const isDays = seconds >= DAY_S
+  const tick = isDays ? utcDay : spanS > DAY_S * 2 ? localShort : seconds >= 60 ? localMinute : localClock
   const indexAt = (clientX: number) => {
     const left = (ref.current?.getBoundingClientRect().left ?? 0) + LEFT
     return Math.max(0, Math.min(n - 1, Math.floor((clientX - left) / (step || 1))))
@@ -143,7 +147,9 @@ export function Bars({ buckets, seconds, height, label, unit = 'event', onBrush 
           className="bars-tip"
           style={{ left: Math.min(LEFT + (hover ?? 0) * step, Math.max(0, width - 220)) }}
         >
-          <span className="tabular">{localDateTime(shown.start)}</span>
+          <span className="tabular">
+            {isDays ? `${shown.start.slice(0, 10)} UTC` : localDateTime(shown.start)}
+          </span>
           <strong className="tabular">
             {count(shown.count)} {unit}
             {shown.count === 1 ? '' : 's'}

@@ -118,6 +118,9 @@ function NextActions({ alert, verbs }: { alert: AlertDetail; verbs: AlertVerbs }
           </button>
         </>
       )}
+      <button type="button" className="button" onClick={verbs.except}>
+        Except… <Kbd keys="s" />
+      </button>
       <button type="button" className="button" onClick={verbs.attach}>
         {alert.incident_id ? 'Move to incident' : 'Attach'} <Kbd keys="m" />
       </button>

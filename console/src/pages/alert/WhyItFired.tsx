@@ -1,3 +1,4 @@
+import { Link } from '@tanstack/react-router'
 import type { AlertDetail } from '../../api/types'
 import { tacticWord } from '../../lib/attack'
 import { valueText, visible, visibleBlock } from '../../lib/text'
@@ -13,9 +14,24 @@ export function WhyItFired({ alert }: { alert: AlertDetail }) {
       title="Why it fired"
       note={
         <>
-          {visible(rule?.title ?? alert.rule_title)}
-          {alert.rule_version && ` · version ${visible(alert.rule_version).slice(0, HASH_SHOWN)}`}
+          <Link to="/rules/$id" params={{ id: alert.rule_id }}>
+            {visible(rule?.title ?? alert.rule_title)}
+          </Link>
+          {alert.rule_version && (
+            <>
+              {' · '}
+              <Link
+                to="/rules/$id"
+                params={{ id: alert.rule_id }}
+                search={{ version: alert.rule_version }}
+                title="The text of exactly this version"
+              >
+                version <span className="mono">{visible(alert.rule_version).slice(0, HASH_SHOWN)}</span>
+              </Link>
+            </>
+          )}
           {rule?.version && rule.version !== alert.rule_version && ' · the rule was changed since'}
+          {!rule && ' · not loaded any more'}
         </>
       }
     >

@@ -1,17 +1,20 @@
-/** The rules that are loaded, and those that were refused with the reason why. */
+/** The rules: which are in force, which cannot fire, which are suspended, tested, or refused. */
 import { useQuery } from '@tanstack/react-query'
 import { Link } from '@tanstack/react-router'
 import { useVirtualizer } from '@tanstack/react-virtual'
+import { FlaskConical, RefreshCw } from 'lucide-react'
 import { useEffect, useRef, useState } from 'react'
+import { reloadRules, useMayManageRules } from '../../actions/rules'
 import { refusedRulesQuery, rulesQuery } from '../../api/queries'
-import type { Severity as Level, RefusedRule, RuleRow } from '../../api/types'
-import { count, plural, SEVERITIES } from '../../lib/format'
+import type { RefusedRule, RuleRow } from '../../api/types'
+import { count, plural } from '../../lib/format'
+import { costText, onTab, RULE_TABS, type RuleTab, ruleTab, tabCount } from '../../lib/rules'
 import { visible } from '../../lib/text'
 import { useUrlState } from '../../lib/url'
 import { useTitle } from '../../ui/Page'
-import { Severity } from '../../ui/Severity'
 import { Ago } from '../../ui/Time'
 import { Empty, Problem, SkeletonRows } from '../../ui/Trouble'
+import { CanaryMark, Level, StateMark } from './marks'
 
 const TYPING_MS = 200
 const ROW_PX = 30
@@ -27,8 +30,8 @@ export default function Rules() {
   }, [text, asked, set])
   const rules = useQuery(rulesQuery(asked))
   const refused = useQuery(refusedRulesQuery)
-  const isRefusedShown = search.tab === 'refused'
-  const loadedCount = rules.data?.total ?? rules.data?.items.length
+  const mayManage = useMayManageRules()
+  const tab = ruleTab(search.tab)
   return (
     <div className="work">
       <header className="work-head">
@@ -43,24 +46,37 @@ export default function Rules() {
             onChange={(e) => setText(e.target.value)}
           />
           <div className="segments" role="group" aria-label="Which rules">
-            <button
-              type="button"
-              aria-pressed={!isRefusedShown}
-              onClick={() => set({ tab: null }, { push: true })}
-            >
-              Loaded {loadedCount !== undefined && <span className="tabular">{count(loadedCount)}</span>}
-            </button>
-            <button
-              type="button"
-              aria-pressed={isRefusedShown}
-              onClick={() => set({ tab: 'refused' }, { push: true })}
-            >
-              Refused {refused.data && <span className="tabular">{count(refused.data.items.length)}</span>}
-            </button>
+            {RULE_TABS.map(({ id, label, hint }) => (
+              <button
+                key={id}
+                type="button"
+                title={hint}
+                aria-pressed={tab === id}
+                onClick={() => set({ tab: id === 'all' ? null : id }, { push: true })}
+              >
+                {label}{' '}
+                {rules.data && refused.data && (
+                  <span className="tabular">{count(tabCount(id, rules.data.items, refused.data.items))}</span>
+                )}
+              </button>
+            ))}
           </div>
         </div>
+        <Link to="/backtest" className="button">
+          <FlaskConical size={14} aria-hidden="true" /> Try a rule
+        </Link>
+        {mayManage && (
+          <button
+            type="button"
+            className="button"
+            title="Read the rule files now; they are looked at every two seconds anyway"
+            onClick={() => void reloadRules()}
+          >
+            <RefreshCw size={14} aria-hidden="true" /> Reload
+          </button>
+        )}
       </header>
-      {isRefusedShown ? (
+      {tab === 'refused' ? (
         refused.error ? (
           <Problem
             what="Refused rules did not load"
@@ -76,25 +92,49 @@ export default function Rules() {
         <Problem what="Rules did not load" error={rules.error} retry={() => void rules.refetch()} />
       ) : !rules.data ? (
         <SkeletonRows rows={16} />
-      ) : rules.data.items.length === 0 ? (
-        <Empty
-          title={asked ? 'No rule matches' : 'No rule is loaded'}
-          line={asked ? undefined : 'watchfloor serve --rules FOLDER'}
-        >
-          {asked
-            ? 'Search for a word of the title, a tag such as attack.t1059, or an id.'
-            : 'Name a folder of Sigma rules when the server starts.'}
-        </Empty>
       ) : (
-        <Loaded rules={rules.data.items} />
+        <Shown rules={onTab(rules.data.items, tab)} tab={tab} isSearch={asked !== ''} />
       )}
     </div>
   )
 }
 
-const isLevel = (level: string): level is Level => (SEVERITIES as readonly string[]).includes(level)
+const NONE: Record<Exclude<RuleTab, 'all' | 'refused'>, [string, string]> = {
+  dead: [
+    'No rule is dead',
+    'Each could have fired on the events of the last 24 hours: its log source came, and its fields had values.',
+  ],
+  suspended: ['No rule is suspended', 'A rule that costs more than its budget is suspended and stands here.'],
+  tested: [
+    'No rule has a positive case',
+    'Put RULE.cases.yaml beside RULE.yml; its positive case is then run as a canary every 15 minutes.',
+  ],
+}
 
-function Loaded({ rules }: { rules: RuleRow[] }) {
+function Shown({ rules, tab, isSearch }: { rules: RuleRow[]; tab: RuleTab; isSearch: boolean }) {
+  if (rules.length > 0) return <Loaded rules={rules} isDead={tab === 'dead'} />
+  if (isSearch) {
+    return (
+      <Empty title="No rule matches">
+        Search for a word of the title, a tag such as attack.t1059, or an id.
+      </Empty>
+    )
+  }
+  if (tab !== 'all' && tab !== 'refused') {
+    const [title, text] = NONE[tab]
+    return <Empty title={title}>{text}</Empty>
+  }
+  return (
+    <Empty title="No rule is loaded" line="watchfloor serve --rules FOLDER">
+      Name a folder of Sigma rules when the server starts.
+    </Empty>
+  )
+}
+
+const HEADS = ['Level', 'Rule', 'Log source', 'State', 'Canary', 'Cost', '24 h', '7 d', 'Last fired']
+const NUMBERS = new Set(['Cost', '24 h', '7 d'])
+
+function Loaded({ rules, isDead }: { rules: RuleRow[]; isDead: boolean }) {
   const scroller = useRef<HTMLDivElement>(null)
   const virtual = useVirtualizer({
     count: rules.length,
@@ -103,7 +143,9 @@ function Loaded({ rules }: { rules: RuleRow[] }) {
     overscan: 16,
     paddingStart: ROW_PX,
   })
-  const columns = '92px minmax(280px, 2fr) minmax(160px, 1fr) minmax(160px, 1fr) 92px 92px 110px'
+  const columns = isDead
+    ? '92px minmax(240px, 1.2fr) minmax(140px, .7fr) minmax(320px, 1.7fr) 74px 74px 58px 58px 104px'
+    : '92px minmax(280px, 2fr) minmax(150px, 1fr) minmax(120px, .7fr) 74px 74px 58px 58px 104px'
   return (
     <div
       ref={scroller}
@@ -113,17 +155,18 @@ function Loaded({ rules }: { rules: RuleRow[] }) {
       aria-rowcount={rules.length + 1}
       // biome-ignore lint/a11y/noNoninteractiveTabindex: a region that scrolls must be reachable by keyboard.
       tabIndex={0}
-      style={{ '--columns': columns, '--least': '1000px' } as React.CSSProperties}
+      style={{ '--columns': columns, '--least': '1060px' } as React.CSSProperties}
     >
       <div role="rowgroup" className="grid-head">
         <div role="row" aria-rowindex={1} className="grid-row">
-          {['Level', 'Rule', 'Log source', 'Tags', 'Status', 'Findings 7 d', 'Last fired'].map((word) => (
+          {HEADS.map((word) => (
             <div
               key={word}
               role="columnheader"
-              className={`grid-cell ${word.startsWith('Findings') ? 'number' : ''}`}
+              className={`grid-cell ${NUMBERS.has(word) ? 'number' : ''}`}
+              title={word === 'Cost' ? 'Time per event of its log sources, measured as they come' : undefined}
             >
-              {word}
+              {isDead && word === 'State' ? 'Why it could not fire' : word}
             </div>
           ))}
         </div>
@@ -140,40 +183,7 @@ function Loaded({ rules }: { rules: RuleRow[] }) {
               className="grid-row"
               style={{ transform: `translateY(${item.start}px)` }}
             >
-              <div role="cell" className="grid-cell">
-                {isLevel(rule.level) ? <Severity level={rule.level} /> : rule.level}
-              </div>
-              <div role="cell" className="grid-cell">
-                <span
-                  className="cell-title"
-                  title={`${visible(rule.title)}\n${rule.id}\n${visible(rule.path)}`}
-                >
-                  {visible(rule.title)}
-                </span>
-              </div>
-              <div role="cell" className="grid-cell muted">
-                <span className="cell-title">{visible(rule.logsource)}</span>
-              </div>
-              <div role="cell" className="grid-cell muted small">
-                <span className="cell-title mono" title={rule.tags.join('\n')}>
-                  {rule.tags.map((t) => t.replace(/^attack\./, '')).join(' ')}
-                </span>
-              </div>
-              <div role="cell" className="grid-cell muted">
-                {rule.enabled ? rule.status : 'disabled'}
-              </div>
-              <div role="cell" className="grid-cell number">
-                {rule.findings_last_7d > 0 ? (
-                  <Link to="/queue" search={{ rule_id: rule.id, status: 'all' }}>
-                    {count(rule.findings_last_7d)}
-                  </Link>
-                ) : (
-                  <span className="faint">0</span>
-                )}
-              </div>
-              <div role="cell" className="grid-cell muted">
-                <Ago iso={rule.last_fired} />
-              </div>
+              <Cells rule={rule} isDead={isDead} />
             </div>
           )
         })}
@@ -182,9 +192,64 @@ function Loaded({ rules }: { rules: RuleRow[] }) {
   )
 }
 
+function Cells({ rule, isDead }: { rule: RuleRow; isDead: boolean }) {
+  const figure = (n: number) =>
+    n > 0 ? (
+      <Link to="/queue" search={{ rule_id: rule.id, status: 'all' }}>
+        {count(n)}
+      </Link>
+    ) : (
+      <span className="faint">0</span>
+    )
+  return (
+    <>
+      <div role="cell" className="grid-cell">
+        <Level level={rule.level} />
+      </div>
+      <div role="cell" className="grid-cell">
+        <Link
+          to="/rules/$id"
+          params={{ id: rule.id }}
+          className="cell-title"
+          title={`${visible(rule.title)}\n${rule.id}\n${visible(rule.path)}\n${rule.tags.join(' ')}`}
+        >
+          {visible(rule.title)}
+        </Link>
+      </div>
+      <div role="cell" className="grid-cell muted">
+        <span className="cell-title">{visible(rule.logsource)}</span>
+      </div>
+      <div role="cell" className="grid-cell">
+        {isDead ? (
+          <span className="cell-title warn" title={visible(rule.dead ?? '')}>
+            {visible(rule.dead ?? '')}
+          </span>
+        ) : (
+          <StateMark rule={rule} />
+        )}
+      </div>
+      <div role="cell" className="grid-cell">
+        <CanaryMark outcome={rule.canary} />
+      </div>
+      <div role="cell" className="grid-cell number muted">
+        {costText(rule.cost_us) || <span className="faint">–</span>}
+      </div>
+      <div role="cell" className="grid-cell number">
+        {figure(rule.findings_last_24h)}
+      </div>
+      <div role="cell" className="grid-cell number">
+        {figure(rule.findings_last_7d)}
+      </div>
+      <div role="cell" className="grid-cell muted">
+        <Ago iso={rule.last_fired} />
+      </div>
+    </>
+  )
+}
+
 function Refused({ rules, text }: { rules: RefusedRule[]; text: string }) {
   const needle = text.toLowerCase()
-  const shown = rules.filter((r) => `${r.path} ${r.reason}`.toLowerCase().includes(needle))
+  const shown = rules.filter((r) => `${r.path} ${r.rule} ${r.reason}`.toLowerCase().includes(needle))
   if (rules.length === 0) {
     return <Empty title="No rule was refused">Every rule file that was found is loaded.</Empty>
   }
@@ -198,7 +263,9 @@ function Refused({ rules, text }: { rules: RefusedRule[]; text: string }) {
             <th scope="col" className="number">
               Line
             </th>
-            <th scope="col">Reason</th>
+            <th scope="col">Rule</th>
+            <th scope="col">What is wrong</th>
+            <th scope="col">In force</th>
           </tr>
         </thead>
         <tbody>
@@ -206,7 +273,17 @@ function Refused({ rules, text }: { rules: RefusedRule[]; text: string }) {
             <tr key={i}>
               <td className="mono small wrap">{visible(rule.path)}</td>
               <td className="number muted">{rule.line ?? ''}</td>
+              <td className="muted wrap">{visible(rule.rule)}</td>
               <td className="wrap">{visible(rule.reason)}</td>
+              <td className="wrap">
+                {rule.held_since ? (
+                  <span title="The file has an error; nothing of it was taken over">
+                    its last good version, since <Ago iso={rule.held_since} />
+                  </span>
+                ) : (
+                  <span className="warn">nothing</span>
+                )}
+              </td>
             </tr>
           ))}
         </tbody>

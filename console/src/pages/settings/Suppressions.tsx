@@ -1,62 +1,56 @@
-import { useQuery, useQueryClient } from '@tanstack/react-query'
+import { useQuery } from '@tanstack/react-query'
 import { Link } from '@tanstack/react-router'
 import { useMemo } from 'react'
-import { api } from '../../api/client'
 import { rulesQuery, suppressionsQuery } from '../../api/queries'
 import { plural } from '../../lib/format'
 import { visible } from '../../lib/text'
-import { Ago, Time } from '../../ui/Time'
-import { toast, toastError } from '../../ui/toast'
+import { Ago } from '../../ui/Time'
+import { Conditions, Ends, useRemoveException } from '../rules/ExceptionRows'
 import { ListSection } from './parts'
 
 export function Suppressions() {
   const query = useQuery(suppressionsQuery)
   const rules = useQuery(rulesQuery(''))
-  const client = useQueryClient()
+  const remove = useRemoveException()
   const titles = useMemo(() => new Map(rules.data?.items.map((r) => [r.id, r.title])), [rules.data])
-  const remove = (id: string) =>
-    api
-      .delete(`/suppressions/${id}`)
-      .then(() => {
-        toast({ tone: 'plain', text: 'Suppression removed' })
-        void client.invalidateQueries({ queryKey: suppressionsQuery.queryKey })
-      })
-      .catch(toastError('The suppression was not removed'))
   return (
     <ListSection
       title="Suppressions"
-      note="exceptions to rules, each with a reason and an end"
+      note="exceptions to rules, each with a reason"
       query={query}
-      empty="None. Pressing f on an alert offers one, with its measured effect."
+      empty="None. “Except…” on an alert makes one, with its measured effect."
       heads={['Rule', 'When', 'Reason', 'Held back', 'Made', 'Ends', '']}
       row={(s) => (
         <tr key={s.id}>
-          <td>
+          <td className="wrap">
             {s.rule_id ? (
-              <Link to="/queue" search={{ rule_id: s.rule_id, status: 'all' }}>
+              <Link to="/rules/$id" params={{ id: s.rule_id }}>
                 {visible(titles.get(s.rule_id) ?? s.rule_id)}
               </Link>
             ) : (
               'Every rule'
             )}
           </td>
-          <td className="mono small wrap">
-            {s.conditions.map((c) => (
-              <div key={c.field + c.value}>
-                {c.field} = {visible(c.value)}
-              </div>
-            ))}
+          <td className="wrap">
+            <Conditions exception={s} />
           </td>
           <td className="wrap">{visible(s.reason)}</td>
-          <td className="tabular">{plural(s.count, 'finding')}</td>
+          <td className="tabular">
+            {plural(s.count, 'finding')}
+            {s.last_at && (
+              <div className="muted small">
+                last <Ago iso={s.last_at} />
+              </div>
+            )}
+          </td>
           <td className="muted small">
             {visible(s.created_by)}, <Ago iso={s.created_at} />
           </td>
           <td>
-            {s.active ? <Time iso={s.expires_at} show="short" /> : <span className="muted">ended</span>}
+            <Ends exception={s} />
           </td>
           <td className="number">
-            <button type="button" className="link-button" onClick={() => void remove(s.id)}>
+            <button type="button" className="link-button" onClick={() => remove(s.id)}>
               Remove
             </button>
           </td>
