@@ -123,11 +123,13 @@ pub(crate) struct KeywordGates {
     pub gates: Gates,
 }
 
+/// What tells one set of keywords from another: question and rule of each gate, sorted.
+type KeywordKey = Vec<(u32, u32)>;
+
 /// The sets of keywords met so far.
 #[derive(Debug, Default)]
 pub(crate) struct KeywordSets {
-    /// By rule and question, sorted.
-    sets: Vec<(Vec<(u32, u32)>, Arc<Scanner>)>,
+    sets: Vec<(KeywordKey, Arc<Scanner>)>,
 }
 
 impl KeywordSets {
@@ -144,7 +146,7 @@ impl KeywordSets {
                 .map(move |rule| (id, *rule))
                 .collect::<Vec<_>>()
         };
-        let mut key: Vec<(u32, u32)> = gates.iter().flat_map(with_rules).collect();
+        let mut key: KeywordKey = gates.iter().flat_map(with_rules).collect();
         key.sort_unstable();
         let found = self.sets.iter().position(|(known, _)| *known == key);
         let set = found.unwrap_or_else(|| {
