@@ -14,7 +14,7 @@ use bytes::Bytes;
 use jiff::Timestamp;
 use serde_json::{Map, Value};
 use watchfloor_decode::{Decoder, Limits, framing};
-use watchfloor_event::{EventBatch, Namespace, RawRecord, ValueKind};
+use watchfloor_event::{EventBatch, Format, Namespace, RawRecord, ValueKind};
 
 /// Names of fields whose values are new in every repetition.
 const VOLATILE: [&str; 12] = [
@@ -37,7 +37,7 @@ pub fn prepare(corpus: &Path, demo: &Path, events: usize, out: &Path) -> Result<
     let mut evtx = Vec::new();
     for folder in ["sigma-regression", "evtx-to-mitre"] {
         for path in files(&corpus.join(folder), "evtx") {
-            evtx.extend(flat_evtx(&path)?);
+            evtx.extend(flat_file(&path)?);
         }
     }
     let mut otrf = Vec::new();
@@ -45,7 +45,7 @@ pub fn prepare(corpus: &Path, demo: &Path, events: usize, out: &Path) -> Result<
         otrf.extend(zipped_lines(&path)?);
     }
     let mut mixed = Vec::new();
-    let others = flat_file(&demo.join("background.ndjson.gz"))?;
+    let others = flat_recording(&demo.join("background.ndjson.gz"))?;
     let longest = evtx.len().max(otrf.len()).max(others.len());
     for at in 0..longest {
         for source in [&evtx, &otrf, &others] {
@@ -62,7 +62,6 @@ pub fn prepare(corpus: &Path, demo: &Path, events: usize, out: &Path) -> Result<
 
 fn repeat(values: &[Map<String, Value>], events: usize) -> Vec<String> {
     let mut lines = Vec::with_capacity(events);
-    // A step that shares no factor with the length mixes neighbouring recordings.
     let mut round = 0;
     while lines.len() < events && !values.is_empty() {
         for value in values.iter().take(events - lines.len()) {
@@ -149,39 +148,74 @@ fn zipped_lines(path: &Path) -> Result<Vec<Map<String, Value>>> {
     Ok(events)
 }
 
-fn flat_evtx(path: &Path) -> Result<Vec<Map<String, Value>>> {
-    flat_file(path)
-}
-
 /// The records of a file as flat objects of source fields.
 fn flat_file(path: &Path) -> Result<Vec<Map<String, Value>>> {
     let file = std::fs::File::open(path).with_context(|| format!("{}", path.display()))?;
-    let name = path
-        .file_name()
-        .unwrap_or_default()
-        .to_string_lossy()
-        .into_owned();
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
     let mut decoder = Decoder::new(Limits::STANDARD);
     let mut events = Vec::new();
     framing::read_records(file, &name, None, &mut |framed| {
-        let mut batch = EventBatch::new();
-        decoder.decode(
-            &mut batch,
-            &RawRecord {
-                source: Arc::from(name.as_str()),
-                format: framed.format,
-                context: framed.context.clone(),
-                position: 0,
-                received_at: Timestamp::now(),
-                bytes: Bytes::copy_from_slice(framed.bytes),
-            },
-        );
-        for row in 0..batch.len() {
-            events.push(flat(&batch, row));
-        }
+        let context = framed.context.clone();
+        events.extend(flat_record(
+            &mut decoder,
+            framed.format,
+            context,
+            framed.bytes,
+        ));
         ControlFlow::Continue(())
     })?;
     Ok(events)
+}
+
+/// The records inside a recording of the demonstration, whose times are put in at replay.
+fn flat_recording(path: &Path) -> Result<Vec<Map<String, Value>>> {
+    const TIMES: [(&str, &str); 6] = [
+        ("{{clf}}", "24/Nov/2026:11:00:00 +0000"),
+        ("{{epoch}}", "1795518000"),
+        ("{{iso_ms}}", "2026-11-24T11:00:00.000Z"),
+        ("{{iso}}", "2026-11-24T11:00:00Z"),
+        ("{{rfc3164}}", "Nov 24 11:00:00"),
+        ("{{windows}}", "2026-11-24T11:00:00.0000000Z"),
+    ];
+    let file = std::fs::File::open(path).with_context(|| format!("{}", path.display()))?;
+    let mut decoder = Decoder::new(Limits::STANDARD);
+    let mut events = Vec::new();
+    framing::read_records(file, "recording.ndjson.gz", None, &mut |framed| {
+        let recorded: Value = serde_json::from_slice(framed.bytes).unwrap_or_default();
+        let text = |key: &str| recorded[key].as_str();
+        let mut line = text("line").unwrap_or_default().to_owned();
+        for (mark, time) in TIMES {
+            line = line.replace(mark, time);
+        }
+        let format = text("format")
+            .and_then(Format::parse)
+            .unwrap_or(Format::Auto);
+        let context = text("context").map(Arc::from);
+        events.extend(flat_record(&mut decoder, format, context, line.as_bytes()));
+        ControlFlow::Continue(())
+    })?;
+    Ok(events)
+}
+
+fn flat_record(
+    decoder: &mut Decoder,
+    format: Format,
+    context: Option<Arc<str>>,
+    bytes: &[u8],
+) -> Vec<Map<String, Value>> {
+    let mut batch = EventBatch::new();
+    decoder.decode(
+        &mut batch,
+        &RawRecord {
+            source: Arc::from("bench"),
+            format,
+            context,
+            position: 0,
+            received_at: Timestamp::now(),
+            bytes: Bytes::copy_from_slice(bytes),
+        },
+    );
+    (0..batch.len()).map(|row| flat(&batch, row)).collect()
 }
 
 fn flat(batch: &EventBatch, row: usize) -> Map<String, Value> {
