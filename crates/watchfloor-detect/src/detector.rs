@@ -11,7 +11,6 @@ use watchfloor_rules::{Correlation, CorrelationKind, GroupBy, Rule, RuleMeta, Ru
 
 use crate::analytics::{Analytics, Feeder, Sighting, States};
 use crate::correlate::{Correlator, Member};
-use crate::entities::entities_of;
 use crate::evaluate::{Evaluation, Match};
 use crate::finding::{GroupKey, finding_of_event, finding_of_group};
 use crate::gate::Frequencies;
@@ -285,6 +284,7 @@ impl Detector {
         if compiled.feeds.is_empty() && !for_analytics {
             return;
         }
+        let facts = evaluation.facts(row);
         let fields = |name: &str| evaluation.text(name, row).map(str::to_owned);
         let meta = &batch.rows()[row];
         let fed = Fed {
@@ -293,7 +293,7 @@ impl Detector {
             received_us: meta.received_at.as_microsecond(),
             events: vec![meta.id],
             source: &meta.source,
-            entities: entities_of(batch, row),
+            entities: facts.entities.clone(),
         };
         if for_analytics {
             let sighting = fed.sighting(&fields);

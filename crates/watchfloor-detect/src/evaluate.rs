@@ -1,5 +1,6 @@
 //! One pass of all rules over one batch.
 
+use std::cell::RefCell;
 use std::sync::Arc;
 
 use foldhash::fast::FixedState;
@@ -13,7 +14,7 @@ use crate::entities::entities_of;
 use crate::gate::Frequencies;
 use crate::memory::{Memory, PlanMemory, RuleLists};
 use crate::program::{Gates, KEYWORDS, Node, Plan, Program, Questions};
-use crate::resolve::{self, Resolution};
+use crate::resolve;
 use crate::scanner::{self, Scanner};
 
 /// One rule that holds for one event.
@@ -59,6 +60,10 @@ pub(crate) struct Evaluation<'a> {
     keywords: HashMap<usize, Vec<Placed<'a>>, FixedState>,
     /// What the last event with a finding says and who took part in it.
     facts: Option<(usize, Arc<Facts>)>,
+    /// The values of the event that keywords were last asked of, with their folded texts.
+    values: Option<(usize, Vec<(ValueRef<'a>, String)>)>,
+    /// Columns of fields that correlations and comparisons name, found once.
+    named: RefCell<HashMap<String, Vec<&'a Column>, FixedState>>,
     /// Where the values of columns moved to, by column and kind.
     names: HashMap<(usize, u16), usize, FixedState>,
 }
@@ -74,6 +79,8 @@ impl<'a> Evaluation<'a> {
             fields,
             keywords: HashMap::default(),
             facts: None,
+            values: None,
+            named: RefCell::default(),
             names: HashMap::default(),
         }
     }
@@ -292,18 +299,28 @@ impl<'a> Evaluation<'a> {
     }
 
     /// Whether any value of the event answers a keyword with yes. Asked only of events that
-    /// a gate let through, so each value is asked by itself.
+    /// a gate let through, so each value is asked by itself; the values of an event are
+    /// gathered and folded once for all keywords.
     fn answer_keyword(&mut self, id: u32, row: usize) -> bool {
-        let matcher = &self.program.predicates[id as usize].matcher;
-        let columns = self.batch.columns(Namespace::Source);
-        let values = columns.iter().filter_map(|column| column.get(row));
-        let mut lower = String::new();
-        for value in values {
-            if ask(matcher, value, &mut lower) {
-                return true;
-            }
+        if self.values.as_ref().is_none_or(|known| known.0 != row) {
+            let columns = self.batch.columns(Namespace::Source).iter();
+            let values = columns.filter_map(|column| column.get(row));
+            let folded = values.map(|value| {
+                let mut lower = String::new();
+                scanner::lower_into(value.text, &mut lower);
+                (value, lower)
+            });
+            self.values = Some((row, folded.collect()));
         }
-        false
+        let matcher = &self.program.predicates[id as usize].matcher;
+        let values = self.values.iter().flat_map(|known| &known.1);
+        let mut yes = values.map(|(value, lower)| match value.kind {
+            ValueKind::List | ValueKind::Null => ask(matcher, *value, &mut String::new()),
+            _ => {
+                matches!(matcher, Matcher::Exists(true)) || scanner::answer(matcher, *value, lower)
+            }
+        });
+        yes.any(|yes| yes)
     }
 
     fn answer_lazy(&mut self, id: u32, place: u32, row: usize) -> bool {
@@ -315,9 +332,7 @@ impl<'a> Evaluation<'a> {
             cased,
         } = &predicate.matcher
         {
-            let other = resolve::candidates(self.batch, other)
-                .into_iter()
-                .find_map(|column| column.get(row));
+            let other = self.text(other, row).map(ValueRef::str);
             return match (value, other) {
                 (Some(value), Some(other)) => compare_fields(value, other, *compare, *cased),
                 _ => false,
@@ -394,8 +409,11 @@ impl<'a> Evaluation<'a> {
 
     /// What a row has for a field that no rule asks, such as a group key.
     pub(crate) fn text(&self, field: &str, row: usize) -> Option<&'a str> {
-        let columns = Resolution::of(field).columns(self.batch);
-        let value = columns.into_iter().find_map(|column| column.get(row))?;
+        let mut named = self.named.borrow_mut();
+        let columns = named
+            .entry_ref(field)
+            .or_insert_with(|| resolve::candidates(self.batch, field));
+        let value = columns.iter().find_map(|column| column.get(row))?;
         Some(value.text)
     }
 }

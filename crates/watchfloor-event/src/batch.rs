@@ -106,6 +106,9 @@ impl EventBatch {
     pub fn clear(&mut self) {
         self.rows.clear();
         self.kinds.truncate(1);
+        if self.kinds.is_empty() {
+            self.kinds.push(Arc::new(EventKind::unknown()));
+        }
         self.anomalies.clear();
         self.source.clear();
         self.ocsf.clear();
@@ -257,6 +260,27 @@ impl EventBatch {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_cleared_batch_is_as_a_new_one() {
+        let mut batch = EventBatch::new();
+        for (position, name) in [(1, "Image"), (2, "User")] {
+            let row = batch.push_row(&record(position), 0);
+            batch.set(Namespace::Source, name, row, ValueRef::str("old"));
+        }
+        batch.clear();
+        assert!(batch.is_empty() && batch.anomalies().is_empty());
+        let row = batch.push_row(&record(3), 0);
+        batch.set(Namespace::Source, "User", row, ValueRef::str("new"));
+        assert_eq!(batch.get(Namespace::Source, "Image", row), None);
+        assert_eq!(
+            batch.get(Namespace::Source, "User", row),
+            Some(ValueRef::str("new"))
+        );
+        batch.clear();
+        assert!(batch.column(Namespace::Source, "Image").is_none());
+        assert_eq!(batch.kinds().len(), 1);
+    }
 
     fn record(position: u64) -> RawRecord {
         RawRecord {

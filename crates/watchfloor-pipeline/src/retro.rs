@@ -146,14 +146,15 @@ impl Retro {
         if again.batch.is_empty() {
             return;
         }
-        let mut batch = std::mem::replace(&mut again.batch, EventBatch::new());
-        self.packs.normalize(&mut batch);
+        let batch = &mut again.batch;
+        self.packs.normalize(batch);
         for (place, detector) in detectors.iter_mut().enumerate() {
-            let findings = detector.evaluate(&batch).findings;
+            let findings = detector.evaluate(batch).findings;
             if !findings.is_empty() {
-                take(place, findings, &batch);
+                take(place, findings, batch);
             }
         }
+        batch.clear();
     }
 }
 

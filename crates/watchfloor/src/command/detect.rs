@@ -176,6 +176,7 @@ fn work(
         figures,
         decoder: Decoder::new(Limits::STANDARD),
         records: Vec::new(),
+        batch: EventBatch::new(),
         source: Arc::from(""),
         failed: None,
     };
@@ -194,6 +195,8 @@ struct Scan<'a> {
     figures: &'a Figures,
     decoder: Decoder,
     records: Vec<RawRecord>,
+    /// Filled again and again: its room costs more than its events.
+    batch: EventBatch,
     source: Arc<str>,
     failed: Option<anyhow::Error>,
 }
@@ -241,12 +244,13 @@ impl Scan<'_> {
     }
 
     fn batch(&mut self) {
-        let records = std::mem::take(&mut self.records);
-        let mut batch = EventBatch::new();
+        let mut records = std::mem::take(&mut self.records);
+        let mut batch = std::mem::take(&mut self.batch);
+        batch.clear();
         for record in &records {
             if batch.is_full() {
                 self.evaluate(&mut batch);
-                batch = EventBatch::new();
+                batch.clear();
             }
             self.figures
                 .bytes
@@ -254,6 +258,8 @@ impl Scan<'_> {
             self.decoder.decode(&mut batch, record);
         }
         self.evaluate(&mut batch);
+        records.clear();
+        (self.records, self.batch) = (records, batch);
     }
 
     fn evaluate(&mut self, batch: &mut EventBatch) {
