@@ -58,9 +58,8 @@ impl<'b> Sink<'b> {
             text
         };
         let index = self.column(name);
-        if let Some(column) = self.batch.column_at_mut(Namespace::Source, index) {
-            column.set(self.row, ValueRef { kind, text });
-        }
+        self.batch
+            .set_source(index, self.row, ValueRef { kind, text });
     }
 
     /// Sets a text field.
@@ -132,7 +131,7 @@ impl<'b> Sink<'b> {
                 return index as usize;
             }
         }
-        let index = self.batch.column_index(Namespace::Source, name);
+        let index = self.batch.source_column_index(name);
         let small = u32::try_from(index).unwrap_or(u32::MAX);
         match self.shape.columns.get_mut(at) {
             Some(slot) => *slot = small,

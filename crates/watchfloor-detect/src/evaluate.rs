@@ -27,7 +27,8 @@ pub(crate) struct Match {
 /// A column of the batch with the place in the field's memory of each value met.
 struct Placed<'a> {
     column: &'a Column,
-    /// By code; `UNSEEN` until the value is met.
+    codes: &'a [u32],
+    /// By code; `UNSEEN` until the value is met, and empty until the first is.
     places: Vec<u32>,
 }
 
@@ -37,8 +38,26 @@ impl<'a> Placed<'a> {
     fn new(column: &'a Column) -> Self {
         Self {
             column,
-            places: vec![UNSEEN; column.dictionary().len() + 1],
+            codes: column.codes(),
+            places: Vec::new(),
         }
+    }
+
+    fn code(&self, row: u32) -> u32 {
+        self.codes.get(row as usize).copied().unwrap_or(0)
+    }
+
+    /// The place of the value of a code, if it was met.
+    fn known(&self, code: u32) -> Option<u32> {
+        let place = self.places.get(code as usize).copied();
+        place.filter(|place| *place != UNSEEN)
+    }
+
+    fn learn(&mut self, code: u32, place: u32) {
+        if self.places.is_empty() {
+            self.places = vec![UNSEEN; self.column.dictionary().len() + 1];
+        }
+        self.places[code as usize] = place;
     }
 }
 
@@ -128,47 +147,82 @@ impl<'a> Evaluation<'a> {
         rows: &[u32],
         candidates: &mut Vec<Match>,
     ) {
-        for &row in rows {
-            let Some(place) = self.place(field, row as usize) else {
-                continue;
-            };
-            let answers = self.memory.fields[field as usize].answers(place);
-            for &rule in lists.of(place, answers, gates) {
-                candidates.push(Match { row, rule });
+        let mut columns = self.take_columns(field);
+        let several = columns.len() > 1;
+        let mut left = std::mem::take(&mut self.memory.rows);
+        let mut without = std::mem::take(&mut self.memory.rows_without);
+        left.clear();
+        for (turn, placed) in columns.iter_mut().enumerate() {
+            without.clear();
+            let asked = if turn == 0 { rows } else { &left };
+            for &row in asked {
+                let code = placed.code(row);
+                if code == 0 {
+                    if several {
+                        without.push(row);
+                    }
+                    continue;
+                }
+                let place = match placed.known(code) {
+                    Some(place) => place,
+                    None => self.field_place(field, placed, code),
+                };
+                let answers = || self.memory.fields[field as usize].answers(place);
+                let opened = lists.of(place, answers, gates);
+                candidates.extend(opened.iter().map(|&rule| Match { row, rule }));
+            }
+            std::mem::swap(&mut left, &mut without);
+            if left.is_empty() {
+                break;
             }
         }
+        self.memory.rows = left;
+        self.memory.rows_without = without;
+        self.fields[field as usize] = Some(columns);
+    }
+
+    fn take_columns(&mut self, field: u32) -> Vec<Placed<'a>> {
+        let (program, batch) = (self.program, self.batch);
+        self.fields[field as usize].take().unwrap_or_else(|| {
+            let columns = program.fields[field as usize].resolution.columns(batch);
+            columns.into_iter().map(Placed::new).collect()
+        })
+    }
+
+    /// The place of a column's value in the field's memory; scanned if it is new.
+    fn field_place(&mut self, field: u32, placed: &mut Placed<'a>, code: u32) -> u32 {
+        let program = self.program;
+        let (value, hash) = value_of(placed.column, code);
+        let scratch = &mut self.memory.scratch;
+        let place = self.memory.fields[field as usize].place(hash, value, |found| {
+            let scanner = &program.fields[field as usize].scanner;
+            scanner.scan(value, &program.predicates, scratch, found);
+        });
+        placed.learn(code, place);
+        place
     }
 
     fn gate_keywords(&mut self, plan: &Plan, rows: &[u32], candidates: &mut Vec<Match>) {
         let Some(keywords) = &plan.keywords else {
             return;
         };
-        let (set, scanner) = (keywords.set, &keywords.scanner);
+        let set = keywords.set;
         let mut columns = self.take_keywords(set);
         let mut lists = std::mem::take(&mut self.memory.keywords[set].lists);
-        let first = rows.first().map_or(0, |row| *row as usize);
-        for placed in &mut columns {
-            let codes = placed.column.codes();
-            if codes.len() <= first {
-                continue;
-            }
-            for &row in rows {
-                let Some(&code) = codes.get(row as usize) else {
-                    break;
-                };
+        for &row in rows {
+            for column in self.batch.source_columns_of(row as usize) {
+                let placed = &mut columns[column];
+                let code = placed.code(row);
                 if code == 0 {
                     continue;
                 }
-                let mut place = placed.places[code as usize];
-                if place == UNSEEN {
-                    place = self.keyword_place(set, scanner, placed.column, code);
-                    placed.places[code as usize] = place;
-                }
-                let answers = self.memory.keywords[set].answers.answers(place);
-                if !answers.is_empty() {
-                    let opened = lists.of(place, answers, &keywords.gates);
-                    candidates.extend(opened.iter().map(|&rule| Match { row, rule }));
-                }
+                let place = match placed.known(code) {
+                    Some(place) => place,
+                    None => self.keyword_place(set, &keywords.scanner, placed, code),
+                };
+                let answers = || self.memory.keywords[set].answers.answers(place);
+                let opened = lists.of(place, answers, &keywords.gates);
+                candidates.extend(opened.iter().map(|&rule| Match { row, rule }));
             }
         }
         self.memory.keywords[set].lists = lists;
@@ -183,20 +237,22 @@ impl<'a> Evaluation<'a> {
     }
 
     /// The place of a value in the memory of a set of keywords.
-    fn keyword_place(&mut self, set: usize, scanner: &Scanner, column: &Column, code: u32) -> u32 {
-        let dictionary = column.dictionary();
-        let absent = ValueRef {
-            kind: ValueKind::Null,
-            text: "",
-        };
-        let value = dictionary.get(code).unwrap_or(absent);
-        let hash = dictionary.hash_of(code).unwrap_or(0);
+    fn keyword_place(
+        &mut self,
+        set: usize,
+        scanner: &Scanner,
+        placed: &mut Placed<'a>,
+        code: u32,
+    ) -> u32 {
+        let (value, hash) = value_of(placed.column, code);
         let predicates = &self.program.predicates;
         let scratch = &mut self.memory.scratch;
         let known = &mut self.memory.keywords[set].answers;
-        known.place(hash, value, |found| {
+        let place = known.place(hash, value, |found| {
             scanner.scan(value, predicates, scratch, found)
-        })
+        });
+        placed.learn(code, place);
+        place
     }
 
     /// Counts, for events of one kind, how often each question to a field is answered with
@@ -221,28 +277,20 @@ impl<'a> Evaluation<'a> {
     /// The place of a row's value in the field's memory.
     fn place(&mut self, field: u32, row: usize) -> Option<u32> {
         let (program, batch) = (self.program, self.batch);
-        let compiled = &program.fields[field as usize];
         let columns = self.fields[field as usize].get_or_insert_with(|| {
-            let columns = compiled.resolution.columns(batch);
+            let columns = program.fields[field as usize].resolution.columns(batch);
             columns.into_iter().map(Placed::new).collect()
         });
-        let (placed, code) = columns.iter_mut().find_map(|placed| {
-            let code = placed.column.code(row);
-            (code != 0).then_some((placed, code))
+        let (index, code) = columns.iter().enumerate().find_map(|(index, placed)| {
+            let code = placed.code(row as u32);
+            (code != 0).then_some((index, code))
         })?;
-        let known = placed.places[code as usize];
-        if known != UNSEEN {
-            return Some(known);
+        if let Some(place) = columns[index].known(code) {
+            return Some(place);
         }
-        let dictionary = placed.column.dictionary();
-        let (value, hash) = (dictionary.get(code)?, dictionary.hash_of(code)?);
-        let scratch = &mut self.memory.scratch;
-        let place = self.memory.fields[field as usize].place(hash, value, |found| {
-            compiled
-                .scanner
-                .scan(value, &program.predicates, scratch, found);
-        });
-        placed.places[code as usize] = place;
+        let mut columns = self.take_columns(field);
+        let place = self.field_place(field, &mut columns[index], code);
+        self.fields[field as usize] = Some(columns);
         Some(place)
     }
 
@@ -416,6 +464,17 @@ impl<'a> Evaluation<'a> {
         let value = columns.iter().find_map(|column| column.get(row))?;
         Some(value.text)
     }
+}
+
+/// The value of a code that a row of the column has, and its hash.
+fn value_of(column: &Column, code: u32) -> (ValueRef<'_>, u64) {
+    let dictionary = column.dictionary();
+    let absent = ValueRef {
+        kind: ValueKind::Null,
+        text: "",
+    };
+    let value = dictionary.get(code).unwrap_or(absent);
+    (value, dictionary.hash_of(code).unwrap_or(0))
 }
 
 /// Asks one value, or each element of a list.

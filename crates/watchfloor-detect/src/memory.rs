@@ -23,6 +23,10 @@ pub(crate) struct Memory {
     /// Answers of lazy questions, by question and place.
     pub lazy: HashMap<(u32, u32), bool, FixedState>,
     pub scratch: Scratch,
+    /// Room for the rows that a column has no value for, used again from field to field.
+    pub rows: Vec<u32>,
+    /// The same for the next column.
+    pub rows_without: Vec<u32>,
     /// Raised when places lose their meaning.
     pub epoch: u64,
 }
@@ -92,31 +96,37 @@ pub(crate) struct RuleLists {
 }
 
 impl RuleLists {
-    /// The rules behind the gates that these answers open.
-    pub(crate) fn of(&mut self, place: u32, answers: &[u32], gates: &Gates) -> &[u32] {
-        let place = place as usize;
+    /// The rules behind the gates that the answers of a place open.
+    pub(crate) fn of<'a>(
+        &mut self,
+        place: u32,
+        answers: impl FnOnce() -> &'a [u32],
+        gates: &Gates,
+    ) -> &[u32] {
+        match self.by_place.get(place as usize) {
+            None | Some(0) => self.learn(place as usize, answers(), gates),
+            Some(1) => &[],
+            Some(list) => &self.lists[*list as usize - 1],
+        }
+    }
+
+    fn learn(&mut self, place: usize, answers: &[u32], gates: &Gates) -> &[u32] {
         if self.by_place.len() <= place {
             self.by_place.resize(place + 1, 0);
         }
-        if self.by_place[place] == 0 {
-            let mut rules: Vec<u32> = answers
-                .iter()
-                .filter_map(|id| gates.get(id))
-                .flatten()
-                .copied()
-                .collect();
-            rules.sort_unstable();
-            rules.dedup();
-            if self.lists.is_empty() {
-                self.lists.push(Vec::new());
-            }
-            self.by_place[place] = if rules.is_empty() {
-                1
-            } else {
-                self.lists.push(rules);
-                self.lists.len() as u32
-            };
+        let opened = answers.iter().filter_map(|id| gates.get(id));
+        let mut rules: Vec<u32> = opened.flatten().copied().collect();
+        if self.lists.is_empty() {
+            self.lists.push(Vec::new());
         }
-        &self.lists[self.by_place[place] as usize - 1]
+        if rules.is_empty() {
+            self.by_place[place] = 1;
+            return &[];
+        }
+        rules.sort_unstable();
+        rules.dedup();
+        self.lists.push(rules);
+        self.by_place[place] = self.lists.len() as u32;
+        self.lists.last().map_or(&[], Vec::as_slice)
     }
 }

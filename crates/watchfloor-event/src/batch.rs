@@ -59,6 +59,45 @@ pub struct EventBatch {
     source: ColumnSet,
     ocsf: ColumnSet,
     anomalies: Vec<(usize, Anomaly)>,
+    used: UsedColumns,
+}
+
+/// Which source columns each row uses. Batches of many products have many columns and few
+/// values in each row; whoever asks every value of a row needs to look at these alone.
+#[derive(Debug, Default)]
+struct UsedColumns {
+    /// Places of columns, row after row.
+    columns: Vec<u32>,
+    /// By row: where its own end.
+    ends: Vec<u32>,
+    /// Columns that were set for a row that was no longer the last.
+    late: Vec<u32>,
+}
+
+impl UsedColumns {
+    fn clear(&mut self) {
+        self.columns.clear();
+        self.ends.clear();
+        self.late.clear();
+    }
+
+    fn note(&mut self, row: usize, column: usize) {
+        let column = column as u32;
+        if row + 1 == self.ends.len() {
+            self.columns.push(column);
+            self.ends[row] = self.columns.len() as u32;
+        } else if !self.late.contains(&column) {
+            self.late.push(column);
+        }
+    }
+
+    fn of(&self, row: usize) -> impl Iterator<Item = usize> + '_ {
+        let start = row.checked_sub(1).and_then(|before| self.ends.get(before));
+        let start = start.copied().unwrap_or(0) as usize;
+        let end = self.ends.get(row).copied().unwrap_or(0) as usize;
+        let own = self.columns.get(start..end).unwrap_or(&[]);
+        own.iter().chain(&self.late).map(|column| *column as usize)
+    }
 }
 
 #[derive(Debug, Default)]
@@ -110,6 +149,7 @@ impl EventBatch {
             self.kinds.push(Arc::new(EventKind::unknown()));
         }
         self.anomalies.clear();
+        self.used.clear();
         self.source.clear();
         self.ocsf.clear();
     }
@@ -145,6 +185,7 @@ impl EventBatch {
             severity_id: 0,
             status_id: 0,
         });
+        self.used.ends.push(self.used.columns.len() as u32);
         self.rows.len() - 1
     }
 
@@ -186,7 +227,28 @@ impl EventBatch {
 
     /// Sets a field of a row, replacing an earlier value.
     pub fn set(&mut self, namespace: Namespace, name: &str, row: usize, value: ValueRef<'_>) {
-        self.column_mut(namespace, name).set(row, value);
+        match namespace {
+            Namespace::Source => {
+                let column = self.source.index(name);
+                self.set_source(column, row, value);
+            }
+            Namespace::Ocsf => self.ocsf_column_mut(name).set(row, value),
+        }
+    }
+
+    /// Sets the field of a source column, given by [`EventBatch::source_column_index`] for
+    /// this batch; a place that was never given is left alone.
+    pub fn set_source(&mut self, column: usize, row: usize, value: ValueRef<'_>) {
+        if let Some(found) = self.source.columns.get_mut(column) {
+            found.set(row, value);
+            self.used.note(row, column);
+        }
+    }
+
+    /// Places in [`EventBatch::columns`] of the source columns that may have a value in this
+    /// row; all that do are among them.
+    pub fn source_columns_of(&self, row: usize) -> impl Iterator<Item = usize> + '_ {
+        self.used.of(row)
     }
 
     /// A field of a row.
@@ -200,31 +262,16 @@ impl EventBatch {
         Some(&set.columns[*set.by_name.get(name)?])
     }
 
-    /// A column by name, made if it is new.
-    pub fn column_mut(&mut self, namespace: Namespace, name: &str) -> &mut Column {
-        let set = match namespace {
-            Namespace::Source => &mut self.source,
-            Namespace::Ocsf => &mut self.ocsf,
-        };
-        let index = set.index(name);
-        &mut set.columns[index]
+    /// An OCSF column by name, made if it is new.
+    pub fn ocsf_column_mut(&mut self, name: &str) -> &mut Column {
+        let index = self.ocsf.index(name);
+        &mut self.ocsf.columns[index]
     }
 
-    /// The place of a column in [`EventBatch::columns`], made if it is new. Decoders keep
-    /// places and check them by name, which is cheaper than a look-up per field.
-    pub fn column_index(&mut self, namespace: Namespace, name: &str) -> usize {
-        match namespace {
-            Namespace::Source => self.source.index(name),
-            Namespace::Ocsf => self.ocsf.index(name),
-        }
-    }
-
-    /// The column at a place that [`EventBatch::column_index`] gave for this batch.
-    pub fn column_at_mut(&mut self, namespace: Namespace, index: usize) -> Option<&mut Column> {
-        match namespace {
-            Namespace::Source => self.source.columns.get_mut(index),
-            Namespace::Ocsf => self.ocsf.columns.get_mut(index),
-        }
+    /// The place of a source column in [`EventBatch::columns`], made if it is new. Decoders
+    /// keep places and check them by name, which is cheaper than a look-up per field.
+    pub fn source_column_index(&mut self, name: &str) -> usize {
+        self.source.index(name)
     }
 
     /// All columns of a namespace, in the order in which they were first seen.
@@ -280,6 +327,34 @@ mod tests {
         batch.clear();
         assert!(batch.column(Namespace::Source, "Image").is_none());
         assert_eq!(batch.kinds().len(), 1);
+    }
+
+    #[test]
+    fn a_row_knows_its_source_columns() {
+        let mut batch = EventBatch::new();
+        let used = |batch: &EventBatch, row| -> Vec<String> {
+            let columns = batch.columns(Namespace::Source);
+            let places = batch.source_columns_of(row);
+            places
+                .map(|place| columns[place].name().to_string())
+                .collect()
+        };
+        for names in [&["a", "b"][..], &[], &["b", "c"]] {
+            let row = batch.push_row(&record(1), 0);
+            for name in names {
+                batch.set(Namespace::Source, name, row, ValueRef::str("x"));
+            }
+            batch.set(Namespace::Ocsf, "o", row, ValueRef::str("x"));
+        }
+        assert_eq!(used(&batch, 0), ["a", "b"]);
+        assert_eq!(used(&batch, 1), [""; 0]);
+        assert_eq!(used(&batch, 2), ["b", "c"]);
+        batch.set(Namespace::Source, "late", 1, ValueRef::str("x"));
+        assert_eq!(used(&batch, 1), ["late"]);
+        assert_eq!(used(&batch, 2), ["b", "c", "late"]);
+        batch.clear();
+        batch.push_row(&record(1), 0);
+        assert_eq!(used(&batch, 0), [""; 0]);
     }
 
     fn record(position: u64) -> RawRecord {

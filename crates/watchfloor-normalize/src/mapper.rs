@@ -56,7 +56,7 @@ fn apply(kind: &Kind, batch: &mut EventBatch, rows: &[u32], remap: &mut Vec<u32>
         apply_join(batch, rows, join);
     }
     for (target, value) in &kind.constants {
-        let column = batch.column_mut(Namespace::Ocsf, target);
+        let column = batch.ocsf_column_mut(target);
         let code = column.dictionary_mut().intern(ValueRef::str(value));
         for row in rows {
             if column.code(*row as usize) == 0 {
