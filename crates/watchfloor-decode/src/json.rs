@@ -6,6 +6,7 @@
 //! a tree per event is what makes others slow.
 
 mod list;
+mod outline;
 mod scan;
 
 use std::ops::Range;
@@ -13,12 +14,13 @@ use std::ops::Range;
 use watchfloor_event::{AnomalyCode, ValueKind};
 
 use crate::sink::Sink;
+use outline::{Outline, ROOT, Route};
 use scan::{Scan, Token};
 
 /// Buffers that live longer than a record.
 #[derive(Debug, Default)]
 pub(crate) struct Buffers {
-    path: String,
+    outline: Outline,
     unescaped: String,
     list: String,
 }
@@ -65,12 +67,16 @@ pub(crate) fn parts(text: &str) -> Vec<Range<usize>> {
 pub(crate) fn decode(sink: &mut Sink<'_>, text: &str, buffers: &mut Buffers) -> Result<(), Fault> {
     let mut scan = Scan::new(text);
     scan.blanks();
-    buffers.path.clear();
-    if scan.peek() != Some(b'{') {
+    buffers.outline.prepare();
+    let name = if scan.peek() == Some(b'{') {
+        ROOT
+    } else {
         // An element of a list that is no object is an event with one value.
-        buffers.path.push_str("message");
-    }
-    value(sink, &mut scan, buffers, 0)?;
+        buffers
+            .outline
+            .learn(ROOT, ROOT, b"\"message\"", "message")
+    };
+    value(sink, &mut scan, buffers, name, 0)?;
     scan.blanks();
     if scan.peek().is_some() {
         return Err(scan.fault("text after the end"));
@@ -82,21 +88,22 @@ fn value(
     sink: &mut Sink<'_>,
     scan: &mut Scan<'_>,
     buffers: &mut Buffers,
+    name: u32,
     depth: usize,
 ) -> Result<(), Fault> {
     match scan.peek() {
-        Some(b'{') if depth >= sink.limits.depth_max => too_deep(sink, scan),
-        Some(b'{') => object(sink, scan, buffers, depth),
-        Some(b'[') => list::decode(sink, scan, buffers, depth),
         Some(b'"') => {
             let text = scan.string(&mut buffers.unescaped)?;
             let text = text.unwrap_or(&buffers.unescaped);
-            put(sink, &buffers.path, ValueKind::Str, text);
+            put(sink, &mut buffers.outline, name, ValueKind::Str, text);
             Ok(())
         }
+        Some(b'{') if depth >= sink.limits.depth_max => too_deep(sink, scan),
+        Some(b'{') => object(sink, scan, buffers, name, depth),
+        Some(b'[') => list::decode(sink, scan, buffers, name, depth),
         _ => {
             let Token { kind, text } = scan.scalar()?;
-            put(sink, &buffers.path, kind, text);
+            put(sink, &mut buffers.outline, name, kind, text);
             Ok(())
         }
     }
@@ -106,6 +113,7 @@ fn object(
     sink: &mut Sink<'_>,
     scan: &mut Scan<'_>,
     buffers: &mut Buffers,
+    parent: u32,
     depth: usize,
 ) -> Result<(), Fault> {
     scan.expect(b'{')?;
@@ -114,22 +122,14 @@ fn object(
         scan.skip_byte();
         return Ok(());
     }
-    let parent = buffers.path.len();
+    let mut name = ROOT;
     loop {
         scan.blanks();
-        let key = scan.string(&mut buffers.unescaped)?;
-        if parent != 0 {
-            buffers.path.push('.');
-        }
-        let Buffers {
-            path, unescaped, ..
-        } = &mut *buffers;
-        path.push_str(crate::sink::clip(key.unwrap_or(unescaped), 1024));
+        name = next_name(scan, buffers, parent, name)?;
         scan.blanks();
         scan.expect(b':')?;
         scan.blanks();
-        value(sink, scan, buffers, depth + 1)?;
-        buffers.path.truncate(parent);
+        value(sink, scan, buffers, name, depth + 1)?;
         scan.blanks();
         match scan.peek() {
             Some(b',') => scan.skip_byte(),
@@ -142,6 +142,26 @@ fn object(
     }
 }
 
+/// Steps over a name; `before` is the one before it in the same object.
+fn next_name(
+    scan: &mut Scan<'_>,
+    buffers: &mut Buffers,
+    parent: u32,
+    before: u32,
+) -> Result<u32, Fault> {
+    let Buffers {
+        outline, unescaped, ..
+    } = buffers;
+    if let Some((name, length)) = outline.guess(parent, before, scan.rest()) {
+        scan.skip(length);
+        return Ok(name);
+    }
+    let start = scan.at();
+    let read = scan.string(unescaped)?;
+    let written = scan.slice(start..scan.at()).as_bytes();
+    Ok(outline.learn(parent, before, written, read.unwrap_or(unescaped)))
+}
+
 fn too_deep(sink: &mut Sink<'_>, scan: &mut Scan<'_>) -> Result<(), Fault> {
     sink.note(AnomalyCode::NestedTooDeep, || {
         "what is nested deeper is left out of the fields".to_owned()
@@ -149,19 +169,20 @@ fn too_deep(sink: &mut Sink<'_>, scan: &mut Scan<'_>) -> Result<(), Fault> {
     scan.skip_value().map(|_| ())
 }
 
-/// Puts a field; Windows events as JSON get the bare names that rules use.
-fn put(sink: &mut Sink<'_>, path: &str, kind: ValueKind, text: &str) {
-    match path.as_bytes().first() {
-        Some(b'E') if crate::windows::is_event_path(path) => {
-            crate::windows::put_event_path(sink, path, kind, text);
-        }
-        Some(b'w') if path.starts_with("winlog.") => {
-            sink.put(path, kind, text);
-            if let Some(bare) = crate::windows::bare_winlog(path) {
+/// Puts a value; Windows events as JSON get the bare names that rules use.
+fn put(sink: &mut Sink<'_>, outline: &mut Outline, name: u32, kind: ValueKind, text: &str) {
+    let Some(name) = outline.name_mut(name) else {
+        return;
+    };
+    match name.route {
+        Route::Plain => sink.put_at(&mut name.column, &mut name.path, kind, text),
+        Route::WindowsEvent => crate::windows::put_event_path(sink, &name.path, kind, text),
+        Route::Winlog => {
+            sink.put_at(&mut name.column, &mut name.path, kind, text);
+            if let Some(bare) = crate::windows::bare_winlog(&name.path) {
                 crate::windows::put_data(sink, bare, kind, text);
             }
         }
-        _ => sink.put(path, kind, text),
     }
 }
 

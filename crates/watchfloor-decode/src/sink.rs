@@ -4,6 +4,8 @@
 //! Records of one source have the same fields in the same order, so the column of the n-th
 //! field of the last record is tried first; comparing one name is cheaper than hashing it.
 
+use std::sync::Arc;
+
 use watchfloor_event::{Anomaly, AnomalyCode, EventBatch, Namespace, ValueKind, ValueRef};
 
 use crate::Limits;
@@ -43,12 +45,48 @@ impl<'b> Sink<'b> {
 
     /// Sets a field; a later value replaces an earlier one of the same name.
     pub(crate) fn put(&mut self, name: &str, kind: ValueKind, text: &str) {
-        if self.used >= self.limits.fields_max {
+        if self.is_full(name) {
+            return;
+        }
+        let index = self.column(name);
+        self.set(index, name, kind, text);
+    }
+
+    /// As [`Sink::put`] for a name that remembers the place of its column.
+    pub(crate) fn put_at(
+        &mut self,
+        column: &mut u32,
+        name: &mut Arc<str>,
+        kind: ValueKind,
+        text: &str,
+    ) {
+        if self.is_full(name) {
+            return;
+        }
+        self.used += 1;
+        let known = self.batch.columns(Namespace::Source).get(*column as usize);
+        if !known.is_some_and(|known| Arc::ptr_eq(known.name(), name)) {
+            let index = self.batch.source_column_index(name);
+            *column = u32::try_from(index).unwrap_or(u32::MAX);
+            if let Some(found) = self.batch.columns(Namespace::Source).get(index) {
+                *name = Arc::clone(found.name());
+            }
+        }
+        self.set(*column as usize, name, kind, text);
+    }
+
+    fn is_full(&mut self, name: &str) -> bool {
+        let is_full = self.used >= self.limits.fields_max;
+        if is_full {
             self.note(AnomalyCode::TooManyFields, || {
                 format!("fields from '{}' on are left out", clip(name, 80))
             });
-            return;
         }
+        is_full
+    }
+
+    #[inline]
+    fn set(&mut self, column: usize, name: &str, kind: ValueKind, text: &str) {
         let text = if text.len() > self.limits.value_bytes_max {
             self.note(AnomalyCode::Truncated, || {
                 format!("'{}' is {} bytes long", clip(name, 80), text.len())
@@ -57,9 +95,8 @@ impl<'b> Sink<'b> {
         } else {
             text
         };
-        let index = self.column(name);
         self.batch
-            .set_source(index, self.row, ValueRef { kind, text });
+            .set_source(column, self.row, ValueRef { kind, text });
     }
 
     /// Sets a text field.

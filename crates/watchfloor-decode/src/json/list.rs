@@ -38,6 +38,7 @@ pub(super) fn decode(
     sink: &mut Sink<'_>,
     scan: &mut Scan<'_>,
     buffers: &mut Buffers,
+    name: u32,
     depth: usize,
 ) -> Result<(), Fault> {
     let range = scan.skip_value()?;
@@ -57,10 +58,12 @@ pub(super) fn decode(
         return Ok(());
     }
     if buffers.list.len() > sink.limits.value_bytes_max {
-        super::put(sink, &buffers.path, ValueKind::Str, &buffers.list);
+        let kind = ValueKind::Str;
+        super::put(sink, &mut buffers.outline, name, kind, &buffers.list);
         return Ok(());
     }
-    super::put(sink, &buffers.path, ValueKind::List, &buffers.list);
+    let kind = ValueKind::List;
+    super::put(sink, &mut buffers.outline, name, kind, &buffers.list);
     if buffers.list.contains('{') {
         let mut names: Vec<(String, String)> = Vec::new();
         let mut path = String::new();
@@ -70,13 +73,10 @@ pub(super) fn decode(
             &mut names,
             &mut buffers.unescaped,
         )?;
-        let parent = buffers.path.len();
-        for (name, mut list) in names {
+        for (inside, mut list) in names {
             list.push(']');
-            buffers.path.push('.');
-            buffers.path.push_str(&name);
-            super::put(sink, &buffers.path, ValueKind::List, &list);
-            buffers.path.truncate(parent);
+            let below = buffers.outline.learn_inside(name, &inside);
+            super::put(sink, &mut buffers.outline, below, ValueKind::List, &list);
         }
     }
     Ok(())
