@@ -72,9 +72,7 @@ pub(crate) fn decode(sink: &mut Sink<'_>, text: &str, buffers: &mut Buffers) -> 
         ROOT
     } else {
         // An element of a list that is no object is an event with one value.
-        buffers
-            .outline
-            .learn(ROOT, ROOT, b"\"message\"", "message")
+        buffers.outline.learn(ROOT, ROOT, b"\"message\"", "message")
     };
     value(sink, &mut scan, buffers, name, 0)?;
     scan.blanks();

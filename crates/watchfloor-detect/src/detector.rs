@@ -15,7 +15,7 @@ use crate::evaluate::{Evaluation, Match};
 use crate::finding::{GroupKey, finding_of_event, finding_of_group};
 use crate::gate::Frequencies;
 use crate::memory::{Memory, PlanMemory};
-use crate::program::{KeywordSets, Plan, Program};
+use crate::program::{Plan, Program};
 
 /// Events of a kind after which its gates are chosen anew by what was measured; each time four
 /// times as many.
@@ -50,7 +50,6 @@ pub struct Detector {
     program: Arc<Program>,
     plans: HashMap<Arc<str>, KindPlan, FixedState>,
     memory: Memory,
-    keyword_sets: KeywordSets,
     correlator: Correlator,
     analytics: Analytics,
 }
@@ -87,7 +86,6 @@ impl Detector {
             program: Arc::new(Program::compile(set)),
             plans: HashMap::default(),
             memory: Memory::default(),
-            keyword_sets: KeywordSets::default(),
             correlator: Correlator::default(),
             analytics,
         }
@@ -99,7 +97,6 @@ impl Detector {
         self.program = Arc::new(Program::compile(set));
         self.plans.clear();
         self.memory = Memory::default();
-        self.keyword_sets = KeywordSets::default();
     }
 
     /// Takes the compiled rules of another detector; the state of correlations that stay as
@@ -109,7 +106,6 @@ impl Detector {
         self.program = Arc::clone(&other.program);
         self.plans.clear();
         self.memory = Memory::default();
-        self.keyword_sets = KeywordSets::default();
     }
 
     /// Another detector over the same compiled rules, with no state of its own.
@@ -119,7 +115,6 @@ impl Detector {
             program: Arc::clone(&self.program),
             plans: HashMap::default(),
             memory: Memory::default(),
-            keyword_sets: KeywordSets::default(),
             correlator: Correlator::default(),
             analytics: self.analytics.share(),
         }
@@ -236,21 +231,16 @@ impl Detector {
         let epoch = memory.epoch;
         let mut evaluation = Evaluation::new(&program, batch, &mut memory);
         let mut matches = Vec::new();
-        let Self {
-            plans,
-            keyword_sets: sets,
-            ..
-        } = self;
+        let Self { plans, .. } = self;
         for (kind, rows) in batch.kinds().iter().zip(&by_kind) {
             if rows.is_empty() {
                 continue;
             }
             let known = plans
                 .entry(Arc::clone(&kind.name))
-                .or_insert_with(|| KindPlan::new(&program, kind, sets));
+                .or_insert_with(|| KindPlan::new(&program, kind));
             known.memory.keep_to(epoch);
-            known.measure(&program, kind, rows, &mut evaluation, sets);
-            evaluation.fit(sets.len());
+            known.measure(&program, kind, rows, &mut evaluation);
             evaluation.run(&known.plan, &mut known.memory, rows, &mut matches);
         }
         matches.sort_by_key(|one| (batch.rows()[one.row as usize].time, one.row, one.rule));
@@ -368,9 +358,9 @@ impl Detector {
 }
 
 impl KindPlan {
-    fn new(program: &Program, kind: &EventKind, sets: &mut KeywordSets) -> Self {
+    fn new(program: &Program, kind: &EventKind) -> Self {
         Self {
-            plan: Arc::new(program.plan(kind, &Frequencies::default(), sets)),
+            plan: Arc::new(program.plan(kind, &Frequencies::default())),
             measure_at: FIRST_MEASURE_EVENTS,
             ..Self::default()
         }
@@ -383,7 +373,6 @@ impl KindPlan {
         kind: &EventKind,
         rows: &[u32],
         evaluation: &mut Evaluation<'_>,
-        sets: &mut KeywordSets,
     ) {
         self.events += rows.len() as u64;
         if self.events < self.measure_at {
@@ -391,7 +380,7 @@ impl KindPlan {
         }
         self.measure_at = self.events.saturating_mul(4);
         evaluation.measure(&self.plan, rows, &mut self.frequencies);
-        self.plan = Arc::new(program.plan(kind, &self.frequencies, sets));
+        self.plan = Arc::new(program.plan(kind, &self.frequencies));
         self.memory = self.memory.emptied();
     }
 }

@@ -12,10 +12,10 @@ use watchfloor_rules::{FieldCompare, Matcher, TimePart};
 use crate::describe::{self, Description};
 use crate::entities::entities_of;
 use crate::gate::Frequencies;
-use crate::memory::{Memory, PlanMemory, RuleLists};
+use crate::memory::{KeywordsFound, Memory, PlanMemory, RuleLists};
 use crate::program::{Gates, KEYWORDS, Node, Plan, Program, Questions};
 use crate::resolve;
-use crate::scanner::{self, Scanner};
+use crate::scanner;
 
 /// One rule that holds for one event.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -75,12 +75,12 @@ pub(crate) struct Evaluation<'a> {
     memory: &'a mut Memory,
     /// By field: its columns, once they were asked for.
     fields: Vec<Option<Vec<Placed<'a>>>>,
-    /// By set of keywords: all source columns.
-    keywords: HashMap<usize, Vec<Placed<'a>>, FixedState>,
+    /// By source column, once keywords were looked for in it.
+    keywords: Vec<Option<KeywordsFound>>,
     /// What the last event with a finding says and who took part in it.
     facts: Option<(usize, Arc<Facts>)>,
-    /// The values of the event that keywords were last asked of, with their folded texts.
-    values: Option<(usize, Vec<(ValueRef<'a>, String)>)>,
+    /// The event that keywords were last asked of, and those that its values answer with yes.
+    answered: Option<(usize, Vec<u32>)>,
     /// Columns of fields that correlations and comparisons name, found once.
     named: RefCell<HashMap<String, Vec<&'a Column>, FixedState>>,
     /// Where the values of columns moved to, by column and kind.
@@ -96,18 +96,12 @@ impl<'a> Evaluation<'a> {
             batch,
             memory,
             fields,
-            keywords: HashMap::default(),
+            keywords: Vec::new(),
             facts: None,
-            values: None,
+            answered: None,
             named: RefCell::default(),
             names: HashMap::default(),
         }
-    }
-
-    /// Makes room for sets of keywords.
-    pub(crate) fn fit(&mut self, keyword_sets: usize) {
-        let keywords = &mut self.memory.keywords;
-        keywords.resize_with(keyword_sets.max(keywords.len()), Default::default);
     }
 
     /// The matches of these rows, which are all of the plan's kind.
@@ -124,7 +118,7 @@ impl<'a> Evaluation<'a> {
             let lists = &mut known.fields[index];
             self.gate_field(gates.field, &gates.gates, lists, rows, &mut candidates);
         }
-        self.gate_keywords(plan, rows, &mut candidates);
+        self.gate_keywords(&plan.keywords, rows, &mut candidates);
         for &row in rows {
             candidates.extend(plan.always.iter().map(|&rule| Match { row, rule }));
         }
@@ -202,62 +196,48 @@ impl<'a> Evaluation<'a> {
         place
     }
 
-    fn gate_keywords(&mut self, plan: &Plan, rows: &[u32], candidates: &mut Vec<Match>) {
-        let Some(keywords) = &plan.keywords else {
+    /// Opens the gates of keywords. Nearly no value holds any, so the distinct values of a
+    /// column are searched all at once, and rows are looked at only where something was found.
+    fn gate_keywords(&mut self, gates: &Gates, rows: &[u32], candidates: &mut Vec<Match>) {
+        if gates.is_empty() {
             return;
-        };
-        let set = keywords.set;
-        let mut columns = self.take_keywords(set);
-        let mut lists = std::mem::take(&mut self.memory.keywords[set].lists);
+        }
+        let (program, batch) = (self.program, self.batch);
+        let columns = batch.columns(Namespace::Source);
+        let mut used = vec![false; columns.len()];
         for &row in rows {
-            for column in self.batch.source_columns_of(row as usize) {
-                let placed = &mut columns[column];
-                let code = placed.code(row);
-                if code == 0 {
-                    continue;
-                }
-                let place = match placed.known(code) {
-                    Some(place) => place,
-                    None => self.keyword_place(set, &keywords.scanner, placed, code),
-                };
-                let answers = || self.memory.keywords[set].answers.answers(place);
-                let opened = lists.of(place, answers, &keywords.gates);
-                candidates.extend(opened.iter().map(|&rule| Match { row, rule }));
+            for column in batch.source_columns_of(row as usize) {
+                used[column] = true;
             }
         }
-        self.memory.keywords[set].lists = lists;
-        self.keywords.insert(set, columns);
-    }
-
-    fn take_keywords(&mut self, set: usize) -> Vec<Placed<'a>> {
-        self.keywords.remove(&set).unwrap_or_else(|| {
-            let columns = self.batch.columns(Namespace::Source).iter();
-            columns.map(Placed::new).collect()
-        })
-    }
-
-    /// The place of a value in the memory of a set of keywords.
-    fn keyword_place(
-        &mut self,
-        set: usize,
-        scanner: &Scanner,
-        placed: &mut Placed<'a>,
-        code: u32,
-    ) -> u32 {
-        let (value, hash) = value_of(placed.column, code);
-        let predicates = &self.program.predicates;
-        let scratch = &mut self.memory.scratch;
-        let known = &mut self.memory.keywords[set].answers;
-        let place = known.place(hash, value, |found| {
-            scanner.scan(value, predicates, scratch, found)
-        });
-        placed.learn(code, place);
-        place
+        if self.memory.keywords.cover(gates, &program.predicates) {
+            self.keywords.clear();
+        }
+        self.keywords.resize_with(columns.len(), || None);
+        for (index, column) in columns.iter().enumerate().filter(|one| used[one.0]) {
+            let Memory {
+                keywords, scratch, ..
+            } = &mut *self.memory;
+            let found = self.keywords[index].get_or_insert_with(|| {
+                keywords.find(column.dictionary(), &program.predicates, scratch)
+            });
+            if found.is_empty() {
+                continue;
+            }
+            for &row in rows {
+                let answers = found.get(&column.code(row as usize));
+                let opened = answers.into_iter().flatten();
+                let opened = opened.filter_map(|id| gates.get(id)).flatten();
+                candidates.extend(opened.map(|&rule| Match { row, rule }));
+            }
+        }
     }
 
     /// Counts, for events of one kind, how often each question to a field is answered with
     /// yes.
     pub(crate) fn measure(&mut self, plan: &Plan, rows: &[u32], frequencies: &mut Frequencies) {
+        self.memory.keywords.clear();
+        self.keywords.clear();
         frequencies.events += rows.len() as u64;
         for &field in &plan.fields {
             let mut by_place: HashMap<u32, u64, FixedState> = HashMap::default();
@@ -347,28 +327,37 @@ impl<'a> Evaluation<'a> {
     }
 
     /// Whether any value of the event answers a keyword with yes. Asked only of events that
-    /// a gate let through, so each value is asked by itself; the values of an event are
-    /// gathered and folded once for all keywords.
+    /// a gate let through; all keywords are then looked for at once.
     fn answer_keyword(&mut self, id: u32, row: usize) -> bool {
-        if self.values.as_ref().is_none_or(|known| known.0 != row) {
-            let columns = self.batch.columns(Namespace::Source).iter();
-            let values = columns.filter_map(|column| column.get(row));
-            let folded = values.map(|value| {
-                let mut lower = String::new();
-                scanner::lower_into(value.text, &mut lower);
-                (value, lower)
-            });
-            self.values = Some((row, folded.collect()));
+        let predicate = &self.program.predicates[id as usize];
+        if predicate.lazy || matches!(predicate.matcher, Matcher::Null) {
+            let columns = self.batch.columns(Namespace::Source);
+            let mut values = columns.iter().filter_map(|column| column.get(row));
+            return values.any(|value| ask(&predicate.matcher, value, &mut String::new()));
         }
-        let matcher = &self.program.predicates[id as usize].matcher;
-        let values = self.values.iter().flat_map(|known| &known.1);
-        let mut yes = values.map(|(value, lower)| match value.kind {
-            ValueKind::List | ValueKind::Null => ask(matcher, *value, &mut String::new()),
-            _ => {
-                matches!(matcher, Matcher::Exists(true)) || scanner::answer(matcher, *value, lower)
+        if self.answered.as_ref().is_none_or(|known| known.0 != row) {
+            let answers = self.keywords_of(row);
+            self.answered = Some((row, answers));
+        }
+        let answered = self.answered.as_ref();
+        answered.is_some_and(|known| known.1.binary_search(&id).is_ok())
+    }
+
+    /// The keywords that any value of the event answers with yes, sorted.
+    fn keywords_of(&mut self, row: usize) -> Vec<u32> {
+        let (program, batch) = (self.program, self.batch);
+        let columns = batch.columns(Namespace::Source);
+        let scratch = &mut self.memory.scratch;
+        let mut found = Vec::new();
+        for column in batch.source_columns_of(row) {
+            if let Some(value) = columns[column].get(row) {
+                let scanner = &program.keywords;
+                scanner.scan(value, &program.predicates, scratch, &mut found);
             }
-        });
-        yes.any(|yes| yes)
+        }
+        found.sort_unstable();
+        found.dedup();
+        found
     }
 
     fn answer_lazy(&mut self, id: u32, place: u32, row: usize) -> bool {

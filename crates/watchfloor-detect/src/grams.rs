@@ -157,6 +157,15 @@ impl Grams {
         grams
     }
 
+    /// The literals.
+    pub(crate) fn texts(&self) -> impl Iterator<Item = &str> {
+        let text = |&(start, length): &(u32, u32)| {
+            let (start, length) = (start as usize, length as usize);
+            &self.texts[start..start + length]
+        };
+        self.literals.iter().map(text)
+    }
+
     /// Calls `take` for every occurrence of every literal, in no order.
     pub(crate) fn scan(&self, text: &str, mut take: impl FnMut(Found)) {
         let bytes = text.as_bytes();
@@ -175,8 +184,8 @@ impl Grams {
             }
         }
         if !self.short.is_empty() {
-            for (at, pair) in bytes.windows(2).enumerate() {
-                let gram = u32::from_le_bytes([pair[0], pair[1], 0, 0]);
+            for (at, pair) in bytes.array_windows::<2>().enumerate() {
+                let gram = u32::from(u16::from_le_bytes(*pair));
                 if self.short.may_hold(gram) {
                     self.verify(bytes, at, self.short.entries(gram), &mut take);
                 }
@@ -215,11 +224,8 @@ impl Grams {
 }
 
 fn grams_of(bytes: &[u8]) -> impl Iterator<Item = (usize, u32)> + '_ {
-    let gram = |window: &[u8]| u32::from_le_bytes([window[0], window[1], window[2], window[3]]);
-    bytes
-        .windows(GRAM)
-        .enumerate()
-        .map(move |(at, window)| (at, gram(window)))
+    let windows = bytes.array_windows::<GRAM>().enumerate();
+    windows.map(|(at, window)| (at, u32::from_le_bytes(*window)))
 }
 
 /// How many literals hold each gram. What few literals hold is seldom in values either: the

@@ -15,6 +15,7 @@ mod describe;
 mod detector;
 mod entities;
 mod evaluate;
+mod finder;
 mod finding;
 mod gate;
 mod grams;

@@ -4,9 +4,12 @@
 use foldhash::fast::FixedState;
 use hashbrown::HashMap;
 
+use watchfloor_event::Dictionary;
+
 use crate::cache::AnswerCache;
-use crate::program::{Gates, Program};
-use crate::scanner::Scratch;
+use crate::finder::Finder;
+use crate::program::{Gates, Predicate, Program};
+use crate::scanner::{Scanner, Scratch};
 
 /// Most bytes of values and answers kept.
 const MAX_BYTES: usize = 32 << 20;
@@ -18,8 +21,7 @@ const MAX_LAZY: usize = 1 << 18;
 pub(crate) struct Memory {
     /// By field of the program.
     pub fields: Vec<AnswerCache>,
-    /// By set of keywords.
-    pub keywords: Vec<KeywordMemory>,
+    pub keywords: GateKeywords,
     /// Answers of lazy questions, by question and place.
     pub lazy: HashMap<(u32, u32), bool, FixedState>,
     pub scratch: Scratch,
@@ -31,28 +33,74 @@ pub(crate) struct Memory {
     pub epoch: u64,
 }
 
-/// What is remembered for one set of keywords.
-#[derive(Debug, Default)]
-pub(crate) struct KeywordMemory {
-    pub answers: AnswerCache,
-    pub lists: RuleLists,
-}
-
 impl Memory {
     /// Makes room between two batches; call it before each.
     pub(crate) fn prepare(&mut self, program: &Program) {
-        let keywords = self.keywords.iter().map(|one| &one.answers);
-        let all = self.fields.iter().chain(keywords);
-        let bytes: usize = all.map(AnswerCache::bytes).sum();
+        let bytes: usize = self.fields.iter().map(AnswerCache::bytes).sum();
         let is_full = bytes > MAX_BYTES || self.lazy.len() > MAX_LAZY;
         if is_full {
             self.fields.iter_mut().for_each(AnswerCache::clear);
-            self.keywords.clear();
             self.lazy.clear();
             self.epoch += 1;
         }
         self.fields
             .resize_with(program.fields.len(), AnswerCache::default);
+    }
+}
+
+/// The keywords that values of a column answer with yes, by code.
+pub(crate) type KeywordsFound = HashMap<u32, Vec<u32>, FixedState>;
+
+/// The keywords that are gates in any plan, with one scanner for all of them: kinds of event
+/// share most, and so each column is searched once.
+#[derive(Debug, Default)]
+pub(crate) struct GateKeywords {
+    /// Sorted.
+    ids: Vec<u32>,
+    scanner: Scanner,
+    finder: Finder,
+}
+
+impl GateKeywords {
+    /// Takes in the keywords of a plan; true if there are any that were not known, and then
+    /// what was found before is not all.
+    pub(crate) fn cover(&mut self, gates: &Gates, predicates: &[Predicate]) -> bool {
+        let is_new = |id: &&u32| self.ids.binary_search(id).is_err();
+        let new: Vec<u32> = gates.keys().filter(is_new).copied().collect();
+        if new.is_empty() {
+            return false;
+        }
+        self.ids.extend(new);
+        self.ids.sort_unstable();
+        self.scanner = Scanner::build(&self.ids, predicates);
+        self.finder = self.scanner.finder();
+        true
+    }
+
+    /// The keywords that values of a column answer with yes, by code.
+    pub(crate) fn find(
+        &self,
+        dictionary: &Dictionary,
+        predicates: &[Predicate],
+        scratch: &mut Scratch,
+    ) -> KeywordsFound {
+        let codes = self.finder.codes(dictionary, &mut scratch.folded);
+        let mut found = KeywordsFound::default();
+        for code in codes {
+            let mut answers = Vec::new();
+            if let Some(value) = dictionary.get(code) {
+                self.scanner.scan(value, predicates, scratch, &mut answers);
+            }
+            if !answers.is_empty() {
+                found.insert(code, answers);
+            }
+        }
+        found
+    }
+
+    /// Forgets keywords that may be no gates any more.
+    pub(crate) fn clear(&mut self) {
+        *self = Self::default();
     }
 }
 

@@ -1,8 +1,6 @@
 //! All rules compiled together: questions shared among rules, fields with one scanner each,
 //! and for each kind of event the rules that may meet it.
 
-use std::sync::Arc;
-
 use foldhash::fast::FixedState;
 use hashbrown::HashMap;
 use watchfloor_event::{EventKind, Logsource};
@@ -93,6 +91,8 @@ pub(crate) struct Program {
     pub correlation_emits: Vec<bool>,
     pub predicates: Vec<Predicate>,
     pub fields: Vec<Field>,
+    /// All questions to every value.
+    pub keywords: Scanner,
     /// The log sources that rules name, each once.
     pub logsources: Vec<Logsource>,
 }
@@ -103,7 +103,7 @@ pub(crate) struct Plan {
     /// By field: the rules to complete when a question to it is answered with yes.
     pub gates: Vec<FieldGates>,
     /// The same for questions to every value.
-    pub keywords: Option<KeywordGates>,
+    pub keywords: Gates,
     /// Rules to complete for every event.
     pub always: Vec<u32>,
     /// Fields that the rules ask.
@@ -112,57 +112,6 @@ pub(crate) struct Plan {
 
 /// Rules by the question that has them completed.
 pub(crate) type Gates = HashMap<u32, Vec<u32>, FixedState>;
-
-/// The keywords that open gates for one kind of event. Kinds of the same log sources have the
-/// same set, which then shares its scanner and its memory.
-#[derive(Debug)]
-pub(crate) struct KeywordGates {
-    /// Index of the set.
-    pub set: usize,
-    pub scanner: Arc<Scanner>,
-    pub gates: Gates,
-}
-
-/// What tells one set of keywords from another: question and rule of each gate, sorted.
-type KeywordKey = Vec<(u32, u32)>;
-
-/// The sets of keywords met so far.
-#[derive(Debug, Default)]
-pub(crate) struct KeywordSets {
-    sets: Vec<(KeywordKey, Arc<Scanner>)>,
-}
-
-impl KeywordSets {
-    /// Number of sets.
-    pub(crate) fn len(&self) -> usize {
-        self.sets.len()
-    }
-
-    fn gates(&mut self, gates: Gates, predicates: &[Predicate]) -> KeywordGates {
-        let with_rules = |(id, rules): (&u32, &Vec<u32>)| {
-            let id = *id;
-            rules
-                .iter()
-                .map(move |rule| (id, *rule))
-                .collect::<Vec<_>>()
-        };
-        let mut key: KeywordKey = gates.iter().flat_map(with_rules).collect();
-        key.sort_unstable();
-        let found = self.sets.iter().position(|(known, _)| *known == key);
-        let set = found.unwrap_or_else(|| {
-            let mut ids: Vec<u32> = gates.keys().copied().collect();
-            ids.sort_unstable();
-            let scanner = Arc::new(Scanner::build(&ids, predicates));
-            self.sets.push((key, scanner));
-            self.sets.len() - 1
-        });
-        KeywordGates {
-            set,
-            scanner: Arc::clone(&self.sets[set].1),
-            gates,
-        }
-    }
-}
 
 /// The gates of one field.
 #[derive(Debug)]
@@ -243,14 +192,8 @@ impl Program {
     }
 
     /// The rules that may meet a kind of event, each behind its rarest gate.
-    pub(crate) fn plan(
-        &self,
-        kind: &EventKind,
-        frequencies: &Frequencies,
-        sets: &mut KeywordSets,
-    ) -> Plan {
+    pub(crate) fn plan(&self, kind: &EventKind, frequencies: &Frequencies) -> Plan {
         let mut plan = Plan::default();
-        let mut keywords = Gates::default();
         let sources = self.logsources.iter();
         let answers: Vec<bool> = sources.map(|source| kind.answers_to(source)).collect();
         let mut by_field: HashMap<u32, Gates, FixedState> = HashMap::default();
@@ -266,14 +209,11 @@ impl Program {
             };
             for id in gate {
                 let gates = match self.predicates[id as usize].field {
-                    KEYWORDS => &mut keywords,
+                    KEYWORDS => &mut plan.keywords,
                     field => by_field.entry(field).or_default(),
                 };
                 gates.entry(id).or_default().push(index);
             }
-        }
-        if !keywords.is_empty() {
-            plan.keywords = Some(sets.gates(keywords, &self.predicates));
         }
         let field_gates = |(field, gates)| FieldGates { field, gates };
         plan.gates = by_field.into_iter().map(field_gates).collect();
@@ -385,6 +325,9 @@ impl Builder {
                 scanner: Scanner::build(&ids, &self.predicates),
             })
             .collect();
+        let ids = 0..self.predicates.len() as u32;
+        let keywords = ids.filter(|id| self.predicates[*id as usize].field == KEYWORDS);
+        program.keywords = Scanner::build(&keywords.collect::<Vec<_>>(), &self.predicates);
         program.predicates = self.predicates;
     }
 }

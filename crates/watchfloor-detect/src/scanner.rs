@@ -5,6 +5,7 @@ use hashbrown::HashMap;
 use watchfloor_event::{ValueKind, ValueRef};
 use watchfloor_rules::{Matcher, Part, Pattern};
 
+use crate::finder::{Finder, Folded};
 use crate::grams::Grams;
 use crate::literal;
 use crate::program::Predicate;
@@ -42,6 +43,7 @@ pub(crate) struct Scanner {
 pub(crate) struct Scratch {
     lower: String,
     verify: Vec<u32>,
+    pub(crate) folded: Folded,
 }
 
 #[derive(Default)]
@@ -143,6 +145,17 @@ impl Scanner {
         found.dedup();
     }
 
+    /// A search for the values that may answer any question with yes.
+    pub(crate) fn finder(&self) -> Finder {
+        let mut literals: Vec<&str> = self.literals.texts().collect();
+        let asks_all = !self.each.is_empty() || !self.present.is_empty() || !self.null.is_empty();
+        if asks_all || !self.exact.is_empty() {
+            // Every value holds the empty literal.
+            literals.push("");
+        }
+        Finder::build(literals)
+    }
+
     fn scan_scalar(
         &self,
         value: ValueRef<'_>,
@@ -155,7 +168,7 @@ impl Scanner {
             found.extend(&self.null);
             return;
         }
-        let Scratch { lower, verify } = scratch;
+        let Scratch { lower, verify, .. } = scratch;
         verify.clear();
         lower_into(value.text, lower);
         if let Some(ids) = self.exact.get(lower.as_str()) {
@@ -219,12 +232,40 @@ pub(crate) fn answer(matcher: &Matcher, value: ValueRef<'_>, lower: &str) -> boo
 /// Writes the lower-case form of `text` into `lower`, replacing what is there.
 pub(crate) fn lower_into(text: &str, lower: &mut String) {
     lower.clear();
-    if text.is_ascii() {
-        lower.push_str(text);
-        lower.make_ascii_lowercase();
-    } else {
-        lower.extend(text.chars().flat_map(char::to_lowercase));
+    lower_onto(text, lower);
+}
+
+/// Adds the lower-case form of `text`. Whole runs of ASCII are folded at once: a single
+/// character of another script does not slow the rest down.
+pub(crate) fn lower_onto(text: &str, lower: &mut String) {
+    let mut rest = text;
+    loop {
+        let (ascii, after) = rest.split_at(ascii_run(rest));
+        let start = lower.len();
+        lower.push_str(ascii);
+        lower[start..].make_ascii_lowercase();
+        let mut characters = after.chars();
+        let Some(character) = characters.next() else {
+            return;
+        };
+        lower.extend(character.to_lowercase());
+        rest = characters.as_str();
     }
+}
+
+/// Number of bytes before the first that is not ASCII.
+fn ascii_run(text: &str) -> usize {
+    const STEP: usize = 32;
+    let bytes = text.as_bytes();
+    if bytes.is_ascii() {
+        return bytes.len();
+    }
+    let mut at = 0;
+    while bytes[at..].len() >= STEP && bytes[at..at + STEP].is_ascii() {
+        at += STEP;
+    }
+    let rest = bytes[at..].iter();
+    at + rest.take_while(|byte| byte.is_ascii()).count()
 }
 
 #[cfg(test)]

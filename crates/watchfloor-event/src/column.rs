@@ -88,6 +88,7 @@ pub struct Dictionary {
     text: String,
     entries: Vec<Entry>,
     table: HashTable<u32>,
+    lists: Vec<u32>,
 }
 
 /// Seeded alike in all processes: the hash is used inside one batch only, and determinism
@@ -123,6 +124,12 @@ impl Dictionary {
         self.text.clear();
         self.entries.clear();
         self.table.clear();
+        self.lists.clear();
+    }
+
+    /// The codes of values that are lists, in order.
+    pub fn lists(&self) -> &[u32] {
+        &self.lists
     }
 
     /// The values in the order of their codes, from code 1.
@@ -137,6 +144,7 @@ impl Dictionary {
             text,
             entries,
             table,
+            lists,
         } = self;
         let same = |&code: &u32| {
             let entry = &entries[code as usize - 1];
@@ -156,6 +164,9 @@ impl Dictionary {
         });
         text.push_str(value.text);
         let code = entries.len() as u32;
+        if value.kind == ValueKind::List {
+            lists.push(code);
+        }
         table.insert_unique(hash, code, |&code| entries[code as usize - 1].hash);
         code
     }
