@@ -1,6 +1,7 @@
 //! `cargo xtask bench NAME`: measurements with real senders against a real server. Figures go
 //! to bench/RESULTS.md by hand, with machine and command.
 
+mod detect;
 mod load;
 mod path;
 mod process;
@@ -8,8 +9,10 @@ mod process;
 use anyhow::{Result, bail};
 
 pub(crate) fn run(arguments: &[String]) -> Result<()> {
+    let is_quick = arguments.iter().any(|argument| argument == "--quick");
     match arguments.first().map(String::as_str) {
-        Some("path") => path::run(arguments.iter().any(|argument| argument == "--quick")),
-        _ => bail!("there is: bench path [--quick]"),
+        Some("detect") => detect::run(is_quick),
+        Some("path") => path::run(is_quick),
+        _ => bail!("there are: bench detect [--quick], bench path [--quick]"),
     }
 }

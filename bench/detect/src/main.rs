@@ -3,15 +3,19 @@
 //! `watchfloor-bench-detect prepare EVENTS CORPUS DEMO OUT` writes the streams as files.
 //! `watchfloor-bench-detect ENGINE STREAM RULES CONTENT [ROUNDS]` measures one engine on the
 //! file STREAM (for `load`, on the word `ours` or `rsigma`) and prints one line of JSON.
+//! `watchfloor-bench-detect folder ENGINE FOLDER RULES CONTENT [ROUNDS]` does it over a folder of
+//! EVTX files, with the engines `ours`, `rsigma` (the evtx crate before it) and `evtx` (that
+//! crate alone).
 //! Engines: `ours`, `ours-eval`, `ours-two`, `ours-decode`, `rsigma`, `rsigma-eval`, `sonic`,
 //! `hits`, `load`. The fastest of ROUNDS counts for all alike.
 
+mod folder;
 mod ours;
 mod peers;
 mod streams;
 
 use std::collections::{BTreeSet, HashMap};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use anyhow::{Context, Result, bail};
@@ -38,6 +42,14 @@ fn main() -> Result<()> {
             let events = events.parse().context("EVENTS must be a number")?;
             streams::prepare(corpus.as_ref(), demo.as_ref(), events, out.as_ref())
         }
+        ["folder", engine, folder, rules, content, rest @ ..] => {
+            let paths = Paths {
+                rules: rules.into(),
+                content: content.into(),
+                rounds: rest.first().map_or(Ok(3), |text| text.parse())?,
+            };
+            run_folder(engine, folder.as_ref(), &paths)
+        }
         [engine, stream, rules, content, rest @ ..] => {
             let paths = Paths {
                 rules: rules.into(),
@@ -61,6 +73,54 @@ fn run(engine: &str, stream: &str, paths: &Paths) -> Result<()> {
     report["events"] = json!(lines.len());
     report["bytes"] = json!(text.len());
     report["memory_mib"] = json!((memory_kb("VmHWM:").saturating_sub(before_kb)) / 1024);
+    println!("{report}");
+    Ok(())
+}
+
+/// From EVTX files to findings.
+fn run_folder(engine: &str, folder: &Path, paths: &Paths) -> Result<()> {
+    let files = folder::files(folder);
+    let mut events = 0;
+    let mut failed = None;
+    let mut note = |result: Result<usize>| match result {
+        Ok(count) => count,
+        Err(error) => {
+            failed = Some(error);
+            0
+        }
+    };
+    let before_kb = memory_kb("VmRSS:");
+    let mut report = match engine {
+        "ours" => {
+            let ours = Ours::load(&paths.rules, &paths.content)?;
+            fastest(paths.rounds, || {
+                let mut found = 0;
+                events = note(folder::ours(&ours, &files, |all| found += all.len()));
+                found
+            })
+        }
+        "evtx" => fastest(paths.rounds, || {
+            events = note(folder::parse(&files, drop));
+            events
+        }),
+        "rsigma" => {
+            let routing = Ours::without_rules(&paths.content)?;
+            let logsources = folder::logsources(&routing, &files)?;
+            let peer = Rsigma::load(&paths.rules)?;
+            events = logsources.len();
+            fastest(paths.rounds, || {
+                note(folder::rsigma(&peer, &files, &logsources))
+            })
+        }
+        other => bail!("no engine {other}"),
+    };
+    if let Some(error) = failed {
+        return Err(error);
+    }
+    report["events"] = json!(events);
+    report["files"] = json!(files.len());
+    report["bytes"] = json!(folder::bytes(&files));
+    report["memory_mib"] = json!(memory_kb("VmHWM:").saturating_sub(before_kb) / 1024);
     println!("{report}");
     Ok(())
 }

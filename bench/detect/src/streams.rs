@@ -112,7 +112,7 @@ fn renew(value: &mut Map<String, Value>, round: usize) {
     }
 }
 
-fn files(root: &Path, extension: &str) -> Vec<PathBuf> {
+pub fn files(root: &Path, extension: &str) -> Vec<PathBuf> {
     let mut found = Vec::new();
     let mut waiting = vec![root.to_owned()];
     while let Some(folder) = waiting.pop() {
