@@ -1,4 +1,4 @@
-//! Says which values of a column hold any of some hundred literals, all values in one pass.
+//! Says which values hold any of some hundred literals, all values of a column in one pass.
 //!
 //! Keywords are asked of every value of every field, and nearly no value holds one. So the
 //! distinct values of a column are put one after the other in lower case and searched with
@@ -61,6 +61,12 @@ impl Finder {
             }
         }
         finder
+    }
+
+    /// Whether a text in lower case may hold any literal; false is certain.
+    pub(crate) fn may_find(&self, lower: &str) -> bool {
+        let mut searchers = self.searchers.iter();
+        self.is_blind || searchers.any(|searcher| searcher.find(lower).is_some())
     }
 
     /// The codes of the values that may hold a literal, in order: all that do are among them.

@@ -42,6 +42,8 @@ pub(crate) struct Grams {
     long: Index,
     middle: Index,
     short: Index,
+    /// The pairs of bytes that a short literal starts with, a bit each.
+    pairs: Vec<u64>,
 }
 
 /// Grams of one class of literals.
@@ -151,6 +153,12 @@ impl Grams {
                 }
             }
         }
+        if !short.is_empty() {
+            grams.pairs = vec![0; 65_536 / 64];
+            for &(pair, _, _) in &short {
+                grams.pairs[pair as usize / 64] |= 1 << (pair % 64);
+            }
+        }
         grams.long = Index::build(long);
         grams.middle = Index::build(middle);
         grams.short = Index::build(short);
@@ -176,25 +184,50 @@ impl Grams {
                 }
             }
         }
-        if !self.middle.is_empty() {
-            for (at, gram) in grams_of(bytes) {
-                if self.middle.may_hold(gram) {
-                    self.verify(bytes, at, self.middle.entries(gram), &mut take);
+        match (self.middle.is_empty(), self.short.is_empty()) {
+            (true, true) => {}
+            (false, true) => {
+                for (at, gram) in grams_of(bytes) {
+                    self.take_middle(bytes, at, gram, &mut take);
                 }
+            }
+            (true, false) => self.scan_short(bytes, 0, &mut take),
+            (false, false) => {
+                for (at, gram) in grams_of(bytes) {
+                    self.take_middle(bytes, at, gram, &mut take);
+                    self.take_short(bytes, at, gram & 0xffff, &mut take);
+                }
+                self.scan_short(bytes, bytes.len().saturating_sub(GRAM - 1), &mut take);
             }
         }
-        if !self.short.is_empty() {
-            for (at, pair) in bytes.array_windows::<2>().enumerate() {
-                let gram = u32::from(u16::from_le_bytes(*pair));
-                if self.short.may_hold(gram) {
-                    self.verify(bytes, at, self.short.entries(gram), &mut take);
-                }
-            }
-            if let Some(&last) = bytes.last() {
-                let at = bytes.len() - 1;
-                let gram = u32::from_le_bytes([last, 0, 0, 0]);
-                self.verify(bytes, at, self.short.entries(gram), &mut take);
-            }
+    }
+
+    /// Looks for short literals from a place on.
+    fn scan_short(&self, bytes: &[u8], from: usize, take: &mut impl FnMut(Found)) {
+        let rest = bytes.get(from..).unwrap_or(&[]);
+        for (at, pair) in rest.array_windows::<2>().enumerate() {
+            let pair = u32::from(u16::from_le_bytes(*pair));
+            self.take_short(bytes, from + at, pair, take);
+        }
+        // A literal of one byte is known by the pairs that it starts; the last byte starts none.
+        if let Some(&last) = bytes.last() {
+            let entries = self.short.entries(u32::from(last));
+            self.verify(bytes, bytes.len() - 1, entries, take);
+        }
+    }
+
+    #[inline]
+    fn take_middle(&self, bytes: &[u8], at: usize, gram: u32, take: &mut impl FnMut(Found)) {
+        if self.middle.may_hold(gram) {
+            self.verify(bytes, at, self.middle.entries(gram), take);
+        }
+    }
+
+    #[inline]
+    fn take_short(&self, bytes: &[u8], at: usize, pair: u32, take: &mut impl FnMut(Found)) {
+        let word = self.pairs.get(pair as usize / 64).copied().unwrap_or(0);
+        if word >> (pair % 64) & 1 == 1 {
+            self.verify(bytes, at, self.short.entries(pair), take);
         }
     }
 

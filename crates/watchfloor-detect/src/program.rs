@@ -19,6 +19,20 @@ pub(crate) struct Predicate {
     pub matcher: Matcher,
     /// Asked only when a rule is completed, because asking each value would cost too much.
     pub lazy: bool,
+    /// Guess at the share of events that answer with yes; `None` where it can be no gate.
+    pub guess: Option<f64>,
+}
+
+impl Predicate {
+    pub(crate) fn new(field: u32, matcher: Matcher) -> Self {
+        let lazy = is_lazy(&matcher);
+        Self {
+            field,
+            lazy,
+            guess: gate::guess(&matcher, lazy),
+            matcher,
+        }
+    }
 }
 
 /// The field of questions to every value of an event.
@@ -67,6 +81,8 @@ pub(crate) struct Compiled {
     /// Index into [`Program::logsources`].
     pub logsource: usize,
     pub node: Node,
+    /// The fields that it asks, sorted.
+    pub fields: Vec<u32>,
     /// Correlations that rest on it.
     pub feeds: Vec<usize>,
     /// Whether it makes findings of its own.
@@ -143,10 +159,15 @@ impl Program {
                     logsources.push(rule.logsource.clone());
                     logsources.len() - 1
                 });
+            let mut fields = Vec::new();
+            note_fields(&node, &builder.predicates, &mut fields);
+            fields.sort_unstable();
+            fields.dedup();
             rules.push(Compiled {
                 rule,
                 logsource,
                 node,
+                fields,
                 feeds: Vec::new(),
                 emits: true,
             });
@@ -201,7 +222,7 @@ impl Program {
             if !answers[compiled.logsource] {
                 continue;
             }
-            self.note_fields(&compiled.node, &mut plan.fields);
+            plan.fields.extend(&compiled.fields);
             let index = index as u32;
             let Some(gate) = gate::choose(&compiled.node, &self.predicates, frequencies) else {
                 plan.always.push(index);
@@ -222,19 +243,22 @@ impl Program {
         plan.fields.dedup();
         plan
     }
+}
 
-    fn note_fields(&self, node: &Node, fields: &mut Vec<u32>) {
-        match node {
-            Node::And(items) | Node::Or(items) => {
-                items.iter().for_each(|item| self.note_fields(item, fields));
+/// The fields that a condition asks, not the keywords.
+fn note_fields(node: &Node, predicates: &[Predicate], fields: &mut Vec<u32>) {
+    match node {
+        Node::And(items) | Node::Or(items) => {
+            for item in items {
+                note_fields(item, predicates, fields);
             }
-            Node::Not(item) => self.note_fields(item, fields),
-            Node::Any(questions) | Node::All(questions) => fields.push(questions.field),
-            Node::Leaf(id) => {
-                let field = self.predicates[*id as usize].field;
-                if field != KEYWORDS {
-                    fields.push(field);
-                }
+        }
+        Node::Not(item) => note_fields(item, predicates, fields),
+        Node::Any(questions) | Node::All(questions) => fields.push(questions.field),
+        Node::Leaf(id) => {
+            let field = predicates[*id as usize].field;
+            if field != KEYWORDS {
+                fields.push(field);
             }
         }
     }
@@ -290,11 +314,8 @@ impl Builder {
             return *id;
         }
         let id = self.predicates.len() as u32;
-        self.predicates.push(Predicate {
-            field,
-            matcher: leaf.matcher.clone(),
-            lazy: is_lazy(&leaf.matcher),
-        });
+        let predicate = Predicate::new(field, leaf.matcher.clone());
+        self.predicates.push(predicate);
         self.by_key.insert(key, id);
         id
     }

@@ -23,11 +23,18 @@ enum Bearing {
     Verify,
 }
 
+/// Most literals for which a text is searched as a whole before it is looked at in grams.
+const MAX_FINDER_LITERALS: usize = 128;
+/// Shortest text for which that pays, in bytes.
+const MIN_FINDER_BYTES: usize = 48;
+
 /// All questions to one field.
 #[derive(Debug, Default)]
 pub(crate) struct Scanner {
     exact: HashMap<String, Vec<u32>, FixedState>,
     literals: Grams,
+    /// Says of a long text whether it holds any literal, where there are few.
+    finder: Option<Finder>,
     /// By literal.
     bearings: Vec<Vec<(u32, Bearing)>>,
     /// Asked of every value.
@@ -76,6 +83,11 @@ impl Scanner {
             }
         }
         scanner.literals = Grams::build(&literals.texts);
+        let is_few = (1..=MAX_FINDER_LITERALS).contains(&literals.texts.len());
+        scanner.finder = is_few.then(|| {
+            let texts = literals.texts.iter();
+            Finder::build(texts.map(String::as_str).collect())
+        });
         scanner.bearings = literals.bearings;
         scanner
     }
@@ -174,6 +186,13 @@ impl Scanner {
         if let Some(ids) = self.exact.get(lower.as_str()) {
             verify.extend(ids.iter().filter(|id| is_cased(predicates, **id)));
             found.extend(ids.iter().filter(|id| !is_cased(predicates, **id)));
+        }
+        let finder = self.finder.as_ref();
+        if finder.is_some_and(|finder| lower.len() >= MIN_FINDER_BYTES && !finder.may_find(lower)) {
+            verify.extend(&self.each);
+            let holds = |id: &&u32| answer(&predicates[**id as usize].matcher, value, lower);
+            found.extend(verify.iter().filter(holds));
+            return;
         }
         self.literals.scan(lower, |hit| {
             for (id, bearing) in &self.bearings[hit.literal as usize] {
@@ -275,17 +294,14 @@ mod tests {
     fn check(patterns: &[&str], value: &str, expected: &[u32]) {
         let predicates: Vec<Predicate> = patterns
             .iter()
-            .map(|text| Predicate {
-                field: 0,
-                matcher: match text.strip_prefix("re:") {
-                    Some(regex) => Matcher::Regex(regex::Regex::new(regex).unwrap()),
-                    None => Matcher::Text {
-                        pattern: Pattern::parse(text),
-                        cased: text.contains("CASED"),
-                    },
+            .map(|text| match text.strip_prefix("re:") {
+                Some(regex) => Matcher::Regex(regex::Regex::new(regex).unwrap()),
+                None => Matcher::Text {
+                    pattern: Pattern::parse(text),
+                    cased: text.contains("CASED"),
                 },
-                lazy: false,
             })
+            .map(|matcher| Predicate::new(0, matcher))
             .collect();
         let ids: Vec<u32> = (0..predicates.len() as u32).collect();
         let scanner = Scanner::build(&ids, &predicates);

@@ -155,7 +155,10 @@ fn glob(parts: &[Part], value: &str) -> bool {
 fn next_try<'a>(following: Option<&Part>, rest: &'a str) -> Option<&'a str> {
     let shorter = after_one(rest)?;
     match following {
-        Some(Part::Literal(text)) => shorter.find(text.as_str()).map(|at| &shorter[at..]),
+        Some(Part::Literal(text)) => {
+            let at = memchr::memmem::find(shorter.as_bytes(), text.as_bytes())?;
+            shorter.get(at..)
+        }
         None => Some(""),
         Some(_) => Some(shorter),
     }
