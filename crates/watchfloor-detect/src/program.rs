@@ -4,7 +4,7 @@
 use foldhash::fast::FixedState;
 use hashbrown::HashMap;
 use watchfloor_event::{EventKind, Logsource};
-use watchfloor_rules::{Correlation, Expr, Leaf, Matcher, Rule, RuleSet};
+use watchfloor_rules::{Correlation, Expr, Leaf, Matcher, Rule, RuleSet, in_parallel};
 
 use crate::gate::{self, Frequencies};
 use crate::literal;
@@ -337,15 +337,11 @@ impl Builder {
                 by_field[predicate.field as usize].push(id as u32);
             }
         }
-        program.fields = self
-            .fields
-            .into_iter()
-            .zip(by_field)
-            .map(|(name, ids)| Field {
-                resolution: Resolution::of(&name),
-                scanner: Scanner::build(&ids, &self.predicates),
-            })
-            .collect();
+        let fields: Vec<(String, Vec<u32>)> = self.fields.into_iter().zip(by_field).collect();
+        program.fields = in_parallel(&fields, |(name, ids)| Field {
+            resolution: Resolution::of(name),
+            scanner: Scanner::build(ids, &self.predicates),
+        });
         let ids = 0..self.predicates.len() as u32;
         let keywords = ids.filter(|id| self.predicates[*id as usize].field == KEYWORDS);
         program.keywords = Scanner::build(&keywords.collect::<Vec<_>>(), &self.predicates);

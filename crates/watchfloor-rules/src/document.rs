@@ -38,10 +38,20 @@ struct Actions {
     merged_bytes: usize,
 }
 
+/// The documents of a file, or why they cannot be read, in order.
+pub(crate) type Documents = Vec<Result<Document, BadDocument>>;
+
+/// Reads a file's rule documents.
+pub(crate) fn documents(text: &str) -> Documents {
+    let mut documents = Vec::new();
+    split(text, |document| documents.push(document));
+    documents
+}
+
 /// Reads a file's rule documents and gives each to `take`. `action: global` is merged into
 /// those that follow, `action: repeat` into the one before, `action: reset` forgets the global
 /// part.
-pub(crate) fn split(text: &str, mut take: impl FnMut(Result<Document, BadDocument>)) {
+fn split(text: &str, mut take: impl FnMut(Result<Document, BadDocument>)) {
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);
     if let Err(reason) = check_size(text) {
         return take(Err(BadDocument {

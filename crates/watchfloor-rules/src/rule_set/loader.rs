@@ -12,7 +12,7 @@ use super::{LoadOptions, Refusal, RuleFile, RuleSet, Warning, order};
 use crate::analytic::{self, Analytic};
 use crate::correlation::{self, Correlation};
 use crate::detection::Detection;
-use crate::document::{self, Document};
+use crate::document::{self, Document, Documents};
 use crate::expr::Expr;
 use crate::legacy;
 use crate::modifiers::{Notes, Placeholders};
@@ -88,17 +88,19 @@ impl Loader {
         }
     }
 
-    pub(super) fn file(&mut self, file: &RuleFile) {
+    pub(super) fn file(&mut self, file: &RuleFile, documents: Documents) {
         self.without_id = 0;
-        document::split(&file.text, |document| match document {
-            Ok(document) => self.document(&file.path, &document),
-            Err(bad) => self.set.refused.push(Refusal {
-                path: Arc::clone(&file.path),
-                line: bad.line,
-                rule: bad.rule,
-                reason: bad.reason,
-            }),
-        });
+        for document in documents {
+            match document {
+                Ok(document) => self.document(&file.path, &document),
+                Err(bad) => self.set.refused.push(Refusal {
+                    path: Arc::clone(&file.path),
+                    line: bad.line,
+                    rule: bad.rule,
+                    reason: bad.reason,
+                }),
+            }
+        }
     }
 
     fn document(&mut self, path: &Arc<str>, document: &Document) {
