@@ -5,17 +5,21 @@ use std::sync::Arc;
 
 use foldhash::fast::FixedState;
 use hashbrown::HashMap;
-use serde::{Deserialize, Serialize};
-use watchfloor_event::{Entity, EventBatch, EventId, EventKind, Finding};
-use watchfloor_rules::{Correlation, CorrelationKind, GroupBy, Rule, RuleMeta, RuleSet};
+use watchfloor_event::{EventBatch, EventKind, Finding};
+use watchfloor_rules::{Correlation, GroupBy, Rule, RuleMeta, RuleSet};
 
-use crate::analytics::{Analytics, Feeder, Sighting, States};
-use crate::correlate::{Correlator, Member};
+use crate::analytics::{Analytics, Feeder, Sighting};
+use crate::correlate::{
+    CorrelationSize, Correlator, Fired, LATENESS_US, Member, Parties, hash, hash_of_all,
+    put_entity, put_events,
+};
 use crate::evaluate::{Evaluation, Match};
+use crate::feeding::{self, Feed, Feeding};
 use crate::finding::{GroupKey, finding_of_event, finding_of_group};
 use crate::gate::Frequencies;
 use crate::memory::{Memory, PlanMemory};
 use crate::program::{Plan, Program};
+use crate::saved_state::Saving;
 
 /// Events of a kind after which its gates are chosen anew by what was measured; each time four
 /// times as many.
@@ -39,33 +43,15 @@ pub enum Company {
     Dependents,
 }
 
-/// Saved state that cannot be read.
-#[derive(Debug, thiserror::Error)]
-#[error("the saved state of correlations cannot be read")]
-pub struct RestoreError(#[source] serde_json::Error);
-
 /// All rules, and the state of those that look at several events.
 #[derive(Debug)]
 pub struct Detector {
     program: Arc<Program>,
     plans: HashMap<Arc<str>, KindPlan, FixedState>,
     memory: Memory,
-    correlator: Correlator,
-    analytics: Analytics,
-}
-
-/// What is saved.
-#[derive(Serialize)]
-struct Saved<'a> {
-    correlations: &'a Correlator,
-    analytics: &'a States,
-}
-
-/// What is taken up.
-#[derive(Deserialize)]
-struct Restored {
-    correlations: Correlator,
-    analytics: States,
+    pub(crate) correlator: Correlator,
+    pub(crate) analytics: Analytics,
+    pub(crate) saving: Saving,
 }
 
 /// The plan for one kind of event, with what was learnt about it.
@@ -82,11 +68,13 @@ impl Detector {
     /// Compiles rules.
     pub fn new(set: RuleSet) -> Self {
         let analytics = Analytics::new(&set);
+        let program = Program::compile(set);
         Self {
-            program: Arc::new(Program::compile(set)),
+            correlator: Correlator::new(&program.correlations),
+            program: Arc::new(program),
             plans: HashMap::default(),
             memory: Memory::default(),
-            correlator: Correlator::default(),
+            saving: Saving::default(),
             analytics,
         }
     }
@@ -95,6 +83,7 @@ impl Detector {
     pub fn replace_rules(&mut self, set: RuleSet) {
         self.analytics.replace(&set);
         self.program = Arc::new(Program::compile(set));
+        self.correlator.follow(&self.program.correlations);
         self.plans.clear();
         self.memory = Memory::default();
     }
@@ -104,6 +93,7 @@ impl Detector {
     pub fn adopt(&mut self, other: &Self) {
         self.analytics.adopt(&other.analytics);
         self.program = Arc::clone(&other.program);
+        self.correlator.follow(&self.program.correlations);
         self.plans.clear();
         self.memory = Memory::default();
     }
@@ -115,7 +105,8 @@ impl Detector {
             program: Arc::clone(&self.program),
             plans: HashMap::default(),
             memory: Memory::default(),
-            correlator: Correlator::default(),
+            saving: Saving::default(),
+            correlator: Correlator::new(&self.program.correlations),
             analytics: self.analytics.share(),
         }
     }
@@ -176,6 +167,11 @@ impl Detector {
         }
     }
 
+    /// The compiled rules.
+    pub(crate) fn program(&self) -> Arc<Program> {
+        Arc::clone(&self.program)
+    }
+
     /// A rule over single events by its place.
     pub(crate) fn rule_at(&self, place: usize) -> Option<&Rule> {
         let compiled = self.program.rules.get(place);
@@ -187,36 +183,15 @@ impl Detector {
         self.program.rules.len() + self.program.correlations.len() + self.analytics.len()
     }
 
+    /// How much correlations keep.
+    pub fn correlation_size(&self) -> CorrelationSize {
+        self.correlator.size()
+    }
+
     /// Whether the rules would meet events of this kind at all.
     pub fn meets(&self, kind: &EventKind) -> bool {
         let mut sources = self.program.logsources.iter();
         sources.any(|source| kind.answers_to(source))
-    }
-
-    /// The state of correlations and analytics as JSON, to be saved with the journal position.
-    pub fn save(&self) -> Vec<u8> {
-        let saved = Saved {
-            correlations: &self.correlator,
-            analytics: self.analytics.states(),
-        };
-        serde_json::to_vec(&saved).unwrap_or_default()
-    }
-
-    /// Takes up saved state.
-    ///
-    /// # Errors
-    /// If the bytes do not come from [`Detector::save`].
-    pub fn restore(&mut self, saved: &[u8]) -> Result<(), RestoreError> {
-        let restored = serde_json::from_slice::<Restored>(saved);
-        // Earlier versions saved correlations alone.
-        let earlier = || serde_json::from_slice::<Correlator>(saved).ok();
-        let (correlations, analytics) = match restored {
-            Ok(restored) => (restored.correlations, restored.analytics),
-            Err(error) => (earlier().ok_or(RestoreError(error))?, States::default()),
-        };
-        self.correlator = correlations;
-        self.analytics.restore(analytics);
-        Ok(())
     }
 
     /// Evaluates all rules over a batch.
@@ -243,118 +218,210 @@ impl Detector {
             known.measure(&program, kind, rows, &mut evaluation);
             evaluation.run(&known.plan, &mut known.memory, rows, &mut matches);
         }
-        matches.sort_by_key(|one| (batch.rows()[one.row as usize].time, one.row, one.rule));
-        let mut outcome = DetectOutcome {
-            findings: Vec::new(),
-            evaluated: batch.len(),
-        };
+        put_in_order(batch, &mut matches);
+        let mut findings = Vec::new();
+        let mut feeding = Feeding::new(&program.wiring, batch);
         for one in matches {
-            self.take_match(&program, &mut evaluation, batch, one, &mut outcome.findings);
+            self.take_match(&mut evaluation, &mut feeding, batch, one, &mut findings);
         }
         drop(evaluation);
         self.memory = memory;
-        outcome
+        findings.sort_by_key(|finding| finding.time);
+        DetectOutcome {
+            findings,
+            evaluated: batch.len(),
+        }
     }
 
     fn take_match<'a>(
         &mut self,
-        program: &'a Program,
         evaluation: &mut Evaluation<'a>,
+        feeding: &mut Feeding<'a>,
         batch: &EventBatch,
         one: Match,
         findings: &mut Vec<Finding>,
     ) {
+        let program = evaluation.program();
         let compiled = &program.rules[one.rule as usize];
         let row = one.row as usize;
         let feeder = Feeder::Rule(one.rule as usize);
         if compiled.emits && !self.analytics.silences(feeder) {
             findings.push(finding_of_event(program, evaluation, batch, one));
         }
-        let for_analytics = self.analytics.is_fed_by(feeder);
-        if compiled.feeds.is_empty() && !for_analytics {
-            return;
-        }
-        let facts = evaluation.facts(row);
-        let fields = |name: &str| evaluation.text(name, row).map(str::to_owned);
-        let meta = &batch.rows()[row];
-        let fed = Fed {
-            meta: &compiled.rule.meta,
-            time_us: meta.time.as_microsecond(),
-            received_us: meta.received_at.as_microsecond(),
-            events: vec![meta.id],
-            source: &meta.source,
-            entities: facts.entities.clone(),
-        };
-        if for_analytics {
-            let sighting = fed.sighting(&fields);
+        if self.analytics.is_fed_by(feeder) {
+            let facts = evaluation.facts(row);
+            let fields = |name: &str| evaluation.text(name, row).map(str::to_owned);
+            let meta = &batch.rows()[row];
+            let sighting = Sighting {
+                meta: &compiled.rule.meta,
+                time_us: meta.time.as_microsecond(),
+                received_us: meta.received_at.as_microsecond(),
+                events: &[meta.id],
+                source: &meta.source,
+                entities: &facts.entities,
+                fields: &fields,
+            };
             self.analytics.take(feeder, &sighting, findings);
         }
-        for &index in &compiled.feeds {
-            let correlation = &program.correlations[index];
-            let chained = self.feed(program, index, correlation, &fed, &fields, findings);
-            findings.extend(chained);
+        let feeds = program.wiring.feeds(one.rule as usize);
+        if !feeds.is_empty() {
+            self.feed_match(evaluation, feeding, batch, one, feeds, findings);
         }
     }
 
-    /// Gives a match to a correlation, and what it concludes to those that rest on it in turn.
-    fn feed(
+    /// Gives a match to the correlations that rest on its rule.
+    fn feed_match<'a>(
+        &mut self,
+        evaluation: &Evaluation<'a>,
+        feeding: &mut Feeding<'a>,
+        batch: &EventBatch,
+        one: Match,
+        feeds: &[Feed],
+        findings: &mut Vec<Finding>,
+    ) {
+        let program = evaluation.program();
+        let row = one.row as usize;
+        let meta = &batch.rows()[row];
+        let time_us = meta.time.as_microsecond();
+        let received_us = meta.received_at.as_microsecond();
+        let mut fired = Vec::new();
+        for feed in feeds {
+            let Some(key) = feeding.key(feed, row) else {
+                continue;
+            };
+            let value = feeding.value(feed, row);
+            let parties = feeding.parties(row);
+            let member = Member::new(time_us, feed.place, value, meta.id, parties);
+            self.correlator
+                .take(feed.correlation, key, member, received_us, &mut fired);
+            if fired.is_empty() {
+                continue;
+            }
+            let correlation = &program.correlations[feed.correlation];
+            let rule = &program.rules[one.rule as usize].rule.meta;
+            let fields = |name: &str| evaluation.text(name, row).map(str::to_owned);
+            let Some(key) = key_of(correlation, rule, &fields) else {
+                continue;
+            };
+            let place = Place {
+                key: &key,
+                received_us,
+                source: &meta.source,
+            };
+            for fired in fired.drain(..) {
+                self.conclude(program, feed.correlation, &place, &fired, findings);
+            }
+        }
+    }
+
+    /// Makes a finding of a correlation that holds, and gives it to what rests on the
+    /// correlation in turn.
+    fn conclude(
         &mut self,
         program: &Program,
         index: usize,
-        correlation: &Correlation,
-        fed: &Fed<'_>,
-        fields: &dyn Fn(&str) -> Option<String>,
+        place: &Place<'_>,
+        fired: &Fired,
         findings: &mut Vec<Finding>,
-    ) -> Option<Finding> {
-        let is_it = |name: &&String| {
-            **name == fed.meta.id || (!fed.meta.name.is_empty() && **name == fed.meta.name)
-        };
-        let place = correlation.rules.iter().position(|name| is_it(&name))?;
-        let mut key: GroupKey = Vec::with_capacity(correlation.group_by.len());
-        for group in &correlation.group_by {
-            let names = group.fields_of(&fed.meta.id, &fed.meta.name);
-            // An event without the group's field belongs to no group.
-            let value = names.iter().find_map(|name| fields(name))?;
-            key.push((group.name.clone(), value));
-        }
-        let group = serde_json::to_string(&key).unwrap_or_default();
-        let member = Member {
-            time_us: fed.time_us,
-            rule: place,
-            value: measured_value(&correlation.kind, fields),
-            events: fed.events.clone(),
-        };
-        let fired = self
-            .correlator
-            .take(correlation, &group, member, &fed.entities)?;
-        let finding = finding_of_group(correlation, &key, &fired, fed.source);
-        let inner_fields = |name: &str| {
+    ) {
+        let correlation = &program.correlations[index];
+        let finding = finding_of_group(correlation, place.key, fired, place.source);
+        let fields = |name: &str| {
             let is_it =
                 |group: &GroupBy| group.name == name || group.fields.iter().any(|one| one == name);
-            let place = correlation.group_by.iter().position(is_it)?;
-            key.get(place).map(|(_, value)| value.clone())
-        };
-        let inner = Fed {
-            meta: &correlation.meta,
-            time_us: finding.time.as_microsecond(),
-            received_us: fed.received_us,
-            events: finding.event_ids.clone(),
-            source: fed.source,
-            entities: finding.entities.clone(),
+            let found = correlation.group_by.iter().position(is_it)?;
+            place.key.get(found).map(|(_, value)| value.clone())
         };
         let feeder = Feeder::Correlation(index);
         if self.analytics.is_fed_by(feeder) {
-            let sighting = inner.sighting(&inner_fields);
+            let sighting = Sighting {
+                meta: &correlation.meta,
+                time_us: fired.last_us,
+                received_us: place.received_us,
+                events: &finding.event_ids,
+                source: place.source,
+                entities: &finding.entities,
+                fields: &fields,
+            };
             self.analytics.take(feeder, &sighting, findings);
         }
         for &next in &program.correlation_feeds[index] {
             let outer = &program.correlations[next];
-            let chained = self.feed(program, next, outer, &inner, &inner_fields, findings);
-            findings.extend(chained);
+            let rule = &correlation.meta;
+            let known = key_of(outer, rule, &fields).zip(feeding::place_of(outer, rule));
+            let Some((key, at)) = known else {
+                continue;
+            };
+            let value = feeding::value_of(&outer.kind, &fields);
+            let Some(first) = finding.event_ids.first() else {
+                continue;
+            };
+            let parties = parties_of(&finding);
+            let member = Member::new(fired.last_us, at, value, *first, parties);
+            let values = hash_of_all(key.iter().map(|(_, value)| hash(value)));
+            let mut outer_fired = Vec::new();
+            self.correlator
+                .take(next, values, member, place.received_us, &mut outer_fired);
+            let outer_place = Place {
+                key: &key,
+                ..*place
+            };
+            for fired in &outer_fired {
+                self.conclude(program, next, &outer_place, fired, findings);
+            }
         }
-        let emits = program.correlation_emits[index] && !self.analytics.silences(feeder);
-        emits.then_some(finding)
+        if program.correlation_emits[index] && !self.analytics.silences(feeder) {
+            findings.push(finding);
+        }
     }
+}
+
+/// The group in which a correlation holds, and what of it came last.
+struct Place<'a> {
+    key: &'a GroupKey,
+    received_us: i64,
+    source: &'a str,
+}
+
+/// Puts matches in the order in which correlations and analytics take them: that of the events,
+/// so that it does not matter how they were cut into batches. Only where events of a batch are
+/// further apart than the lateness limit, as in files that are read one after the other, the
+/// order of time is taken instead: else the older ones would come too late.
+fn put_in_order(batch: &EventBatch, matches: &mut [Match]) {
+    matches.sort_unstable_by_key(|one| (one.row, one.rule));
+    let time_us = |one: &Match| batch.rows()[one.row as usize].time.as_microsecond();
+    let mut newest_us = i64::MIN;
+    let is_late = matches.iter().any(|one| {
+        newest_us = newest_us.max(time_us(one));
+        time_us(one) < newest_us.saturating_sub(LATENESS_US)
+    });
+    if is_late {
+        matches.sort_by_key(time_us);
+    }
+}
+
+/// Names and values of the group; an event without one of them belongs to none.
+fn key_of(
+    correlation: &Correlation,
+    rule: &RuleMeta,
+    fields: &dyn Fn(&str) -> Option<String>,
+) -> Option<GroupKey> {
+    let value = |group: &GroupBy| {
+        let mut names = group.fields_of(&rule.id, &rule.name).iter();
+        let value = names.find_map(|name| fields(name))?;
+        Some((group.name.clone(), value))
+    };
+    correlation.group_by.iter().map(value).collect()
+}
+
+/// Who and what took part in a finding, and its events.
+fn parties_of(finding: &Finding) -> Parties {
+    let mut bytes = Vec::new();
+    for one in &finding.entities {
+        put_entity(&mut bytes, one.kind, &one.role, &one.value);
+    }
+    put_events(&mut bytes, finding.event_ids.get(1..).unwrap_or_default());
+    Parties::of(&bytes)
 }
 
 impl KindPlan {
@@ -382,54 +449,5 @@ impl KindPlan {
         evaluation.measure(&self.plan, rows, &mut self.frequencies);
         self.plan = Arc::new(program.plan(kind, &self.frequencies));
         self.memory = self.memory.emptied();
-    }
-}
-
-/// What is given to a correlation.
-struct Fed<'a> {
-    meta: &'a RuleMeta,
-    time_us: i64,
-    received_us: i64,
-    events: Vec<EventId>,
-    source: &'a str,
-    entities: Vec<Entity>,
-}
-
-impl<'a> Fed<'a> {
-    /// The same for analytics.
-    fn sighting<'b>(&'b self, fields: &'b dyn Fn(&str) -> Option<String>) -> Sighting<'b>
-    where
-        'a: 'b,
-    {
-        Sighting {
-            meta: self.meta,
-            time_us: self.time_us,
-            received_us: self.received_us,
-            events: &self.events,
-            source: self.source,
-            entities: &self.entities,
-            fields,
-        }
-    }
-}
-
-/// The value that a correlation measures; the tuple of several fields is written as a list.
-fn measured_value(
-    kind: &CorrelationKind,
-    fields: &dyn Fn(&str) -> Option<String>,
-) -> Option<String> {
-    match kind {
-        CorrelationKind::ValueCount(names) if names.len() > 1 => {
-            let tuple: Option<Vec<String>> = names.iter().map(|name| fields(name)).collect();
-            serde_json::to_string(&tuple?).ok()
-        }
-        CorrelationKind::ValueCount(names) => fields(names.first()?),
-        CorrelationKind::ValueSum(field)
-        | CorrelationKind::ValueAvg(field)
-        | CorrelationKind::ValueMedian(field)
-        | CorrelationKind::ValuePercentile(field, _) => fields(field),
-        CorrelationKind::EventCount
-        | CorrelationKind::Temporal
-        | CorrelationKind::TemporalOrdered => None,
     }
 }

@@ -1,6 +1,6 @@
 //! Who and what took part in an event.
 
-use watchfloor_event::{Entity, EntityKind, EventBatch, Namespace};
+use watchfloor_event::{Column, Entity, EntityKind, EventBatch, Namespace};
 
 /// Where entities stand: attribute, kind, role.
 const PLACES: &[(&str, EntityKind, &str)] = &[
@@ -29,27 +29,65 @@ const USERS: &[(&str, &str, &str)] = &[
 /// Most bytes of an entity's value; longer ones are no names.
 const MAX_VALUE_BYTES: usize = 512;
 
+/// The columns of a batch that name entities, found once for all of its events.
+#[derive(Debug)]
+pub(crate) struct EntityColumns<'a> {
+    places: Vec<(&'a Column, EntityKind, &'static str)>,
+    /// Name, domain, role.
+    users: Vec<(&'a Column, Option<&'a Column>, &'static str)>,
+}
+
+impl<'a> EntityColumns<'a> {
+    pub(crate) fn of(batch: &'a EventBatch) -> Self {
+        let column = |path: &str| batch.column(Namespace::Ocsf, path);
+        let places = PLACES.iter();
+        let users = USERS.iter();
+        Self {
+            places: places
+                .filter_map(|(path, kind, role)| Some((column(path)?, *kind, *role)))
+                .collect(),
+            users: users
+                .filter_map(|(name, domain, role)| Some((column(name)?, column(domain), *role)))
+                .collect(),
+        }
+    }
+
+    /// Number of places where an entity may stand.
+    pub(crate) fn len(&self) -> usize {
+        self.places.len() + self.users.len()
+    }
+
+    /// The codes that decide what stands at a place in the event of a row; `None` where nothing
+    /// does. Equal codes mean the same entity.
+    pub(crate) fn codes(&self, place: usize, row: usize) -> Option<(u32, u32)> {
+        let codes = match self.places.get(place) {
+            Some((column, ..)) => (column.code(row), 0),
+            None => {
+                let (name, domain, _) = self.users.get(place - self.places.len())?;
+                (name.code(row), domain.map_or(0, |domain| domain.code(row)))
+            }
+        };
+        (codes.0 != 0).then_some(codes)
+    }
+
+    /// What stands at a place in the event of a row.
+    pub(crate) fn entity(&self, place: usize, row: usize) -> Option<Entity> {
+        if let Some((column, kind, role)) = self.places.get(place) {
+            return entity(*kind, meant(column, row)?, role);
+        }
+        let (name, domain, role) = self.users.get(place - self.places.len())?;
+        let domain = domain.and_then(|domain| meant(domain, row));
+        entity(EntityKind::User, &account(meant(name, row)?, domain), role)
+    }
+}
+
 /// The entities of an event, sorted, without doubles.
 pub fn entities_of(batch: &EventBatch, row: usize) -> Vec<Entity> {
-    let mut entities = Vec::new();
-    for (path, kind, role) in PLACES {
-        if let Some(value) = text(batch, path, row) {
-            push(&mut entities, *kind, value, role);
-        }
-    }
-    for (name, domain, role) in USERS {
-        if let Some(name) = text(batch, name, row) {
-            let domain = (!domain.is_empty())
-                .then(|| text(batch, domain, row))
-                .flatten();
-            push(
-                &mut entities,
-                EntityKind::User,
-                &account(name, domain),
-                role,
-            );
-        }
-    }
+    let columns = EntityColumns::of(batch);
+    let places = 0..columns.len();
+    let mut entities: Vec<Entity> = places
+        .filter_map(|place| columns.entity(place, row))
+        .collect();
     entities.sort();
     entities.dedup_by(|left, right| left.kind == right.kind && left.value == right.value);
     entities
@@ -70,7 +108,7 @@ fn account(name: &str, domain: Option<&str>) -> String {
     }
 }
 
-fn push(entities: &mut Vec<Entity>, kind: EntityKind, value: &str, role: &str) {
+fn entity(kind: EntityKind, value: &str, role: &str) -> Option<Entity> {
     let value = match kind {
         EntityKind::Host => host(value),
         EntityKind::Domain => value.trim_end_matches('.').to_lowercase(),
@@ -83,13 +121,11 @@ fn push(entities: &mut Vec<Entity>, kind: EntityKind, value: &str, role: &str) {
     } else {
         kind
     };
-    if !empty {
-        entities.push(Entity {
-            kind,
-            value,
-            role: role.to_owned(),
-        });
-    }
+    (!empty).then(|| Entity {
+        kind,
+        value,
+        role: role.to_owned(),
+    })
 }
 
 /// The first label of a host name in lower case, so that `WS-042` and `ws-042.corp.example`
@@ -103,7 +139,12 @@ fn host(name: &str) -> String {
 }
 
 pub(crate) fn text<'a>(batch: &'a EventBatch, path: &str, row: usize) -> Option<&'a str> {
-    let value = batch.get(Namespace::Ocsf, path, row)?;
+    meant(batch.column(Namespace::Ocsf, path)?, row)
+}
+
+/// A value that says something.
+fn meant(column: &Column, row: usize) -> Option<&str> {
+    let value = column.get(row)?;
     (!value.text.is_empty() && value.text != "-").then_some(value.text)
 }
 

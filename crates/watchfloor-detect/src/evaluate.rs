@@ -104,6 +104,11 @@ impl<'a> Evaluation<'a> {
         }
     }
 
+    /// The rules.
+    pub(crate) const fn program(&self) -> &'a Program {
+        self.program
+    }
+
     /// The matches of these rows, which are all of the plan's kind.
     pub(crate) fn run(
         &mut self,

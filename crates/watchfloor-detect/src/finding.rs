@@ -5,7 +5,7 @@ use sha2::{Digest, Sha256};
 use watchfloor_event::{EventBatch, EventId, Finding, MatchReason};
 use watchfloor_rules::{Correlation, Expr, Leaf};
 
-use crate::correlate::{Fired, Member};
+use crate::correlate::Fired;
 use crate::evaluate::{Evaluation, Match};
 use crate::program::{KEYWORDS, Node, Program};
 
@@ -64,21 +64,14 @@ pub(crate) fn finding_of_group(
     source: &str,
 ) -> Finding {
     let meta = &correlation.meta;
-    let mut ids: Vec<EventId> = fired
-        .members
-        .iter()
-        .flat_map(|member| member.events.clone())
-        .collect();
+    let mut ids = fired.events.clone();
     let count = ids.len() as u64;
     ids.dedup();
     let id = finding_id(&meta.id, &ids);
     let mut entities = fired.entities.clone();
     entities.dedup_by(|left, right| left.kind == right.kind && left.value == right.value);
     ids.truncate(MAX_EVENT_IDS);
-    let time = |member: Option<&Member>| {
-        let time_us = member.map_or(0, |member| member.time_us);
-        Timestamp::from_microsecond(time_us).unwrap_or(Timestamp::UNIX_EPOCH)
-    };
+    let time = |time_us| Timestamp::from_microsecond(time_us).unwrap_or(Timestamp::UNIX_EPOCH);
     let group: Vec<String> = key
         .iter()
         .map(|(name, value)| format!("{name} {value}"))
@@ -95,8 +88,7 @@ pub(crate) fn finding_of_group(
         value: value.clone(),
         pattern: format!(
             "{} events within {seconds} s, measure {}",
-            fired.members.len(),
-            fired.measure
+            fired.members, fired.measure
         ),
     });
     Finding {
@@ -105,8 +97,8 @@ pub(crate) fn finding_of_group(
         rule_version: meta.version.clone(),
         title: meta.title.clone(),
         level: meta.level,
-        time: time(fired.members.last()),
-        first_time: time(fired.members.first()),
+        time: time(fired.last_us),
+        first_time: time(fired.first_us),
         source: source.to_owned(),
         event_ids: ids,
         event_count: count,

@@ -6,6 +6,7 @@ use hashbrown::HashMap;
 use watchfloor_event::{EventKind, Logsource};
 use watchfloor_rules::{Correlation, Expr, Leaf, Matcher, Rule, RuleSet, in_parallel};
 
+use crate::feeding::Wiring;
 use crate::gate::{self, Frequencies};
 use crate::literal;
 use crate::resolve::Resolution;
@@ -105,6 +106,8 @@ pub(crate) struct Program {
     pub correlation_feeds: Vec<Vec<usize>>,
     /// For each correlation whether it makes findings of its own.
     pub correlation_emits: Vec<bool>,
+    /// What correlations look at in the matches of rules.
+    pub wiring: Wiring,
     pub predicates: Vec<Predicate>,
     pub fields: Vec<Field>,
     /// All questions to every value.
@@ -181,6 +184,9 @@ impl Program {
             ..Self::default()
         };
         program.connect();
+        let rules = program.rules.iter();
+        let feeds = rules.map(|one| (&one.rule.meta, one.feeds.as_slice()));
+        program.wiring = Wiring::of(feeds, &program.correlations);
         builder.finish(&mut program);
         program
     }
