@@ -7,8 +7,10 @@
 //! EVTX files, with the engines `ours`, `rsigma` (the evtx crate before it) and `evtx` (that
 //! crate alone).
 //! Engines: `ours`, `ours-eval`, `ours-two`, `ours-decode`, `rsigma`, `rsigma-eval`, `sonic`,
-//! `hits`, `load`. The fastest of ROUNDS counts for all alike.
+//! `hits`, `load`. `watchfloor-bench-detect correlate rules|late|shared|groups [ROUNDS]` measures
+//! correlations over events that it makes itself. The fastest of ROUNDS counts for all alike.
 
+mod correlate;
 mod folder;
 mod ours;
 mod peers;
@@ -49,6 +51,10 @@ fn main() -> Result<()> {
                 rounds: rest.first().map_or(Ok(3), |text| text.parse())?,
             };
             run_folder(engine, folder.as_ref(), &paths)
+        }
+        ["correlate", what, rest @ ..] => {
+            let rounds = rest.first().map_or(Ok(3), |text| text.parse())?;
+            correlate::run(what, rounds)
         }
         [engine, stream, rules, content, rest @ ..] => {
             let paths = Paths {

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use tokio::sync::mpsc;
+use watchfloor_detect::SavedState;
 use watchfloor_event::Finding;
 use watchfloor_ingest::Journal;
 use watchfloor_lake::{Lake, PendingCommit};
@@ -96,15 +97,25 @@ impl Committer {
             .iter()
             .map(|(_, finding)| finding.clone())
             .collect();
-        if let Err(error) = self.states.save(end, &state) {
-            tracing::error!(%error, "state of correlations cannot be saved");
-        }
+        self.save_until_done(end, &state).await;
         self.commit_until_done(pending).await;
         self.states.keep_only(end);
         self.ledger.commit(deltas, end);
         self.journal.release(end);
         // The receiver goes first only at shutdown; the cursor brings the findings back.
         let _ = self.output.send(Committed { end, findings });
+    }
+
+    /// Nor is the state that belongs to a commit: later pieces build on this one, and a crash
+    /// must find it.
+    async fn save_until_done(&mut self, end: u64, state: &SavedState) {
+        while let Err(error) = self.states.save(end, state) {
+            tracing::error!(
+                %error,
+                "state of correlations cannot be saved; trying again"
+            );
+            tokio::time::sleep(RETRY_WAIT).await;
+        }
     }
 
     /// A commit is never given up: the journal holds the records, and senders are held back

@@ -132,8 +132,8 @@ impl Pipeline {
         let journal_folder = options.data.join("journal");
         let (journal, reader) = Journal::open(&journal_folder, options.journal.clone(), committed)
             .map_err(StartError::Journal)?;
-        let mut states = StateFolder::open(options.data.join("detect")).map_err(folder_error)?;
-        let detector = restored_detector(rules, &mut states, committed);
+        let states = StateFolder::open(options.data.join("detect")).map_err(folder_error)?;
+        let detector = restored_detector(rules, &states, committed);
         let mut pipeline = Self {
             lake,
             journal,
@@ -320,11 +320,12 @@ impl Pipeline {
 }
 
 /// A detector with the state that belongs to the lake's position.
-fn restored_detector(rules: RuleSet, states: &mut StateFolder, committed: u64) -> Detector {
+fn restored_detector(rules: RuleSet, states: &StateFolder, committed: u64) -> Detector {
     let mut detector = Detector::new(rules);
     match states.load(committed) {
-        Some(saved) => {
-            if let Err(error) = detector.restore(&saved) {
+        Some(pieces) => {
+            let restored = pieces.iter().try_for_each(|piece| detector.restore(piece));
+            if let Err(error) = restored {
                 tracing::error!(
                     error = &error as &dyn std::error::Error,
                     "correlations start anew"
@@ -337,7 +338,6 @@ fn restored_detector(rules: RuleSet, states: &mut StateFolder, committed: u64) -
         ),
         None => {}
     }
-    states.tidy(committed);
     detector
 }
 

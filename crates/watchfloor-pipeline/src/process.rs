@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use tokio::runtime::Handle;
 use tokio::sync::mpsc;
 use watchfloor_decode::{Decoder, Limits};
-use watchfloor_detect::{CostMeter, Detector};
+use watchfloor_detect::{CostMeter, Detector, SavedState};
 use watchfloor_event::{EventBatch, Finding, MAX_BATCH_EVENTS, RawRecord};
 use watchfloor_ingest::{JournalReader, ReadError};
 use watchfloor_lake::PendingCommit;
@@ -32,8 +32,8 @@ const RETRY_WAIT: Duration = Duration::from_secs(1);
 pub(crate) struct Prepared {
     pub pending: PendingCommit,
     pub deltas: Deltas,
-    /// State of correlations after these events.
-    pub state: Vec<u8>,
+    /// State of correlations and analytics after these events, or what they changed of it.
+    pub state: SavedState,
 }
 
 /// Other rules or packs, to be taken up between two batches.
@@ -225,7 +225,7 @@ impl Processor {
         let prepared = Prepared {
             pending: done.pending,
             deltas: done.deltas,
-            state: self.detector.save(),
+            state: self.detector.save_changes(),
         };
         runtime.block_on(self.output.send(prepared)).is_ok()
     }
