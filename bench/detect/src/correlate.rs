@@ -49,9 +49,9 @@ fn body(number: usize) -> &'static str {
         0 => "type: event_count, condition: {gte: 20}",
         1 => "type: value_count, condition: {gte: 18, field: host}",
         2 => "type: value_sum, condition: {gt: 40000, field: bytes}",
-        3 => "type: value_avg, condition: {gt: 9000, field: bytes}",
-        4 => "type: value_median, condition: {gt: 9000, field: bytes}",
-        5 => "type: value_percentile, condition: {gt: 9950, field: bytes, percentile: 90}",
+        3 => "type: value_avg, condition: {gt: 9900, field: bytes}",
+        4 => "type: value_median, condition: {gt: 9900, field: bytes}",
+        5 => "type: value_percentile, condition: {gt: 9980, field: bytes, percentile: 90}",
         6 => "type: temporal",
         _ => "type: temporal_ordered",
     }
@@ -69,7 +69,7 @@ fn detector(bases: usize) -> Result<Detector> {
         let first = number % bases;
         let body = body(number);
         let rules = match body.contains("temporal") {
-            true => format!("b{first}, b{}", (first + 8) % bases),
+            true => format!("b{first}, b{}, b{}", (first + 8) % bases, (first + 16) % bases),
             false => format!("b{first}"),
         };
         text.push_str(&format!(

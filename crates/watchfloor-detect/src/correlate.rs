@@ -236,13 +236,13 @@ impl Correlator {
         let state = &mut self.states[place];
         let key = values ^ state.salt;
         let Self { table, slots, .. } = self;
-        let is_it = |slot: &u32| slots.get(*slot).is_some_and(|group| group.key == key);
+        let is_it = |slot: &u32| slots.get(*slot).is_some_and(|group| group.key() == key);
         if let Some(slot) = table.find(key as u64, is_it) {
             return *slot;
         }
         let slot = slots.put(Group::new(key, place as u32));
         table.insert_unique(key as u64, slot, |slot| {
-            slots.get(*slot).map_or(0, |group| group.key as u64)
+            slots.get(*slot).map_or(0, |group| group.key() as u64)
         });
         state.groups += 1;
         slot
@@ -253,7 +253,7 @@ impl Correlator {
             return;
         };
         let is_it = |other: &u32| *other == slot;
-        if let Ok(entry) = self.table.find_entry(group.key as u64, is_it) {
+        if let Ok(entry) = self.table.find_entry(group.key() as u64, is_it) {
             entry.remove();
         }
         let bytes = u64::from(group.bytes);
@@ -263,7 +263,7 @@ impl Correlator {
             state.bytes = state.bytes.saturating_sub(bytes);
         }
         if group.is_saved {
-            self.gone.push(group.key);
+            self.gone.push(group.key());
         }
     }
 

@@ -19,11 +19,15 @@ const SHARED_BYTES: usize = 32;
 /// The matches of one group.
 #[derive(Debug)]
 pub(super) struct Group {
-    /// Hash of the correlation and of the group's values.
-    pub key: u128,
+    /// Hash of the correlation and of the group's values; in two halves, which leaves no gaps.
+    key: [u64; 2],
     /// By time; those of one time in the order in which they came.
     members: VecDeque<Member>,
     tally: Option<Box<Tally>>,
+    /// Time of the first member, so that asking whether it is out of date does not fetch it.
+    oldest_us: i64,
+    /// Where the window that was looked at last began: the next one begins there or soon after.
+    start: u32,
     /// Index of the correlation's state.
     pub state: u32,
     /// Bytes that it takes, about.
@@ -58,9 +62,11 @@ pub(crate) struct Fired {
 impl Group {
     pub(super) fn new(key: u128, state: u32) -> Self {
         Self {
-            key,
+            key: [key as u64, (key >> 64) as u64],
             members: VecDeque::new(),
             tally: None,
+            oldest_us: i64::MAX,
+            start: 0,
             state,
             bytes: 0,
             parties_bytes: 0,
@@ -68,6 +74,10 @@ impl Group {
             is_changed: false,
             is_saved: false,
         }
+    }
+
+    pub(super) const fn key(&self) -> u128 {
+        self.key[0] as u128 | (self.key[1] as u128) << 64
     }
 
     pub(super) fn members(&self) -> &VecDeque<Member> {
@@ -93,9 +103,7 @@ impl Group {
         fired: &mut Vec<Fired>,
     ) {
         let mut place = self.insert(member);
-        while self.members.len() > 1
-            && (self.members[0].time_us < horizon_us || self.members.len() > plan.most)
-        {
+        while self.oldest_us < horizon_us || self.members.len() > plan.most {
             self.remove_first();
             place = place.saturating_sub(1);
         }
@@ -120,7 +128,7 @@ impl Group {
         // Who took part is the same in most matches of a group.
         let before = place.checked_sub(1).map(|before| &self.members[before]);
         match before {
-            Some(before) if before.parties == member.parties => {
+            Some(before) if before.mark == member.mark && before.parties == member.parties => {
                 member.parties = before.parties.clone();
             }
             _ => self.parties_bytes += parties_bytes(&member),
@@ -132,7 +140,17 @@ impl Group {
         if self.members.len() == room && room < 8 {
             self.members.reserve_exact(room.max(1));
         }
-        self.members.insert(place, member);
+        if place == 0 {
+            self.oldest_us = time_us;
+        }
+        if place < self.start as usize {
+            self.start += 1;
+        }
+        if place == self.members.len() {
+            self.members.push_back(member);
+        } else {
+            self.members.insert(place, member);
+        }
         place
     }
 
@@ -148,6 +166,32 @@ impl Group {
             self.parties_bytes = self.parties_bytes.saturating_sub(parties_bytes(first));
         }
         self.members.pop_front();
+        self.start = self.start.saturating_sub(1);
+        self.note_oldest();
+    }
+
+    fn note_oldest(&mut self) {
+        let first = self.members.front();
+        self.oldest_us = first.map_or(i64::MAX, |first| first.time_us);
+    }
+
+    /// The place of the first member at a time or later.
+    fn start_of(&mut self, start_us: i64) -> usize {
+        let hint = self.start as usize;
+        let is_before = |place: usize| {
+            let member = self.members.get(place);
+            member.is_some_and(|member| member.time_us < start_us)
+        };
+        let is_behind = hint == 0 || is_before(hint - 1);
+        let near = (hint..hint + 4).find(|place| !is_before(*place));
+        let start = match near.filter(|_| is_behind) {
+            Some(start) => start,
+            None => self
+                .members
+                .partition_point(|member| member.time_us < start_us),
+        };
+        self.start = start as u32;
+        start
     }
 
     /// Looks at the windows that hold the member at a place, the earliest first; one that keeps
@@ -189,9 +233,7 @@ impl Group {
             if self.members[needed].time_us < start_us {
                 continue;
             }
-            let start = self
-                .members
-                .partition_point(|member| member.time_us < start_us);
+            let start = self.start_of(start_us);
             if plan.is_plain_count {
                 return Some((start, end, (end + 1 - start) as f64));
             }
@@ -231,6 +273,8 @@ impl Group {
         }
         fired.entities.sort();
         self.tally = None;
+        self.start = 0;
+        self.note_oldest();
         self.parties_bytes = 0;
         for (place, member) in self.members.iter().enumerate() {
             let before = place.checked_sub(1).map(|before| &self.members[before]);

@@ -39,6 +39,8 @@ pub(crate) struct Member {
     pub rule: u16,
     /// Whether there is a value.
     pub has_value: bool,
+    /// Equal for equal parties; tells most others apart without fetching them.
+    pub(super) mark: u8,
     /// Who and what took part.
     pub parties: Parties,
 }
@@ -78,6 +80,7 @@ impl Member {
             part: event.part(),
             rule,
             has_value,
+            mark: parties.mark(),
             parties,
         }
     }
@@ -135,6 +138,11 @@ impl Parties {
 
     pub(crate) fn bytes(&self) -> &[u8] {
         &self.0
+    }
+
+    fn mark(&self) -> u8 {
+        let mark = |mark: u32, byte: &u8| mark.wrapping_mul(0x0100_0193) ^ u32::from(*byte);
+        (self.0.iter().rev().take(48).fold(0x811c_9dc5, mark) >> 11) as u8
     }
 
     /// Whether both are one piece of memory.

@@ -73,7 +73,7 @@ impl Correlator {
         }
         put_number(out, groups.len() as u64);
         for group in groups {
-            out.extend_from_slice(&group.key.to_le_bytes());
+            out.extend_from_slice(&group.key().to_le_bytes());
             put_number(out, u64::from(group.state));
             put_members(group, out);
         }
@@ -139,7 +139,11 @@ impl Correlator {
     }
 
     fn find(&self, key: u128) -> Option<u32> {
-        let is_it = |slot: &u32| self.slots.get(*slot).is_some_and(|group| group.key == key);
+        let is_it = |slot: &u32| {
+            self.slots
+                .get(*slot)
+                .is_some_and(|group| group.key() == key)
+        };
         self.table.find(key as u64, is_it).copied()
     }
 }

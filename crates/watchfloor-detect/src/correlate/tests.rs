@@ -316,7 +316,7 @@ fn the_quietest_groups_give_way_for_want_of_room() {
     assert_eq!(correlator.groups_dropped as usize, 5_005 - groups);
     let salt = correlator.states[0].salt;
     let oldest = correlator.slots.groups().filter(|one| one.state == 0);
-    let oldest = oldest.map(|one| one.key ^ salt).min().unwrap();
+    let oldest = oldest.map(|one| one.key() ^ salt).min().unwrap();
     assert!(oldest as usize > 4_000, "{oldest} is still there");
 }
 
