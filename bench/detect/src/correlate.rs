@@ -24,8 +24,8 @@ const RULES: usize = 1_000;
 /// Events of a run.
 const EVENTS: usize = 2_000_000;
 /// Events per second of event time.
-const PER_SECOND: i64 = 10_000;
-/// Distinct groups per correlation.
+const PER_SECOND: i64 = 4_000;
+/// Distinct users per correlation; a fifth of the events are of the first of them.
 const GROUPS: u64 = 50;
 /// As the pipeline cuts them.
 const BATCH: usize = 4_096;
@@ -46,9 +46,9 @@ impl Dice {
 /// The types in turn, with bounds that hold now and then.
 fn body(number: usize) -> &'static str {
     match number % 8 {
-        0 => "type: event_count, condition: {gte: 20}",
-        1 => "type: value_count, condition: {gte: 18, field: host}",
-        2 => "type: value_sum, condition: {gt: 40000, field: bytes}",
+        0 => "type: event_count, condition: {gte: 50}",
+        1 => "type: value_count, condition: {gte: 45, field: host}",
+        2 => "type: value_sum, condition: {gt: 280000, field: bytes}",
         3 => "type: value_avg, condition: {gt: 9900, field: bytes}",
         4 => "type: value_median, condition: {gt: 9900, field: bytes}",
         5 => "type: value_percentile, condition: {gt: 9980, field: bytes, percentile: 90}",
@@ -69,11 +69,15 @@ fn detector(bases: usize) -> Result<Detector> {
         let first = number % bases;
         let body = body(number);
         let rules = match body.contains("temporal") {
-            true => format!("b{first}, b{}, b{}", (first + 8) % bases, (first + 16) % bases),
+            true => format!(
+                "b{first}, b{}, b{}",
+                (first + 8) % bases,
+                (first + 16) % bases
+            ),
             false => format!("b{first}"),
         };
         text.push_str(&format!(
-            "title: C\nid: c{number}\ncorrelation: {{rules: [{rules}], group-by: [user], timespan: 5m, {body}}}\n---\n"
+            "title: C\nid: c{number}\ncorrelation: {{rules: [{rules}], group-by: [user], timespan: 1m, {body}}}\n---\n"
         ));
     }
     let file = RuleFile {
@@ -113,7 +117,12 @@ fn batches(bases: usize, groups: u64, events: usize, disorder: u64) -> Vec<Event
             batch.row_mut(row).time = time;
             let base = dice.below(bases as u64);
             let action = format!("act{base}");
-            let user = format!("user{}", dice.below(groups));
+            // Rules that a temporal correlation names share few users, so that it seldom holds.
+            let user = match dice.below(100) {
+                0 | 1 => format!("admin{}", dice.below(groups)),
+                2..20 => format!("user{}-0", base / 8 % 3),
+                _ => format!("user{}-{}", base / 8 % 3, dice.below(groups)),
+            };
             let host = format!("ws-{}", dice.below(200));
             let bytes = dice.below(10_000).to_string();
             let fields = [
@@ -149,13 +158,19 @@ fn rate(bases: usize, rounds: usize, disorder: u64) -> Result<Value> {
     let fresh = detector(bases)?;
     let bare = detector_without_correlations(bases)?;
     let batches = batches(bases, GROUPS, EVENTS, disorder);
+    let mut by_type = [0; 8];
     let (mut best, mut best_bare, mut findings, mut size) = (f64::MAX, f64::MAX, 0, None);
     for _ in 0..rounds {
         let mut detector = fresh.share();
         let start = thread_seconds();
         findings = 0;
         for batch in &batches {
-            findings += detector.evaluate(batch).findings.len();
+            let found = detector.evaluate(batch).findings;
+            findings += found.len();
+            for one in &found {
+                let number: usize = one.rule_id[1..].parse().unwrap_or(0);
+                by_type[number % 8] += 1;
+            }
         }
         best = best.min(thread_seconds() - start);
         size = Some(detector.correlation_size());
@@ -173,7 +188,7 @@ fn rate(bases: usize, rounds: usize, disorder: u64) -> Result<Value> {
         "cpu_seconds": best, "events_per_second": EVENTS as f64 / best,
         "cpu_seconds_of_base_rules": best_bare,
         "correlating_events_per_second": EVENTS as f64 / (best - best_bare),
-        "findings": findings, "groups": size.groups, "bytes": size.bytes,
+        "findings": findings, "by_type": by_type, "groups": size.groups, "bytes": size.bytes,
         "late": size.late, "groups_dropped": size.groups_dropped,
     }))
 }
@@ -229,7 +244,12 @@ fn groups() -> Result<Value> {
                 let action = format!("act{}", group % 1_000 / 8 * 8);
                 let user = format!("corp-user-{group:07}");
                 let host = format!("workstation-{:05}", group % 50_000);
-                let address = format!("10.{}.{}.{}", group >> 16 & 255, group >> 8 & 255, group & 255);
+                let address = format!(
+                    "10.{}.{}.{}",
+                    group >> 16 & 255,
+                    group >> 8 & 255,
+                    group & 255
+                );
                 let fields = [
                     (Namespace::Source, "action", &action),
                     (Namespace::Source, "user", &user),

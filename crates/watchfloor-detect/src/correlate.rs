@@ -177,6 +177,19 @@ impl Correlator {
         }
     }
 
+    /// Reads what matches of these groups will need, given the place of the correlation and the
+    /// hash of the group's values, and gives something that hangs on all of it. Step by step for
+    /// all groups, so that many reads are under way at once.
+    pub(crate) fn fetch(&self, groups: &[(usize, u128)]) -> i64 {
+        let slot = |&(place, values): &(usize, u128)| {
+            let salt = self.states.get(place)?.salt;
+            self.find(values ^ salt)
+        };
+        let slots: Vec<u32> = groups.iter().filter_map(slot).collect();
+        let groups = slots.iter().filter_map(|slot| self.slots.get(*slot));
+        groups.fold(0, |all, group| all ^ group.fetch())
+    }
+
     /// Gives a match to a correlation, given its place in the rule set and the hash of the
     /// group's values. Windows that now hold are added to `fired`.
     ///
@@ -246,6 +259,15 @@ impl Correlator {
         });
         state.groups += 1;
         slot
+    }
+
+    fn find(&self, key: u128) -> Option<u32> {
+        let is_it = |slot: &u32| {
+            self.slots
+                .get(*slot)
+                .is_some_and(|group| group.key() == key)
+        };
+        self.table.find(key as u64, is_it).copied()
     }
 
     fn drop_slot(&mut self, slot: u32) {

@@ -25,6 +25,9 @@ use crate::saved_state::Saving;
 /// times as many.
 const FIRST_MEASURE_EVENTS: u64 = 256;
 
+/// Matches whose groups are fetched together.
+const WARMED_MATCHES: usize = 128;
+
 /// What a batch gave.
 #[derive(Debug, Default)]
 pub struct DetectOutcome {
@@ -221,8 +224,11 @@ impl Detector {
         put_in_order(batch, &mut matches);
         let mut findings = Vec::new();
         let mut feeding = Feeding::new(&program.wiring, batch);
-        for one in matches {
-            self.take_match(&mut evaluation, &mut feeding, batch, one, &mut findings);
+        for part in matches.chunks(WARMED_MATCHES) {
+            self.warm(&program, &mut feeding, part);
+            for one in part {
+                self.take_match(&mut evaluation, &mut feeding, batch, *one, &mut findings);
+            }
         }
         drop(evaluation);
         self.memory = memory;
@@ -231,6 +237,19 @@ impl Detector {
             findings,
             evaluated: batch.len(),
         }
+    }
+
+    /// Fetches the groups of some matches before they are worked on one by one: waiting for
+    /// memory is most of a correlation's work, and here one wait does not hold up the next.
+    fn warm(&self, program: &Program, feeding: &mut Feeding<'_>, matches: &[Match]) {
+        let mut keys = Vec::with_capacity(2 * matches.len());
+        for one in matches {
+            for feed in program.wiring.feeds(one.rule as usize) {
+                let key = feeding.key(feed, one.row as usize);
+                keys.extend(key.map(|key| (feed.correlation, key)));
+            }
+        }
+        std::hint::black_box(self.correlator.fetch(&keys));
     }
 
     fn take_match<'a>(

@@ -93,6 +93,13 @@ impl Group {
         self.members.back().map_or(i64::MIN, |last| last.time_us)
     }
 
+    /// Reads what the next match will need.
+    pub(super) fn fetch(&self) -> i64 {
+        let first = self.members.get(self.start as usize);
+        let first_us = first.map_or(0, |first| first.time_us);
+        first_us ^ self.newest_us() ^ self.oldest_us
+    }
+
     /// Puts a match in its place by time, forgets those before the horizon, and takes out the
     /// windows that now hold.
     pub(super) fn take(

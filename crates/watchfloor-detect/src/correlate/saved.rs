@@ -137,15 +137,6 @@ impl Correlator {
             self.drop_slot(slot);
         }
     }
-
-    fn find(&self, key: u128) -> Option<u32> {
-        let is_it = |slot: &u32| {
-            self.slots
-                .get(*slot)
-                .is_some_and(|group| group.key() == key)
-        };
-        self.table.find(key as u64, is_it).copied()
-    }
 }
 
 fn put_members(group: &Group, out: &mut Vec<u8>) {
