@@ -83,6 +83,17 @@ struct State {
     version: String,
     newest_us: i64,
     kind: KindState,
+    /// Whether it changed since it was last saved.
+    #[serde(skip)]
+    is_changed: bool,
+}
+
+/// What changed of [`States`], in the same form.
+#[derive(Serialize)]
+struct Changed<'a> {
+    by_rule: BTreeMap<&'a str, &'a State>,
+    late: u64,
+    ahead: u64,
 }
 
 #[derive(Debug, Serialize, Deserialize)]
@@ -163,12 +174,45 @@ impl Analytics {
         !self.index.fed_by(feeder).is_empty()
     }
 
-    pub(crate) const fn states(&self) -> &States {
-        &self.states
+    /// All state as JSON.
+    pub(crate) fn save(&self) -> Vec<u8> {
+        serde_json::to_vec(&self.states).unwrap_or_default()
     }
 
+    /// The state of those that took a match since they were last saved.
+    pub(crate) fn save_changes(&mut self) -> Vec<u8> {
+        let States {
+            by_rule,
+            late,
+            ahead,
+        } = &self.states;
+        let changed = by_rule.iter().filter(|(_, state)| state.is_changed);
+        let changed = Changed {
+            by_rule: changed.map(|(id, state)| (id.as_str(), state)).collect(),
+            late: *late,
+            ahead: *ahead,
+        };
+        let saved = serde_json::to_vec(&changed).unwrap_or_default();
+        self.mark_saved();
+        saved
+    }
+
+    /// All state was saved.
+    pub(crate) fn mark_saved(&mut self) {
+        for state in self.states.by_rule.values_mut() {
+            state.is_changed = false;
+        }
+    }
+
+    /// Takes up all state.
     pub(crate) fn restore(&mut self, states: States) {
         self.states = states;
+    }
+
+    /// Takes up what changed.
+    pub(crate) fn restore_changes(&mut self, changed: States) {
+        self.states.by_rule.extend(changed.by_rule);
+        (self.states.late, self.states.ahead) = (changed.late, changed.ahead);
     }
 
     /// Gives a match to the analytics that rest on its rule.
@@ -263,6 +307,7 @@ impl States {
             version: analytic.meta.version.clone(),
             newest_us: i64::MIN,
             kind: KindState::empty(&analytic.kind),
+            is_changed: true,
         };
         let state = self
             .by_rule
@@ -271,6 +316,7 @@ impl States {
         if state.version != analytic.meta.version {
             *state = fresh();
         }
+        state.is_changed = true;
         let timespan_us = i64::try_from(analytic.timespan.as_micros()).unwrap_or(i64::MAX);
         state.newest_us = state.newest_us.max(sighting.time_us);
         let limit_us = state.newest_us.saturating_sub(LATENESS_US);

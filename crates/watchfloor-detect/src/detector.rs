@@ -87,6 +87,7 @@ impl Detector {
         self.analytics.replace(&set);
         self.program = Arc::new(Program::compile(set));
         self.correlator.follow(&self.program.correlations);
+        self.saving = Saving::default();
         self.plans.clear();
         self.memory = Memory::default();
     }
@@ -97,6 +98,7 @@ impl Detector {
         self.analytics.adopt(&other.analytics);
         self.program = Arc::clone(&other.program);
         self.correlator.follow(&self.program.correlations);
+        self.saving = Saving::default();
         self.plans.clear();
         self.memory = Memory::default();
     }

@@ -62,10 +62,11 @@ impl Detector {
     pub fn save(&self) -> Vec<u8> {
         let mut part = Vec::new();
         self.correlator.save(&mut part);
-        self.piece(WHOLE, &part)
+        piece(WHOLE, &part, &self.analytics.save())
     }
 
-    /// What changed since the last call, or all of it where that is due, to be saved with the
+    /// What changed since the last call, or all of it where that is due or the rules are others,
+    /// to be saved with the
     /// position of the last event. Every piece must be kept, from the last whole one on.
     pub fn save_changes(&mut self) -> SavedState {
         let is_due = |whole: u64| {
@@ -73,31 +74,22 @@ impl Detector {
         };
         let is_whole = self.saving.whole.is_none_or(is_due);
         let mut part = Vec::new();
-        if is_whole {
+        let bytes = if is_whole {
             self.correlator.save_all(&mut part);
+            let analytics = self.analytics.save();
+            self.analytics.mark_saved();
+            piece(WHOLE, &part, &analytics)
         } else {
             self.correlator.save_changes(&mut part);
-        }
-        let bytes = self.piece(if is_whole { WHOLE } else { CHANGES }, &part);
+            piece(CHANGES, &part, &self.analytics.save_changes())
+        };
+        let len = bytes.len() as u64;
         if is_whole {
-            self.saving.whole = Some(bytes.len() as u64);
-            self.saving.changes = 0;
+            (self.saving.whole, self.saving.changes) = (Some(len), 0);
         } else {
-            self.saving.changes += bytes.len() as u64;
+            self.saving.changes += len;
         }
         SavedState { is_whole, bytes }
-    }
-
-    fn piece(&self, kind: u8, correlations: &[u8]) -> Vec<u8> {
-        let mut out = Vec::with_capacity(correlations.len() + 64);
-        out.extend_from_slice(MAGIC);
-        out.push(kind);
-        put_bytes(&mut out, correlations);
-        let analytics = serde_json::to_vec(self.analytics.states()).unwrap_or_default();
-        put_bytes(&mut out, &analytics);
-        let sum = Sha256::digest(&out);
-        out.extend_from_slice(&sum[..SUM_BYTES]);
-        out
     }
 
     /// Takes up saved state: a whole one, and after it each piece of changes in the order in
@@ -132,14 +124,19 @@ impl Detector {
         let (Some(head), Some(correlations), Some(analytics)) = parts else {
             return Err(form);
         };
-        if head.last() == Some(&WHOLE) {
+        let is_whole = head.last() == Some(&WHOLE);
+        if is_whole {
             self.correlator = Correlator::new(&self.program().correlations);
         }
         let states = serde_json::from_slice(analytics);
         let (Some(()), Ok(states)) = (self.correlator.restore(correlations), states) else {
             return Err(form);
         };
-        self.analytics.restore(states);
+        if is_whole {
+            self.analytics.restore(states);
+        } else {
+            self.analytics.restore_changes(states);
+        }
         Ok(())
     }
 
@@ -159,4 +156,15 @@ impl Detector {
         self.analytics.restore(analytics);
         Ok(())
     }
+}
+
+fn piece(kind: u8, correlations: &[u8], analytics: &[u8]) -> Vec<u8> {
+    let mut out = Vec::with_capacity(correlations.len() + analytics.len() + 64);
+    out.extend_from_slice(MAGIC);
+    out.push(kind);
+    put_bytes(&mut out, correlations);
+    put_bytes(&mut out, analytics);
+    let sum = Sha256::digest(&out);
+    out.extend_from_slice(&sum[..SUM_BYTES]);
+    out
 }

@@ -62,9 +62,9 @@ fn feed(
 }
 
 fn restored(analytics: &Analytics) -> Analytics {
-    let saved = serde_json::to_string(analytics.states()).expect("state is JSON");
+    let saved = analytics.save();
     let mut fresh = analytics.share();
-    fresh.restore(serde_json::from_str(&saved).expect("what was saved"));
+    fresh.restore(serde_json::from_slice(&saved).expect("what was saved"));
     fresh
 }
 
