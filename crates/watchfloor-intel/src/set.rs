@@ -5,7 +5,7 @@
 //! processor's cache while each length of prefix is tried.
 //!
 //! # Source
-//! The layout and what else was tried: `docs/adr/0012`.
+//! The layout and what else was tried: `docs/adr/0006`.
 
 mod filter;
 mod record;

@@ -145,7 +145,10 @@ impl Value {
             }
             K::Email => {
                 let mut key = Vec::new();
-                push_email(text, &mut key).ok_or(ValueError::NotA(kind))?;
+                let start = push_email(text, &mut key).ok_or(ValueError::NotA(kind))?;
+                if !is_domain(key.get(start..).unwrap_or_default()) {
+                    return Err(ValueError::NotA(kind));
+                }
                 Ok(Self::from_parts(kind, false, &key))
             }
             K::Md5 | K::Sha1 | K::Sha256 | K::Sha512 | K::Ja3 | K::Ja3s => {
@@ -479,22 +482,29 @@ fn domain(text: &str) -> Result<Value, ValueError> {
     };
     let mut key = Vec::with_capacity(text.len());
     push_domain(text, &mut key).ok_or(ValueError::NotA(kind))?;
-    let is_name = |byte: &u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.');
-    let mut labels = key.split(|byte| *byte == b'.');
-    let is_well_named = key.iter().all(is_name);
-    if is_well_named && !key.contains(&b'.') {
-        return Err(ValueError::OneLabel);
-    }
-    let is_well_formed = is_well_named
-        && labels.all(|label| (1..=63).contains(&label.len()))
-        && key
-            .rsplit(|byte| *byte == b'.')
-            .next()
-            .is_some_and(|last| last.iter().any(u8::is_ascii_alphabetic));
-    if !is_well_formed {
-        return Err(ValueError::NotA(kind));
+    if !is_domain(&key) {
+        let is_label = !key.contains(&b'.') && key.iter().all(is_name_byte);
+        return Err(if is_label {
+            ValueError::OneLabel
+        } else {
+            ValueError::NotA(kind)
+        });
     }
     Ok(Value::from_parts(kind, false, &key))
+}
+
+fn is_name_byte(byte: &u8) -> bool {
+    byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.')
+}
+
+/// Whether a name in lower case has two labels or more, all well-formed, the last no number.
+fn is_domain(key: &[u8]) -> bool {
+    let mut labels = key.split(|byte| *byte == b'.');
+    let last = key.rsplit(|byte| *byte == b'.').next().unwrap_or_default();
+    key.contains(&b'.')
+        && key.iter().all(is_name_byte)
+        && labels.all(|label| (1..=63).contains(&label.len()))
+        && last.iter().any(u8::is_ascii_alphabetic)
 }
 
 /// Appends a domain in lower case and ASCII, without a trailing dot; `None` if it is empty, too
@@ -530,7 +540,11 @@ pub(crate) fn push_email(text: &str, out: &mut Vec<u8>) -> Option<usize> {
         .filter(|start| start.eq_ignore_ascii_case("mailto:"));
     let text = scheme.map_or(text, |start| text.get(start.len()..).unwrap_or_default());
     let (user, domain) = text.rsplit_once('@')?;
-    if user.is_empty() || user.len() > 256 || text.contains(char::is_whitespace) {
+    if user.is_empty()
+        || user.len() > 256
+        || user.contains(['"', '`', ':', '<', '>'])
+        || text.contains(char::is_whitespace)
+    {
         return None;
     }
     out.extend_from_slice(user.to_lowercase().as_bytes());

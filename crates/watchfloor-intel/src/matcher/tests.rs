@@ -330,7 +330,8 @@ fn a_moved_source_field_is_told_under_its_attribute() {
         (Namespace::Ocsf, "dst_endpoint.ip", "203.0.113.7"),
     ]]);
     events
-        .column_mut(Namespace::Source, "DestinationIp")
+        .mapping_columns("DestinationIp", "dst_endpoint.ip")
+        .0
         .mark_moved(0);
     let found = Matcher::new(set).matches(&events);
     assert_eq!(found[0].met.len(), 1);
