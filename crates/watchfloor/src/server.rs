@@ -105,20 +105,12 @@ impl Server {
         let address = http
             .local_addr()
             .context("the listening address cannot be read")?;
-        let planes = Planes::start(
-            &folder.path,
-            &config.rules,
-            &config.mappings,
-            &config.indicators,
-            config.budget,
-        )
-        .await?;
         let Planes {
             pipeline,
             casework,
             rules,
             indicators,
-        } = planes;
+        } = planes(config, &folder.path).await?;
         let stop = CancellationToken::new();
         let mut listeners = vec![listener("http", address)];
         let mut tasks = Vec::new();
@@ -211,6 +203,17 @@ impl Server {
         self.pipeline.liveness().save();
         Ok(())
     }
+}
+
+async fn planes(config: &Config, data: &Path) -> Result<Planes> {
+    Planes::start(
+        data,
+        &config.rules,
+        &config.mappings,
+        &config.indicators,
+        config.budget,
+    )
+    .await
 }
 
 async fn bind(address: SocketAddr) -> Result<TcpListener> {

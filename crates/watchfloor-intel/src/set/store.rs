@@ -17,8 +17,11 @@ use crate::IndicatorKind;
 pub(super) const SHARDS: usize = 256;
 /// Records per bucket, about.
 const PER_BUCKET: usize = 4;
-/// Bytes that a shard under construction grows by.
-const CHUNK_BYTES: usize = 32 << 10;
+/// Most bytes that a shard under construction grows by: more than allocators pack with others,
+/// so that what one shard frees is there for the next.
+const CHUNK_BYTES: usize = 256 << 10;
+/// Least bytes that it grows by: most sets are small.
+const MIN_CHUNK_BYTES: usize = 512;
 /// Most bytes of a shard: places in it are 32 bits.
 const MAX_SHARD_BYTES: usize = u32::MAX as usize - CHUNK_BYTES;
 
@@ -70,12 +73,7 @@ impl Chunks {
         match self.chunks.last_mut().filter(|chunk| has_room(chunk)) {
             Some(chunk) => chunk.extend_from_slice(record),
             None => {
-                // The first chunk of a shard is small: most sets are.
-                let room = if self.chunks.is_empty() {
-                    512
-                } else {
-                    CHUNK_BYTES
-                };
+                let room = self.bytes.clamp(MIN_CHUNK_BYTES, CHUNK_BYTES);
                 let mut chunk = Vec::with_capacity(room.max(record.len()));
                 chunk.extend_from_slice(record);
                 self.chunks.push(chunk);
