@@ -32,6 +32,7 @@ const routeTree = root.addChildren([
     page('/incidents', () => import('./pages/incidents/Incidents')),
     page('/incidents/$id', () => import('./pages/incident/IncidentPage')),
     page('/hunt', () => import('./pages/hunt/Hunt')),
+    page('/indicators', () => import('./pages/indicators/Indicators')),
     page('/sources', () => import('./pages/sources/Sources')),
     page('/rules', () => import('./pages/rules/Rules')),
     page('/rules/$id', () => import('./pages/rules/RulePage')),

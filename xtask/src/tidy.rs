@@ -50,6 +50,7 @@ pub(crate) const PURE: &[&str] = &[
     "rules",
     "detect",
     "query",
+    "intel",
     "report",
 ];
 

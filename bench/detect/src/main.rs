@@ -7,11 +7,14 @@
 //! EVTX files, with the engines `ours`, `rsigma` (the evtx crate before it) and `evtx` (that
 //! crate alone).
 //! Engines: `ours`, `ours-eval`, `ours-two`, `ours-decode`, `rsigma`, `rsigma-eval`, `sonic`,
-//! `hits`, `load`. `watchfloor-bench-detect correlate rules|late|shared|groups [ROUNDS]` measures
-//! correlations over events that it makes itself. The fastest of ROUNDS counts for all alike.
+//! `hits`, `load`, `indicators` (ours with and without ten million indicators, turn by turn;
+//! `WATCHFLOOR_BENCH_INDICATORS` for another number).
+//! `watchfloor-bench-detect correlate rules|late|shared|groups [ROUNDS]` measures correlations
+//! over events that it makes itself. The fastest of ROUNDS counts for all alike.
 
 mod correlate;
 mod folder;
+mod indicators;
 mod ours;
 mod peers;
 mod streams;
@@ -30,7 +33,7 @@ use watchfloor_event::RawRecord;
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
-struct Paths {
+pub(crate) struct Paths {
     rules: PathBuf,
     content: PathBuf,
     rounds: usize,
@@ -171,6 +174,7 @@ fn measure(engine: &str, lines: &[&str], paths: &Paths) -> Result<Value> {
         }
         "rsigma" | "rsigma-eval" => measure_rsigma(engine, lines, paths),
         "hits" => hits(lines, paths),
+        "indicators" => indicators::measure(lines, paths),
         other => bail!("no engine {other}"),
     }
 }
@@ -292,7 +296,7 @@ fn fastest(rounds: usize, mut work: impl FnMut() -> usize) -> Value {
 }
 
 /// Seconds that this thread spent on a processor (Linux, proc(5) schedstat).
-fn thread_seconds() -> f64 {
+pub(crate) fn thread_seconds() -> f64 {
     let stat = std::fs::read_to_string("/proc/thread-self/schedstat").unwrap_or_default();
     let nanoseconds: f64 = stat
         .split_whitespace()
@@ -302,7 +306,7 @@ fn thread_seconds() -> f64 {
     nanoseconds / 1e9
 }
 
-fn memory_kb(key: &str) -> u64 {
+pub(crate) fn memory_kb(key: &str) -> u64 {
     let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
     status
         .lines()

@@ -7,8 +7,9 @@ use anyhow::{Result, bail};
 use bytes::Bytes;
 use jiff::Timestamp;
 use watchfloor_decode::{Decoder, Limits};
-use watchfloor_detect::Detector;
+use watchfloor_detect::{Detector, entities_of};
 use watchfloor_event::{EventBatch, EventKind, Finding, Format, RawRecord};
+use watchfloor_intel::Matcher;
 use watchfloor_normalize::PackSet;
 use watchfloor_rules::{RuleFile, RuleSet};
 
@@ -144,6 +145,23 @@ impl Ours {
         for records in records.chunks(RECORDS_PER_BATCH) {
             self.fill(&mut batch, &mut decoder, records);
             take(&detector.evaluate(&batch).findings);
+        }
+    }
+
+    /// From bytes to findings of rules and of indicators.
+    pub fn with_indicators(
+        &self,
+        records: &[RawRecord],
+        matcher: &mut Matcher,
+        mut take: impl FnMut(&[Finding]),
+    ) {
+        let mut detector = self.detector.share();
+        let mut decoder = Decoder::new(Limits::STANDARD);
+        let mut batch = EventBatch::new();
+        for records in records.chunks(RECORDS_PER_BATCH) {
+            self.fill(&mut batch, &mut decoder, records);
+            take(&detector.evaluate(&batch).findings);
+            take(&matcher.findings(&batch, entities_of).findings);
         }
     }
 

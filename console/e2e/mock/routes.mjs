@@ -628,6 +628,29 @@ export function routes(world) {
     ],
     [
       'GET',
+      api('/indicators'),
+      (c) =>
+        c.send({
+          items: [
+            {
+              name: 'feodo',
+              path: 'data/indicators/feodo.csv',
+              format: 'csv',
+              indicators: 1204,
+              kinds: { address: 1200, network: 4 },
+              refused: 1,
+              refused_lines: [{ line: 17, reason: 'the network covers a whole private range (RFC 1918)' }],
+              not_understood: { 'type mutex': 3 },
+              trouble: null,
+              loaded_at: world.now(),
+              matches: 2,
+            },
+          ],
+          next: null,
+        }),
+    ],
+    [
+      'GET',
       api('/sources'),
       (c) =>
         c.send({

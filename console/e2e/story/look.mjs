@@ -18,6 +18,7 @@ function pages({ incident, alert }) {
       (p) => p.getByRole('region', { name: 'Raw event' }),
     ],
     ['hunt-error', `/hunt?q=${encodeURIComponent('device.hostname:"')}`, (p) => p.locator('#hunt-error')],
+    ['indicators', '/indicators', (p) => p.locator('.table, .empty').first()],
     ['sources', '/sources', (p) => p.getByText('Completeness ledger')],
     ['rules', '/rules', (p) => p.getByRole('table')],
     ['rules-refused', '/rules?tab=refused', (p) => p.locator('.work table, .work .empty').first()],

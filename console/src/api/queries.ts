@@ -10,6 +10,7 @@ import type {
   FieldInfo,
   Incident,
   IncidentDetail,
+  IndicatorListRow,
   LedgerRow,
   ListOf,
   Overview,
@@ -119,6 +120,10 @@ const list = <T>(key: string, path: string, query?: Query) =>
 export const fieldsQuery = { ...list<FieldInfo>('fields', '/fields'), staleTime: 300_000 }
 export const ledgerQuery = (query: Query) => list<LedgerRow>('ledger', '/ledger', query)
 export const sourcesQuery = { ...list<SourceRow>('sources', '/sources'), refetchInterval: 10_000 }
+export const indicatorsQuery = {
+  ...list<IndicatorListRow>('indicators', '/indicators'),
+  refetchInterval: 10_000,
+}
 export const rulesQuery = (q: string) => ({
   ...list<RuleRow>('rules', '/rules', { q }),
   placeholderData: keepPreviousData,

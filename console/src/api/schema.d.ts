@@ -397,6 +397,23 @@ export interface paths {
         patch: operations["patch_task"];
         trace?: never;
     };
+    "/api/v1/indicators": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** The lists of indicators, with what they gave and how often they were met. */
+        get: operations["list_indicators"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/ledger": {
         parameters: {
             query?: never;
@@ -1543,6 +1560,47 @@ export interface components {
          * @enum {string}
          */
         IncidentStatus: "new" | "in_progress" | "contained" | "resolved" | "closed";
+        /** @description A list of indicators that is looked for. */
+        IndicatorList: {
+            /** @description Its name, as it stands in the rule ids of findings (`indicator:domain:NAME`). */
+            name: string;
+            /** @description Where it was read. */
+            path: string;
+            /** @description Its form: `text`, `csv`, `stix` or `misp`; `null` if it could not be told. */
+            format: string | null;
+            /**
+             * Format: int64
+             * @description Indicators that are looked for.
+             */
+            indicators: number;
+            /** @description The same by kind. */
+            kinds: {
+                [key: string]: number;
+            };
+            /**
+             * Format: int64
+             * @description Lines that were refused.
+             */
+            refused: number;
+            /** @description The first 100 of them. */
+            refused_lines: components["schemas"]["RefusedIndicator"][];
+            /** @description What was well-formed and gave no indicator, by reason. */
+            not_understood: {
+                [key: string]: number;
+            };
+            /** @description Why the list is not, or not whole, as its file is now. */
+            trouble: string | null;
+            /**
+             * Format: date-time
+             * @description When it was read.
+             */
+            loaded_at: string;
+            /**
+             * Format: int64
+             * @description How often its indicators were met since the server started.
+             */
+            matches: number;
+        };
         /** @description How far the lake is behind the senders. */
         IngestState: {
             /** Format: int64 */
@@ -1638,6 +1696,52 @@ export interface components {
                 description: string;
                 /** @description Other names by which it can be asked for (ECS, Sigma). */
                 aliases: string[];
+            }[];
+            /** @description Cursor of the next page. */
+            next: string | null;
+        };
+        /** @description A list. */
+        List_IndicatorList: {
+            /** @description The rows. */
+            items: {
+                /** @description Its name, as it stands in the rule ids of findings (`indicator:domain:NAME`). */
+                name: string;
+                /** @description Where it was read. */
+                path: string;
+                /** @description Its form: `text`, `csv`, `stix` or `misp`; `null` if it could not be told. */
+                format: string | null;
+                /**
+                 * Format: int64
+                 * @description Indicators that are looked for.
+                 */
+                indicators: number;
+                /** @description The same by kind. */
+                kinds: {
+                    [key: string]: number;
+                };
+                /**
+                 * Format: int64
+                 * @description Lines that were refused.
+                 */
+                refused: number;
+                /** @description The first 100 of them. */
+                refused_lines: components["schemas"]["RefusedIndicator"][];
+                /** @description What was well-formed and gave no indicator, by reason. */
+                not_understood: {
+                    [key: string]: number;
+                };
+                /** @description Why the list is not, or not whole, as its file is now. */
+                trouble: string | null;
+                /**
+                 * Format: date-time
+                 * @description When it was read.
+                 */
+                loaded_at: string;
+                /**
+                 * Format: int64
+                 * @description How often its indicators were met since the server started.
+                 */
+                matches: number;
             }[];
             /** @description Cursor of the next page. */
             next: string | null;
@@ -2129,6 +2233,16 @@ export interface components {
             start: number;
             /** @description Byte after the last. */
             end: number;
+        };
+        /** @description A line of a list that gave no indicator. */
+        RefusedIndicator: {
+            /**
+             * Format: int64
+             * @description Its number, from 1.
+             */
+            line: number;
+            /** @description Why. */
+            reason: string;
         };
         /** @description A rule that was not loaded. */
         RefusedRule: {
@@ -3600,6 +3714,25 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    list_indicators: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["List_IndicatorList"];
                 };
             };
         };

@@ -2,6 +2,7 @@
 import {
   Activity,
   Crosshair,
+  Fingerprint,
   Gauge,
   Inbox,
   type LucideIcon,
@@ -11,7 +12,7 @@ import {
 } from 'lucide-react'
 
 export interface Place {
-  to: '/' | '/queue' | '/incidents' | '/hunt' | '/sources' | '/rules' | '/settings'
+  to: '/' | '/queue' | '/incidents' | '/hunt' | '/indicators' | '/sources' | '/rules' | '/settings'
   label: string
   key: string
   icon: LucideIcon
@@ -24,6 +25,7 @@ export const PLACES: readonly Place[] = [
   { to: '/queue', label: 'Queue', key: 'g q', icon: Inbox },
   { to: '/incidents', label: 'Incidents', key: 'g i', icon: ShieldAlert },
   { to: '/hunt', label: 'Hunt', key: 'g h', icon: Crosshair },
+  { to: '/indicators', label: 'Indicators', key: 'g n', icon: Fingerprint, isUpkeep: true },
   { to: '/sources', label: 'Sources', key: 'g s', icon: Activity, isUpkeep: true },
   { to: '/rules', label: 'Rules', key: 'g r', icon: ScrollText, isUpkeep: true },
   { to: '/settings', label: 'Settings', key: 'g t', icon: Settings, isUpkeep: true },

@@ -15,11 +15,11 @@ use watchfloor_casework::{Casework, CaseworkSettings, Clock, OpenError, Store};
 
 use crate::ports::{
     BacktestCount, BacktestError, BacktestReport, BacktestRequest, Canary, DataPlaneStatus, Event,
-    EventOrder, EventReader, EventsOverview, FieldInfo, FieldSummary, HistogramBucket, IngestItem,
-    Intake, IntakeError, ItemOutcome, LakeStats, LedgerEntry, LiveCounters, LivenessReport, Metric,
-    MetricKind, PipelineStatus, RefusedRule, RelatedEvents, RelatedRequest, RuleCounts, RuleDesk,
-    RuleDetail, RuleFacts, RuleInfo, RuleReload, SearchError, SearchRequest, SearchResult,
-    SourceInfo, StatusError, ValueCount,
+    EventOrder, EventReader, EventsOverview, FieldInfo, FieldSummary, HistogramBucket,
+    IndicatorList, IngestItem, Intake, IntakeError, ItemOutcome, LakeStats, LedgerEntry,
+    LiveCounters, LivenessReport, Metric, MetricKind, PipelineStatus, RefusedRule, RelatedEvents,
+    RelatedRequest, RuleCounts, RuleDesk, RuleDetail, RuleFacts, RuleInfo, RuleReload, SearchError,
+    SearchRequest, SearchResult, SourceInfo, StatusError, ValueCount,
 };
 use crate::{ApiSettings, ApiState, CookieTransport, HostPolicy, router};
 
@@ -52,6 +52,8 @@ pub struct MemoryContents {
     pub rule_facts: BTreeMap<String, RuleFacts>,
     /// Suspended rules with the reason.
     pub suspended: BTreeMap<String, String>,
+    /// Lists of indicators.
+    pub indicators: Vec<IndicatorList>,
     /// Times that rules were read, newest first.
     pub reloads: Vec<RuleReload>,
     /// Whether the journal is full.
@@ -249,6 +251,10 @@ impl PipelineStatus for MemoryDataPlane {
             events_last_24h: contents.events.len() as u64,
             events_rate: histogram(&contents.events),
         }))
+    }
+
+    fn indicators(&self) -> Vec<IndicatorList> {
+        self.contents().indicators.clone()
     }
 
     fn counters(&self) -> LiveCounters {

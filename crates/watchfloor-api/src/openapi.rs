@@ -26,6 +26,7 @@ use crate::state::ApiState;
         (name = "events", description = "Search"),
         (name = "monitor", description = "Ledger, sources, status"),
         (name = "rules", description = "What is detected, and whether it can be"),
+        (name = "intelligence", description = "Indicators"),
         (name = "live", description = "Server-sent events"),
     )
 )]
@@ -42,6 +43,7 @@ pub(crate) fn split() -> (Router<ApiState>, utoipa::openapi::OpenApi) {
         .merge(routes::events::router())
         .merge(routes::monitor::router())
         .merge(routes::rules::router())
+        .merge(routes::indicators::router())
         .merge(routes::live::router());
     OpenApiRouter::with_openapi(Description::openapi())
         .nest("/api/v1", v1)

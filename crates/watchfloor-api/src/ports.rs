@@ -3,6 +3,7 @@
 //!
 //! The structs here are also wire types: what a port gives is what the console reads.
 
+mod indicators;
 mod rules;
 
 use std::collections::BTreeMap;
@@ -13,6 +14,7 @@ use jiff::Timestamp;
 use serde::Serialize;
 use utoipa::ToSchema;
 
+pub use indicators::{IndicatorList, RefusedIndicator};
 pub use rules::{
     BacktestCount, BacktestDay, BacktestError, BacktestExample, BacktestReport, BacktestRequest,
     BacktestValue, Canary, CanaryOutcome, FieldCount, KindCount, LivenessReport, RefusedRule,
@@ -387,6 +389,9 @@ pub trait PipelineStatus: Send + Sync {
 
     /// Counters since start.
     fn counters(&self) -> LiveCounters;
+
+    /// The lists of indicators that are looked for, in the order in which they were read.
+    fn indicators(&self) -> Vec<IndicatorList>;
 
     /// Values for `/metrics`.
     fn metrics(&self) -> Vec<Metric>;

@@ -4,6 +4,7 @@ pub(crate) mod access;
 pub(crate) mod alerts;
 pub(crate) mod events;
 pub(crate) mod incidents;
+pub(crate) mod indicators;
 pub(crate) mod live;
 pub(crate) mod monitor;
 pub(crate) mod rules;

@@ -10,6 +10,7 @@
 mod commit;
 mod costs;
 mod deliver;
+mod indicators;
 mod ledger;
 mod liveness;
 mod pipeline;
@@ -21,6 +22,7 @@ mod timings;
 
 pub use costs::Costs;
 pub use deliver::{FindingSink, SinkError};
+pub use indicators::IndicatorMatches;
 pub use ledger::{Counts, Ledger, LedgerError, LedgerRow};
 pub use liveness::{KindSeen, Liveness, RuleSeen, Seen};
 pub use pipeline::{Pipeline, PipelineOptions, StartError};

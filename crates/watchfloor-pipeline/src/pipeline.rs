@@ -13,6 +13,7 @@ use tokio::task::JoinSet;
 use watchfloor_detect::{CostMeter, Detector};
 use watchfloor_event::Finding;
 use watchfloor_ingest::{Journal, JournalOptions, JournalReader};
+use watchfloor_intel::{IndicatorSet, Matcher};
 use watchfloor_lake::Lake;
 use watchfloor_normalize::PackSet;
 use watchfloor_rules::RuleSet;
@@ -20,6 +21,7 @@ use watchfloor_rules::RuleSet;
 use crate::commit::Committer;
 use crate::costs::{Costs, nanos};
 use crate::deliver::{self, FindingSink};
+use crate::indicators::IndicatorMatches;
 use crate::ledger::{Ledger, LedgerError};
 use crate::liveness::Liveness;
 use crate::process::{Processor, Replacements};
@@ -41,6 +43,8 @@ pub struct PipelineOptions {
     /// How long events are gathered before they are committed: what a sender of one event
     /// waits until it can be searched and may become an alert.
     pub commit_wait: Duration,
+    /// What is looked for in every event beside the rules, from the first on.
+    pub indicators: Arc<IndicatorSet>,
 }
 
 /// Why a pipeline cannot start.
@@ -79,6 +83,7 @@ pub struct Pipeline {
     costs: Arc<Costs>,
     timings: Arc<Timings>,
     replacements: Arc<Replacements>,
+    matches: Arc<IndicatorMatches>,
     /// The rules in force.
     rules: RwLock<Detector>,
     /// Replacements of rules so far.
@@ -145,6 +150,7 @@ impl Pipeline {
             costs: Arc::new(Costs::default()),
             timings: Arc::new(Timings::default()),
             replacements: Arc::new(Replacements::default()),
+            matches: Arc::new(IndicatorMatches::default()),
             rules: RwLock::new(detector.share()),
             replaced: AtomicU64::new(0),
             packs: RwLock::new(Arc::clone(&packs)),
@@ -154,7 +160,7 @@ impl Pipeline {
             ledger,
         };
         pipeline
-            .spawn(reader, detector, packs, states, sink, options.commit_wait)
+            .spawn(reader, detector, packs, states, sink, &options)
             .map_err(folder_error)?;
         Ok(pipeline)
     }
@@ -166,7 +172,7 @@ impl Pipeline {
         packs: Arc<PackSet>,
         states: StateFolder,
         sink: Arc<dyn FindingSink>,
-        commit_wait: Duration,
+        options: &PipelineOptions,
     ) -> std::io::Result<()> {
         // One prepared commit waits while another is written: enough to keep both busy.
         let (prepared, to_commit) = mpsc::channel(1);
@@ -183,7 +189,9 @@ impl Pipeline {
             sources: Arc::clone(&self.sources),
             liveness: Arc::clone(&self.liveness),
             timings: Arc::clone(&self.timings),
-            commit_wait,
+            matcher: Matcher::new(Arc::clone(&options.indicators)),
+            matches: Arc::clone(&self.matches),
+            commit_wait: options.commit_wait,
             output: prepared,
         };
         let runtime = Handle::current();
@@ -280,6 +288,16 @@ impl Pipeline {
         let journal = self.journal.stats();
         self.replacements.adopted.load(Ordering::SeqCst) >= number
             || journal.next_position == journal.released
+    }
+
+    /// Looks for other indicators from the next batch on; events go on meanwhile.
+    pub fn replace_indicators(&self, indicators: Arc<IndicatorSet>) {
+        self.replacements.set_indicators(indicators);
+    }
+
+    /// How often the indicators of each list were met since start.
+    pub fn indicator_matches(&self) -> &Arc<IndicatorMatches> {
+        &self.matches
     }
 
     /// Puts findings that were made outside of the stream into the lake with the next commit.

@@ -7,13 +7,15 @@ use std::time::{Duration, Instant};
 use tokio::runtime::Handle;
 use tokio::sync::mpsc;
 use watchfloor_decode::{Decoder, Limits};
-use watchfloor_detect::{CostMeter, Detector, SavedState};
+use watchfloor_detect::{CostMeter, Detector, SavedState, entities_of};
 use watchfloor_event::{EventBatch, Finding, MAX_BATCH_EVENTS, RawRecord};
 use watchfloor_ingest::{JournalReader, ReadError};
+use watchfloor_intel::{IndicatorSet, Matcher};
 use watchfloor_lake::PendingCommit;
 use watchfloor_normalize::PackSet;
 
 use crate::costs::{Costs, nanos};
+use crate::indicators::IndicatorMatches;
 use crate::ledger::{self, Deltas};
 use crate::liveness::Liveness;
 use crate::sources::Sources;
@@ -36,7 +38,7 @@ pub(crate) struct Prepared {
     pub state: SavedState,
 }
 
-/// Other rules or packs, to be taken up between two batches.
+/// Other rules, packs or indicators, to be taken up between two batches.
 #[derive(Default)]
 pub(crate) struct Replacements {
     /// Compiled by whoever hands them over, so that no event waits for it.
@@ -44,6 +46,7 @@ pub(crate) struct Replacements {
     /// Number of the replacement that was last taken up.
     pub adopted: AtomicU64,
     packs: Mutex<Option<Arc<PackSet>>>,
+    indicators: Mutex<Option<Arc<IndicatorSet>>>,
     /// Findings that were made outside of the stream and go into the next commit.
     late: Mutex<Vec<Finding>>,
 }
@@ -63,6 +66,14 @@ impl Replacements {
         std::mem::take(&mut late)
     }
 
+    pub(crate) fn set_indicators(&self, indicators: Arc<IndicatorSet>) {
+        let mut waiting = self
+            .indicators
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        *waiting = Some(indicators);
+    }
+
     pub(crate) fn set_packs(&self, packs: Arc<PackSet>) {
         *self.packs.lock().unwrap_or_else(PoisonError::into_inner) = Some(packs);
     }
@@ -72,6 +83,8 @@ pub(crate) struct Processor {
     pub reader: JournalReader,
     pub detector: Detector,
     pub packs: Arc<PackSet>,
+    pub matcher: Matcher,
+    pub matches: Arc<IndicatorMatches>,
     pub replacements: Arc<Replacements>,
     pub sources: Arc<Sources>,
     pub liveness: Arc<Liveness>,
@@ -152,6 +165,14 @@ impl Processor {
         if let Some(packs) = packs {
             self.packs = packs;
         }
+        let indicators = &self.replacements.indicators;
+        let indicators = indicators
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .take();
+        if let Some(indicators) = indicators {
+            self.matcher = Matcher::new(indicators);
+        }
     }
 
     fn work(&mut self, decoder: &mut Decoder, records: Vec<RawRecord>, gathered: &mut Gathered) {
@@ -189,8 +210,12 @@ impl Processor {
         self.costs.take(measured);
         ledger::count_batch(&mut gathered.deltas, records, &batch);
         self.sources.count(&batch);
-        self.timings
-            .count(batch.len() as u64, outcome.findings.len() as u64);
+        let met = self
+            .timings
+            .time(Stage::Detect, || self.matcher.findings(&batch, entities_of));
+        self.matches.count(met.lists);
+        let found = outcome.findings.len() + met.findings.len();
+        self.timings.count(batch.len() as u64, found as u64);
         let last = records.last().map_or(0, |record| record.position);
         self.liveness.count(&batch, &outcome.findings, last + 1);
         gathered.pending.end = last + 1;
@@ -198,6 +223,8 @@ impl Processor {
             .pending
             .findings
             .extend(outcome.findings.into_iter().map(|finding| (last, finding)));
+        let met = met.findings.into_iter().map(|finding| (last, finding));
+        gathered.pending.findings.extend(met);
         let late = self.replacements.take_findings().into_iter();
         gathered
             .pending

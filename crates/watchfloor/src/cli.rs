@@ -37,6 +37,9 @@ enum Command {
     /// Look at mapping packs.
     #[command(subcommand)]
     Mapping(MappingCommand),
+    /// Look for indicators, and look after lists of them.
+    #[command(subcommand)]
+    Intel(IntelCommand),
     /// Look after the event lake.
     #[command(subcommand)]
     Lake(LakeCommand),
@@ -63,6 +66,10 @@ pub(crate) struct ServeArgs {
     /// apply without a restart.
     #[arg(long, num_args = 1..)]
     pub rules: Vec<PathBuf>,
+    /// Lists of indicators beside those in the data folder's `indicators`: files or folders.
+    /// Changes in them apply without a restart.
+    #[arg(long, num_args = 1..)]
+    pub indicators: Vec<PathBuf>,
     /// Which parts run in this process.
     #[arg(long, value_enum, default_value = "all")]
     pub role: Role,
@@ -121,8 +128,11 @@ pub(crate) enum FindingFormat {
 #[derive(Debug, Args)]
 pub(crate) struct DetectArgs {
     /// Rule files and folders.
-    #[arg(long, required = true)]
+    #[arg(long, required_unless_present = "indicators")]
     pub rules: Vec<PathBuf>,
+    /// Lists of indicators to look for in every event: files and folders.
+    #[arg(long)]
+    pub indicators: Vec<PathBuf>,
     /// Form of the output.
     #[arg(long, value_enum, default_value = "ndjson")]
     pub format: FindingFormat,
@@ -248,6 +258,69 @@ pub(crate) enum MappingCommand {
 }
 
 #[derive(Debug, Subcommand)]
+pub(crate) enum IntelCommand {
+    /// Look for indicators in files of events, or in a data folder's, and print findings.
+    Match(IntelMatchArgs),
+    /// Check lists of indicators and put them into a data folder; a running server takes them up.
+    Import {
+        /// Data folder, of a running server or of none.
+        #[arg(long)]
+        data: PathBuf,
+        /// Lists: plain text, CSV, STIX 2.1, MISP; files and folders.
+        #[arg(required = true)]
+        input: Vec<PathBuf>,
+    },
+    /// Print the indicators of a data folder.
+    Export {
+        /// Data folder.
+        #[arg(long)]
+        data: PathBuf,
+        /// One list only, by name.
+        #[arg(long)]
+        list: Option<String>,
+        /// Form of the output.
+        #[arg(long, value_enum, default_value = "csv")]
+        format: IndicatorFormat,
+    },
+}
+
+/// How indicators are printed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum IndicatorFormat {
+    /// Comma-separated values, which `import` takes back.
+    Csv,
+    /// A STIX 2.1 bundle.
+    Stix,
+    /// Values alone, one per line.
+    Text,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct IntelMatchArgs {
+    /// Lists of indicators: files and folders.
+    #[arg(long, required = true)]
+    pub indicators: Vec<PathBuf>,
+    /// Form of the output.
+    #[arg(long, value_enum, default_value = "ndjson")]
+    pub format: FindingFormat,
+    /// Threads [default: the machine's cores].
+    #[arg(long)]
+    pub threads: Option<usize>,
+    /// Write figures as JSON to this file.
+    #[arg(long)]
+    pub stats: Option<PathBuf>,
+    /// Data folder whose stored events are looked through, of a running server or of none.
+    #[arg(long)]
+    pub data: Option<PathBuf>,
+    /// How far back in a data folder: like 30d, 12h, 45m.
+    #[arg(long, default_value = "30d", requires = "data")]
+    pub last: String,
+    /// Files and folders of events.
+    #[arg(required_unless_present = "data", conflicts_with = "data")]
+    pub input: Vec<PathBuf>,
+}
+
+#[derive(Debug, Subcommand)]
 pub(crate) enum LakeCommand {
     /// Print rows, files and bytes.
     Stats {
@@ -314,6 +387,7 @@ pub(crate) fn run(cli: Cli) -> Result<Outcome> {
         Command::Hunt(args) => command::hunt::run(&args),
         Command::Rules(sub) => command::rules::run(&sub),
         Command::Mapping(sub) => command::mapping::run(&sub),
+        Command::Intel(sub) => command::intel::run(&sub),
         Command::Lake(sub) => command::lake::run(&sub),
         Command::Admin(sub) => command::admin::run(&sub),
     }

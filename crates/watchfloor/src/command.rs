@@ -6,6 +6,7 @@ pub(crate) mod demo;
 pub(crate) mod detect;
 pub(crate) mod hunt;
 pub(crate) mod import;
+pub(crate) mod intel;
 pub(crate) mod lake;
 pub(crate) mod mapping;
 pub(crate) mod normalize;

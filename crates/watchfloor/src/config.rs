@@ -21,6 +21,8 @@ pub(crate) struct Config {
     pub rules: Vec<PathBuf>,
     /// Folders of mapping packs beside the built-in ones.
     pub mappings: Vec<PathBuf>,
+    /// Lists of indicators beside those in the data folder; they are watched.
+    pub indicators: Vec<PathBuf>,
     /// What a rule may cost before it is suspended.
     pub budget: Budget,
     /// Names under which the server may be asked for, beside loopback.
@@ -41,6 +43,8 @@ struct File {
     rule_cool_down_s: Option<u32>,
     #[serde(default)]
     mappings: Vec<PathBuf>,
+    #[serde(default)]
+    indicators: Vec<PathBuf>,
     #[serde(default)]
     host_names: Vec<String>,
 }
@@ -87,6 +91,7 @@ impl Config {
             syslog: syslog_address(&syslog)?,
             rules: [file.rules, args.rules.clone()].concat(),
             mappings: file.mappings,
+            indicators: [file.indicators, args.indicators.clone()].concat(),
             host_names: file.host_names,
         })
     }
@@ -131,6 +136,7 @@ mod tests {
             listen: None,
             syslog: None,
             rules: Vec::new(),
+            indicators: Vec::new(),
             role: crate::cli::Role::All,
         }
     }

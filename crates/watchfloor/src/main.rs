@@ -8,6 +8,7 @@ mod config;
 mod content;
 mod data_folder;
 mod files;
+mod indicators;
 mod rules;
 mod server;
 

@@ -11,7 +11,7 @@ mod canary;
 mod desk;
 mod library;
 mod life;
-mod scan;
+pub(crate) mod scan;
 mod suspension;
 
 pub(crate) use desk::{Desk, Watch, open};

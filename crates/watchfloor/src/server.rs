@@ -18,6 +18,7 @@ use crate::bridge::{CaseworkSink, DataPlane, JournalIntake, LakeEvents, LakeLook
 use crate::config::Config;
 use crate::content;
 use crate::data_folder::DataFolder;
+use crate::indicators::{self, Shelf};
 use crate::rules::{self, Budget, Desk};
 
 /// How long events are gathered before they are committed.
@@ -36,6 +37,7 @@ pub(crate) struct Server {
     stop: CancellationToken,
     tasks: Vec<tokio::task::JoinHandle<()>>,
     _watch: rules::Watch,
+    _indicators: indicators::Watch,
     _folder: DataFolder,
 }
 
@@ -44,6 +46,7 @@ pub(crate) struct Planes {
     pub pipeline: Arc<Pipeline>,
     pub casework: Casework,
     pub rules: Desk,
+    pub indicators: Shelf,
 }
 
 impl Planes {
@@ -52,6 +55,7 @@ impl Planes {
         data: &Path,
         rules: &[std::path::PathBuf],
         mappings: &[std::path::PathBuf],
+        indicators: &[std::path::PathBuf],
         budget: Budget,
     ) -> Result<Self> {
         let store = Store::open(data)
@@ -60,10 +64,12 @@ impl Planes {
         let casework = Casework::new(store, CaseworkSettings::standard(), Arc::new(SystemClock));
         let (opened, set) = rules::open(data, rules)?;
         let packs = Arc::new(content::packs(mappings)?);
+        let (shelf, indicators) = Shelf::open(data, indicators)?;
         let options = PipelineOptions {
             data: data.to_owned(),
             journal: JournalOptions::standard(),
             commit_wait: COMMIT_WAIT,
+            indicators,
         };
         let sink = Arc::new(CaseworkSink(casework.clone()));
         let lookup = Arc::new(LakeLookup::default());
@@ -86,6 +92,7 @@ impl Planes {
             pipeline,
             casework,
             rules: desk,
+            indicators: shelf,
         })
     }
 }
@@ -98,13 +105,12 @@ impl Server {
         let address = http
             .local_addr()
             .context("the listening address cannot be read")?;
-        let planes =
-            Planes::start(&folder.path, &config.rules, &config.mappings, config.budget).await?;
         let Planes {
             pipeline,
             casework,
             rules,
-        } = planes;
+            indicators,
+        } = planes(config, &folder.path).await?;
         let stop = CancellationToken::new();
         let mut listeners = vec![listener("http", address)];
         let mut tasks = Vec::new();
@@ -129,6 +135,7 @@ impl Server {
             Arc::new(DataPlane::new(
                 Arc::clone(&pipeline),
                 rules.clone(),
+                indicators.clone(),
                 listeners,
             )),
             Arc::new(JournalIntake::new(
@@ -142,6 +149,7 @@ impl Server {
                 version: env!("CARGO_PKG_VERSION").to_owned(),
             },
         );
+        let watch = indicators.watch(Arc::clone(&pipeline))?;
         Ok(Self {
             url: format!("http://{address}"),
             router: watchfloor_api::router(state),
@@ -151,6 +159,7 @@ impl Server {
             stop,
             tasks,
             _watch: rules.watch()?,
+            _indicators: watch,
             _folder: folder,
         })
     }
@@ -194,6 +203,17 @@ impl Server {
         self.pipeline.liveness().save();
         Ok(())
     }
+}
+
+async fn planes(config: &Config, data: &Path) -> Result<Planes> {
+    Planes::start(
+        data,
+        &config.rules,
+        &config.mappings,
+        &config.indicators,
+        config.budget,
+    )
+    .await
 }
 
 async fn bind(address: SocketAddr) -> Result<TcpListener> {

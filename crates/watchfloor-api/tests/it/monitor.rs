@@ -4,7 +4,7 @@ use axum::http::{Request, StatusCode};
 use http_body_util::BodyExt;
 use serde_json::json;
 use tower::ServiceExt;
-use watchfloor_api::ports::{LedgerEntry, RefusedRule};
+use watchfloor_api::ports::{IndicatorList, LedgerEntry, RefusedIndicator, RefusedRule};
 
 use crate::support::{finding, noon, server};
 
@@ -59,6 +59,22 @@ async fn monitors() {
             evaluated: 3,
             dropped: [("too_long".to_owned(), 0)].into(),
         });
+        contents.indicators.push(IndicatorList {
+            name: "feed".to_owned(),
+            path: "feed.txt".to_owned(),
+            format: Some("text".to_owned()),
+            indicators: 2,
+            kinds: [("domain".to_owned(), 2)].into(),
+            refused: 1,
+            refused_lines: vec![RefusedIndicator {
+                line: 3,
+                reason: "the value is empty".to_owned(),
+            }],
+            not_understood: [].into(),
+            trouble: None,
+            loaded_at: jiff::Timestamp::UNIX_EPOCH,
+            matches: 0,
+        });
         contents.refused.push(RefusedRule {
             path: "x.yml".to_owned(),
             line: None,
@@ -67,6 +83,18 @@ async fn monitors() {
             held_since: None,
         });
     }
+    let lists = server
+        .as_user(&cookie, "GET", "/indicators", None)
+        .await
+        .json();
+    let list = &lists["items"][0];
+    assert_eq!(
+        (&list["name"], &list["indicators"]),
+        (&json!("feed"), &json!(2))
+    );
+    assert_eq!(list["kinds"], json!({ "domain": 2 }));
+    assert_eq!(list["refused_lines"][0]["line"], 3);
+    assert_eq!(list["trouble"], serde_json::Value::Null);
     let ledger = server.as_user(&cookie, "GET", "/ledger", None).await.json();
     assert_eq!(ledger["items"][0]["received"], 3);
     assert_eq!(ledger["next"], serde_json::Value::Null);

@@ -7,28 +7,36 @@ use futures::FutureExt;
 use futures::future::BoxFuture;
 use jiff::{SignedDuration, Timestamp};
 use watchfloor_api::ports::{
-    AnomalyCount, DataPlaneStatus, EventsOverview, HistogramBucket, LakeStats, LedgerEntry,
-    Listener, LiveCounters, Metric, MetricKind, PipelineStatus, RuleCounts, SourceInfo,
-    StatusError,
+    AnomalyCount, DataPlaneStatus, EventsOverview, HistogramBucket, IndicatorList, LakeStats,
+    LedgerEntry, Listener, LiveCounters, Metric, MetricKind, PipelineStatus, RuleCounts,
+    SourceInfo, StatusError,
 };
 use watchfloor_lake::{SearchRequest, SortOrder};
 use watchfloor_pipeline::{Counts, LedgerRow, Pipeline, StageTimes};
 use watchfloor_query::Query;
 
+use crate::indicators::Shelf;
 use crate::rules::Desk;
 
 /// The running data plane as the API reads it.
 pub(crate) struct DataPlane {
     pipeline: Arc<Pipeline>,
     rules: Desk,
+    indicators: Shelf,
     listeners: Vec<Listener>,
 }
 
 impl DataPlane {
-    pub(crate) fn new(pipeline: Arc<Pipeline>, rules: Desk, listeners: Vec<Listener>) -> Self {
+    pub(crate) fn new(
+        pipeline: Arc<Pipeline>,
+        rules: Desk,
+        indicators: Shelf,
+        listeners: Vec<Listener>,
+    ) -> Self {
         Self {
             pipeline,
             rules,
+            indicators,
             listeners,
         }
     }
@@ -217,8 +225,13 @@ impl PipelineStatus for DataPlane {
         }
     }
 
+    fn indicators(&self) -> Vec<IndicatorList> {
+        self.indicators.lists(&self.pipeline)
+    }
+
     fn metrics(&self) -> Vec<Metric> {
         let mut metrics = metrics(&self.pipeline);
+        metrics.extend(indicator_metrics(&self.pipeline, &self.indicators));
         metrics.extend(self.rules.metrics());
         metrics
     }
@@ -302,6 +315,41 @@ fn metrics(pipeline: &Pipeline) -> Vec<Metric> {
         value: count as f64,
     }));
     metrics
+}
+
+/// What is looked for, and how often it was met.
+fn indicator_metrics(pipeline: &Pipeline, indicators: &Shelf) -> Vec<Metric> {
+    let (count, bytes) = indicators.size();
+    let gauge = |name, help, value: usize| Metric {
+        name,
+        help,
+        kind: MetricKind::Gauge,
+        labels: Vec::new(),
+        value: value as f64,
+    };
+    let matches = pipeline.indicator_matches().read();
+    let matches = matches.into_iter().map(|(list, count)| Metric {
+        name: "watchfloor_indicator_matches_total",
+        help: "Indicators met by events since start.",
+        kind: MetricKind::Counter,
+        labels: vec![("list", list.to_string())],
+        value: count as f64,
+    });
+    [
+        gauge(
+            "watchfloor_indicators",
+            "Indicators that are looked for.",
+            count,
+        ),
+        gauge(
+            "watchfloor_indicator_bytes",
+            "Memory that they take.",
+            bytes,
+        ),
+    ]
+    .into_iter()
+    .chain(matches)
+    .collect()
 }
 
 /// Time per stage since start.

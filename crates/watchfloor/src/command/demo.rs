@@ -59,6 +59,7 @@ pub(crate) fn run(args: &DemoArgs) -> Result<Outcome> {
         rules: Vec::new(),
         budget: Budget::STANDARD,
         mappings: Vec::new(),
+        indicators: Vec::new(),
         host_names: Vec::new(),
     };
     let recording = load()?;

@@ -14,12 +14,14 @@ use bytes::Bytes;
 use jiff::Timestamp;
 use serde_json::{Value, json};
 use watchfloor_decode::{Decoder, Limits};
-use watchfloor_detect::Detector;
+use watchfloor_detect::{Detector, entities_of};
 use watchfloor_event::{EventBatch, EventId, Finding, RawRecord};
+use watchfloor_intel::{IndicatorSet, Matcher};
 use watchfloor_normalize::{PackSet, to_ocsf_json};
 
 use crate::cli::{DetectArgs, FindingFormat};
 use crate::command::{csv_field, visible};
+use crate::indicators::{self, LoadedList};
 use crate::{Outcome, content, files};
 
 /// Records taken together; below the batch limit, since a record may hold several events.
@@ -44,6 +46,8 @@ pub(crate) fn run(args: &DetectArgs) -> Result<Outcome> {
     // Correlations see all events in one order, so one thread feeds them.
     let has_correlations = !set.correlations.is_empty();
     let packs = content::packs(&[])?;
+    let looked_for = indicators::load(&indicators::find(&args.indicators)?);
+    indicators::print_troubles(&looked_for.lists);
     let paths = files::find(&args.input)?;
     let detector = Detector::new(set);
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
@@ -64,8 +68,8 @@ pub(crate) fn run(args: &DetectArgs) -> Result<Outcome> {
         let progress = scope.spawn(|| show_progress(&figures, paths.len()));
         let workers: Vec<_> = (0..threads)
             .map(|_| {
-                let detector = detector.share();
-                scope.spawn(|| work(&paths, &next, detector, &packs, &output, &figures))
+                let engines = (detector.share(), Arc::clone(&looked_for.set));
+                scope.spawn(|| work(&paths, &next, engines, &packs, &output, &figures))
             })
             .collect();
         let results: Vec<Result<()>> = workers
@@ -95,7 +99,7 @@ pub(crate) fn run(args: &DetectArgs) -> Result<Outcome> {
         eprintln!("watchfloor: {}", visible(reason));
     }
     if let Some(path) = &args.stats {
-        write_stats(path, &figures, loaded, &refused, start)?;
+        write_stats(path, &figures, loaded, &refused, &looked_for.lists, start)?;
     }
     Ok(Outcome::Done)
 }
@@ -105,6 +109,7 @@ fn write_stats(
     figures: &Figures,
     loaded: usize,
     refused: &[watchfloor_rules::Refusal],
+    lists: &[LoadedList],
     start: Instant,
 ) -> Result<()> {
     let seconds = start.elapsed().as_secs_f64();
@@ -121,6 +126,8 @@ fn write_stats(
     let stats = json!({
         "rules_loaded": loaded,
         "rules_refused": refused,
+        "indicators_loaded": lists.iter().map(|list| list.report.taken.total()).sum::<u64>(),
+        "indicators_refused": refused_indicators(lists),
         "events": events,
         "anomalies": anomalies.values().sum::<u64>(),
         "anomalies_by_code": anomalies,
@@ -131,6 +138,18 @@ fn write_stats(
     });
     std::fs::write(path, format!("{stats:#}\n"))
         .with_context(|| format!("cannot write {}", path.display()))
+}
+
+/// The lines of lists that gave no indicator.
+fn refused_indicators(lists: &[LoadedList]) -> Vec<Value> {
+    let lines = lists
+        .iter()
+        .flat_map(|list| list.report.refused.iter().map(move |line| (list, line)));
+    lines
+        .map(|(list, line)| {
+            json!({"file": list.path.display().to_string(), "line": line.line, "reason": line.reason})
+        })
+        .collect()
 }
 
 fn show_progress(figures: &Figures, files: usize) {
@@ -164,13 +183,14 @@ fn show_progress(figures: &Figures, files: usize) {
 fn work(
     paths: &[PathBuf],
     next: &AtomicUsize,
-    detector: Detector,
+    (detector, indicators): (Detector, Arc<IndicatorSet>),
     packs: &PackSet,
     output: &Mutex<Output>,
     figures: &Figures,
 ) -> Result<()> {
     let mut scan = Scan {
         detector,
+        matcher: Matcher::new(indicators),
         packs,
         output,
         figures,
@@ -190,6 +210,7 @@ fn work(
 /// One worker's way through its files.
 struct Scan<'a> {
     detector: Detector,
+    matcher: Matcher,
     packs: &'a PackSet,
     output: &'a Mutex<Output>,
     figures: &'a Figures,
@@ -267,7 +288,8 @@ impl Scan<'_> {
             return;
         }
         self.packs.normalize(batch);
-        let findings = self.detector.evaluate(batch).findings;
+        let mut findings = self.detector.evaluate(batch).findings;
+        findings.extend(self.matcher.findings(batch, entities_of).findings);
         self.figures
             .events
             .fetch_add(batch.len() as u64, Ordering::Relaxed);
@@ -279,33 +301,24 @@ impl Scan<'_> {
                 *counts.entry(anomaly.code.as_str()).or_default() += 1;
             }
         }
-        let by_id: BTreeMap<EventId, usize> = batch
-            .rows()
-            .iter()
-            .enumerate()
-            .map(|(row, meta)| (meta.id, row))
-            .collect();
-        let event = |id: &EventId| by_id.get(id).map(|row| to_ocsf_json(batch, *row));
         let Ok(mut output) = self.output.lock() else {
             return;
         };
-        for finding in &findings {
-            if let Err(error) = output.finding(finding, &event) {
-                self.failed.get_or_insert(error);
-            }
+        if let Err(error) = output.findings(&findings, batch) {
+            self.failed.get_or_insert(error);
         }
     }
 }
 
 /// Where findings go.
-struct Output {
+pub(crate) struct Output {
     format: FindingFormat,
     writer: BufWriter<std::io::Stdout>,
     by_rule: BTreeMap<(String, String), (u64, &'static str)>,
 }
 
 impl Output {
-    fn new(format: FindingFormat) -> Self {
+    pub(crate) fn new(format: FindingFormat) -> Self {
         Self {
             format,
             writer: BufWriter::new(std::io::stdout()),
@@ -313,7 +326,7 @@ impl Output {
         }
     }
 
-    fn head(&mut self) -> Result<()> {
+    pub(crate) fn head(&mut self) -> Result<()> {
         match self.format {
             FindingFormat::Csv => writeln!(
                 self.writer,
@@ -327,6 +340,18 @@ impl Output {
             FindingFormat::Ndjson | FindingFormat::Summary => {}
         }
         Ok(())
+    }
+
+    /// Writes the findings about a batch, with its events.
+    pub(crate) fn findings(&mut self, findings: &[Finding], batch: &EventBatch) -> Result<()> {
+        if findings.is_empty() {
+            return Ok(());
+        }
+        let rows = batch.rows().iter().enumerate();
+        let by_id: BTreeMap<EventId, usize> = rows.map(|(row, meta)| (meta.id, row)).collect();
+        let event = |id: &EventId| by_id.get(id).map(|row| to_ocsf_json(batch, *row));
+        let mut all = findings.iter();
+        all.try_for_each(|finding| self.finding(finding, &event))
     }
 
     fn finding(
@@ -376,7 +401,7 @@ impl Output {
         Ok(())
     }
 
-    fn finish(mut self) -> Result<()> {
+    pub(crate) fn finish(mut self) -> Result<()> {
         let mut rows: Vec<_> = std::mem::take(&mut self.by_rule).into_iter().collect();
         rows.sort_by(|left, right| right.1.0.cmp(&left.1.0).then_with(|| left.0.cmp(&right.0)));
         for ((title, id), (count, level)) in rows {

@@ -64,7 +64,8 @@ async fn import(
     let start = Instant::now();
     let mut target = match DataFolder::try_take(&args.data)? {
         Some(folder) => {
-            let planes = Planes::start(&folder.path, &args.rules, &[], Budget::STANDARD).await?;
+            let planes =
+                Planes::start(&folder.path, &args.rules, &[], &[], Budget::STANDARD).await?;
             Target::Own { folder, planes }
         }
         None if !args.rules.is_empty() => {

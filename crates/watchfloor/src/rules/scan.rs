@@ -1,4 +1,4 @@
-//! Which rule files there are, and whether one changed, from what the file system says of them:
+//! Which files there are, and whether one changed, from what the file system says of them:
 //! a look at some thousand files takes milliseconds and reads none of them.
 
 use std::collections::BTreeMap;
@@ -22,7 +22,7 @@ pub(crate) struct Stamp {
     inode: u64,
 }
 
-/// The rule files below some paths.
+/// The files below some paths.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Scan {
     /// Files by path.
@@ -32,12 +32,18 @@ pub(crate) struct Scan {
 }
 
 impl Scan {
-    /// Looks below paths. Hidden files and folders, `.git` among them, are passed over.
+    /// Looks for rule files below paths.
     pub(crate) fn of(paths: &[PathBuf]) -> Self {
+        Self::wanted(paths, is_yaml)
+    }
+
+    /// Looks below paths for files whose path is wanted. Hidden files and folders, `.git` among
+    /// them, are passed over.
+    pub(crate) fn wanted(paths: &[PathBuf], is_wanted: fn(&str) -> bool) -> Self {
         let mut scan = Self::default();
         for path in paths {
             match std::fs::metadata(path) {
-                Ok(metadata) if metadata.is_dir() => scan.folder(path, 0),
+                Ok(metadata) if metadata.is_dir() => scan.folder(path, 0, is_wanted),
                 Ok(metadata) => {
                     scan.files.insert(path.clone(), Stamp::of(&metadata));
                 }
@@ -47,7 +53,7 @@ impl Scan {
         scan
     }
 
-    fn folder(&mut self, folder: &Path, depth: usize) {
+    fn folder(&mut self, folder: &Path, depth: usize, is_wanted: fn(&str) -> bool) {
         let entries = match std::fs::read_dir(folder) {
             Ok(entries) => entries,
             Err(error) => return self.cannot_read(folder, &error),
@@ -63,8 +69,8 @@ impl Scan {
                 continue;
             };
             if metadata.is_dir() && depth < MAX_DEPTH {
-                self.folder(&path, depth + 1);
-            } else if metadata.is_file() && is_yaml(&path.to_string_lossy()) {
+                self.folder(&path, depth + 1, is_wanted);
+            } else if metadata.is_file() && is_wanted(&path.to_string_lossy()) {
                 self.files.insert(path, Stamp::of(&metadata));
             }
         }
