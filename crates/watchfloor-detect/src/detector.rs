@@ -183,6 +183,24 @@ impl Detector {
         compiled.map(|compiled| &compiled.rule)
     }
 
+    /// Ids of the rules over single events, in the order of loading.
+    pub fn rule_ids(&self) -> impl Iterator<Item = &str> {
+        let rules = self.program.rules.iter();
+        rules.map(|compiled| compiled.rule.meta.id.as_str())
+    }
+
+    /// Ids of the rules over single events that make no findings of their own, because a rule
+    /// over several events rests on them and speaks for them.
+    pub fn silent_rules(&self) -> BTreeSet<String> {
+        let rules = self.program.rules.iter().enumerate();
+        let silent = rules.filter(|(place, compiled)| {
+            !compiled.emits || self.analytics.silences(Feeder::Rule(*place))
+        });
+        silent
+            .map(|(_, compiled)| compiled.rule.meta.id.clone())
+            .collect()
+    }
+
     /// Number of rules of all kinds.
     pub fn rule_count(&self) -> usize {
         self.program.rules.len() + self.program.correlations.len() + self.analytics.len()

@@ -164,3 +164,92 @@ fn lint_names_file_line_and_reason() -> Result<()> {
     )?;
     Ok(())
 }
+
+const SEVERAL_EVENTS: &str = "\
+title: Failed logon
+id: base
+name: failed
+level: low
+detection: {selection: {event: failed}, condition: selection}
+---
+title: Guessing
+id: guessing
+level: high
+correlation: {type: event_count, rules: [failed], group-by: [user], timespan: 5m, condition: {gte: 3}}
+---
+title: Any success
+id: success
+level: low
+detection: {selection: {event: success}, condition: selection}
+";
+
+/// A newer file is read before an older one, the events of one attack stand in two files, and
+/// one file is longer than a batch: none of it may matter, nor the number of threads.
+#[test]
+fn several_events_are_judged_by_time_over_all_files() -> Result<()> {
+    let folder = tempfile::tempdir()?;
+    let path = |name: &str| folder.path().join(name).to_string_lossy().into_owned();
+    std::fs::write(path("rules.yml"), SEVERAL_EVENTS)?;
+    let line = |time: &str, event: &str, user: &str| {
+        format!(r#"{{"time":"2026-03-{time}Z","event":"{event}","user":"{user}"}}"#)
+    };
+    std::fs::create_dir(path("in"))?;
+    let mut newer: Vec<String> = (0..10_000)
+        .map(|number| line("09T10:00:00", "other", &format!("u{number}")))
+        .collect();
+    newer.push(line("09T10:00:01", "success", "eve"));
+    newer.push(line("09T10:00:02", "failed", "mallory"));
+    std::fs::write(path("in/a.ndjson"), newer.join("\n"))?;
+    let first = [
+        line("01T10:00:00", "failed", "eve"),
+        line("01T10:03:00", "failed", "eve"),
+    ];
+    std::fs::write(path("in/b.ndjson"), first.join("\n"))?;
+    let second = [
+        line("01T10:01:00", "failed", "eve"),
+        line("01T10:20:00", "failed", "eve"),
+    ];
+    std::fs::write(path("in/c.ndjson"), second.join("\n"))?;
+    for threads in ["1", "2", "5"] {
+        let (rules, input) = (path("rules.yml"), path("in"));
+        let output = watchfloor(&["detect", "--rules", &rules, "--threads", threads, &input])?;
+        ensure!(
+            output.status.success(),
+            "{}",
+            String::from_utf8_lossy(&output.stderr)
+        );
+        let text = String::from_utf8(output.stdout)?;
+        let findings: Vec<Value> = text
+            .lines()
+            .map(serde_json::from_str)
+            .collect::<Result<_, _>>()?;
+        let rules: Vec<&str> = findings
+            .iter()
+            .filter_map(|one| one["rule_id"].as_str())
+            .collect();
+        assert_eq!(
+            rules,
+            ["success", "guessing"],
+            "with {threads} threads: {text}"
+        );
+        let guessing = &findings[1];
+        assert_eq!(guessing["time"], "2026-03-01T10:03:00Z");
+        let places: Vec<(String, u64)> = guessing["events"]
+            .as_array()
+            .context("no events")?
+            .iter()
+            .map(|place| {
+                let source = place["source"].as_str().unwrap_or_default();
+                let file = source.rsplit('/').next().unwrap_or_default();
+                (
+                    file.to_owned(),
+                    place["position"].as_u64().unwrap_or(u64::MAX),
+                )
+            })
+            .collect();
+        let expected = [("b.ndjson", 0), ("c.ndjson", 0), ("b.ndjson", 1)];
+        let expected: Vec<_> = expected.map(|(file, at)| (file.to_owned(), at)).to_vec();
+        assert_eq!(places, expected);
+    }
+    Ok(())
+}

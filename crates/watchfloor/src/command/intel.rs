@@ -68,7 +68,7 @@ fn look_back(args: &IntelMatchArgs, data: &Path) -> Result<Outcome> {
     let packs = Arc::new(content::packs(&[])?);
     let mut output = detect::Output::new(args.format);
     output.head()?;
-    let output = block_on(async move {
+    let mut output = block_on(async move {
         let lake = Arc::new(Lake::open_to_read(&folder).await?);
         let runtime = Handle::current();
         let run = move || {
