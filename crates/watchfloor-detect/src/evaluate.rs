@@ -419,7 +419,7 @@ impl<'a> Evaluation<'a> {
 }
 
 /// Asks one value, or each element of a list.
-fn ask(matcher: &Matcher, value: ValueRef<'_>, lower: &mut String) -> bool {
+pub(crate) fn ask(matcher: &Matcher, value: ValueRef<'_>, lower: &mut String) -> bool {
     let mut scalar = |value: ValueRef<'_>| {
         scanner::lower_into(value.text, lower);
         match (matcher, value.kind) {
@@ -436,7 +436,8 @@ fn ask(matcher: &Matcher, value: ValueRef<'_>, lower: &mut String) -> bool {
     elements.any(|(kind, text)| scalar(ValueRef { kind: *kind, text }))
 }
 
-fn compare_fields(
+/// Compares the values of two fields of one event.
+pub(crate) fn compare_fields(
     left: ValueRef<'_>,
     right: ValueRef<'_>,
     compare: FieldCompare,

@@ -12,6 +12,7 @@ use watchfloor_event::Logsource;
 use super::Refusal;
 use super::loader::Loader;
 use crate::detection::Detection;
+use crate::expr::Expr;
 use crate::rule::{self, RuleMeta, kind};
 
 /// A filter.
@@ -106,7 +107,10 @@ impl Loader {
                 ),
             };
             match expr {
-                Ok(expr) => rule.expr = rule.expr.clone().and(expr),
+                Ok(expr) => {
+                    let expr = of_filter(expr, &filter.meta.title);
+                    rule.expr = rule.expr.clone().and(expr);
+                }
                 Err(reason) => failed = Some(format!("rule {}: {reason}", rule.meta.id)),
             }
             used = true;
@@ -138,7 +142,7 @@ impl Loader {
         logsource: Option<&Logsource>,
         document: &Map<String, Value>,
         remarks: &mut Vec<String>,
-    ) -> Result<crate::Expr, String> {
+    ) -> Result<Expr, String> {
         let detection = filter.detection.clone();
         let Some(logsource) = logsource else {
             let mut notes = crate::modifiers::Notes::default();
@@ -151,6 +155,26 @@ impl Loader {
         };
         let (_, expr) = self.piped(meta, document, logsource.clone(), detection, remarks)?;
         Ok(expr)
+    }
+}
+
+/// The condition with the filter's title beside its selections' names, which may be those of the
+/// rule as well.
+fn of_filter(expr: Expr, title: &str) -> Expr {
+    let all = |items: Vec<Expr>| -> Vec<Expr> {
+        items
+            .into_iter()
+            .map(|item| of_filter(item, title))
+            .collect()
+    };
+    match expr {
+        Expr::And(items) => Expr::And(all(items)),
+        Expr::Or(items) => Expr::Or(all(items)),
+        Expr::Not(item) => Expr::Not(Box::new(of_filter(*item, title))),
+        Expr::Leaf(mut leaf) => {
+            leaf.selection = format!("{} of filter “{title}”", leaf.selection);
+            Expr::Leaf(leaf)
+        }
     }
 }
 

@@ -204,6 +204,7 @@ impl Loader {
                 (base.meta, Detection::read(&plain)?, Some(counted))
             }
         };
+        let conditions = detection.conditions.clone();
         let (logsource, expr) = self.compiled(&meta, map, logsource, detection, remarks)?;
         if let Some(counted) = counted {
             if !self.pipelines.is_empty() {
@@ -215,6 +216,7 @@ impl Loader {
             meta,
             logsource,
             expr,
+            conditions,
         });
         Ok(())
     }
