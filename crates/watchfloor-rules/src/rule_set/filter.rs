@@ -10,7 +10,7 @@ use serde_json::{Map, Value};
 use watchfloor_event::Logsource;
 
 use super::Refusal;
-use super::loader::Loader;
+use super::loader::{Loader, unresolved};
 use crate::detection::Detection;
 use crate::expr::Expr;
 use crate::rule::{self, RuleMeta, kind};
@@ -148,9 +148,7 @@ impl Loader {
             let mut notes = crate::modifiers::Notes::default();
             let expr = detection.compile(&self.placeholders, &mut notes)?;
             remarks.append(&mut notes.remarks);
-            remarks.extend(notes.unresolved.iter().map(|name| {
-                format!("placeholder %{name}% has no values, so the filter lets nothing through that needs it; give them in the configuration")
-            }));
+            remarks.extend(unresolved(notes.unresolved, &expr)?);
             return Ok(expr);
         };
         let (_, expr) = self.piped(meta, document, logsource.clone(), detection, remarks)?;
