@@ -97,6 +97,28 @@ impl Retro {
         detectors: &mut [Detector],
         take: &mut dyn FnMut(usize, Vec<Finding>, &EventBatch),
     ) -> Result<RetroProgress, ReadError> {
+        self.batches(runtime, scope, limits, &mut |batch| {
+            for (place, detector) in detectors.iter_mut().enumerate() {
+                let findings = detector.evaluate(batch).findings;
+                if !findings.is_empty() {
+                    take(place, findings, batch);
+                }
+            }
+        })
+    }
+
+    /// Gives the events of a scope, decoded and normalised again, batch by batch in the order of
+    /// the journal. Blocks: it belongs on a thread of its own.
+    ///
+    /// # Errors
+    /// If the lake cannot be read.
+    pub fn batches(
+        &self,
+        runtime: &Handle,
+        scope: &RecordScope,
+        limits: &RetroLimits<'_>,
+        take: &mut dyn FnMut(&EventBatch),
+    ) -> Result<RetroProgress, ReadError> {
         let start = Instant::now();
         let mut progress = RetroProgress {
             is_whole: true,
@@ -129,32 +151,21 @@ impl Retro {
                 progress.reached = Some(record.received_at);
                 again.decode(record);
                 if again.batch.is_full() {
-                    self.judge(&mut again, detectors, take);
+                    self.give(&mut again, take);
                 }
             }
         }
-        self.judge(&mut again, detectors, take);
+        self.give(&mut again, take);
         Ok(progress)
     }
 
-    fn judge(
-        &self,
-        again: &mut Again,
-        detectors: &mut [Detector],
-        take: &mut dyn FnMut(usize, Vec<Finding>, &EventBatch),
-    ) {
+    fn give(&self, again: &mut Again, take: &mut dyn FnMut(&EventBatch)) {
         if again.batch.is_empty() {
             return;
         }
-        let batch = &mut again.batch;
-        self.packs.normalize(batch);
-        for (place, detector) in detectors.iter_mut().enumerate() {
-            let findings = detector.evaluate(batch).findings;
-            if !findings.is_empty() {
-                take(place, findings, batch);
-            }
-        }
-        batch.clear();
+        self.packs.normalize(&mut again.batch);
+        take(&again.batch);
+        again.batch.clear();
     }
 }
 

@@ -39,7 +39,8 @@ struct Figures {
 
 pub(crate) fn run(args: &DetectArgs) -> Result<Outcome> {
     let start = Instant::now();
-    let set = content::load_rules(content::files_below(&args.rules)?);
+    let options = content::load_options(&args.shaping)?;
+    let set = content::load_shaped(content::files_below(&args.rules)?, &options)?;
     let (loaded, refused) = (set.len(), set.refused.clone());
     // Correlations see all events in one order, so one thread feeds them.
     let has_correlations = !set.correlations.is_empty();

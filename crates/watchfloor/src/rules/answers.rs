@@ -90,8 +90,11 @@ impl Desk {
         };
         let (set, ids, title) = match (&request.yaml, &request.rule_id) {
             (Some(yaml), _) => {
-                let others = self.library().files();
-                backtest::rules_of(yaml, "(proposed)", &others)
+                let (others, options) = {
+                    let library = self.library();
+                    (library.files(), library.options())
+                };
+                backtest::rules_of(yaml, "(proposed)", &others, &options)
                     .map_err(|(line, reason)| BacktestError::Refused { line, reason })?
             }
             (None, Some(id)) => self.rules_by_id(id)?,
