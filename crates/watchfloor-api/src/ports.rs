@@ -3,6 +3,7 @@
 //!
 //! The structs here are also wire types: what a port gives is what the console reads.
 
+mod explain;
 mod rules;
 
 use std::collections::BTreeMap;
@@ -13,6 +14,7 @@ use jiff::Timestamp;
 use serde::Serialize;
 use utoipa::ToSchema;
 
+pub use explain::{ExplainError, ExplainedEvent};
 pub use rules::{
     BacktestCount, BacktestDay, BacktestError, BacktestExample, BacktestReport, BacktestRequest,
     BacktestValue, Canary, CanaryOutcome, FieldCount, KindCount, LivenessReport, RefusedRule,

@@ -10,6 +10,7 @@ mod book;
 pub(crate) mod canary;
 pub(crate) mod coverage;
 mod desk;
+mod explanation;
 mod library;
 pub(crate) mod life;
 mod scan;
