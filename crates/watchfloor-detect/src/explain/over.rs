@@ -6,6 +6,7 @@ use std::time::Duration;
 use watchfloor_event::EventBatch;
 use watchfloor_rules::{
     Analytic, AnalyticKind, Bound, Correlation, CorrelationKind, GroupBy, RuleMeta, RuleSet,
+    Sequence,
 };
 
 use super::question;
@@ -266,19 +267,21 @@ fn analytic_words(kind: &AnalyticKind, back: &str) -> (String, Vec<String>) {
             ),
             vec![one.user.clone()],
         ),
-        AnalyticKind::Sequence(one) => {
-            let steps = one.steps.iter();
-            let names: Vec<&str> = steps.clone().map(|step| step.rule.as_str()).collect();
-            let pairs = steps.flat_map(|step| step.matches.iter().chain(&step.binds));
-            (
-                format!(
-                    "these rules must match in this order within {back}, tied by the values that the steps share: {}",
-                    names.join(", ")
-                ),
-                pairs.map(|(_, field)| field.clone()).collect(),
-            )
-        }
+        AnalyticKind::Sequence(one) => sequence_words(one, back),
     }
+}
+
+fn sequence_words(one: &Sequence, back: &str) -> (String, Vec<String>) {
+    let steps = one.steps.iter();
+    let names: Vec<&str> = steps.clone().map(|step| step.rule.as_str()).collect();
+    let pairs = steps.flat_map(|step| step.matches.iter().chain(&step.binds));
+    (
+        format!(
+            "these rules must match in this order within {back}, tied by the values that the steps share: {}",
+            names.join(", ")
+        ),
+        pairs.map(|(_, field)| field.clone()).collect(),
+    )
 }
 
 fn percent(share: f64) -> String {
