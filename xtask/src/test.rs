@@ -23,9 +23,20 @@ pub(crate) fn run(arguments: &[String]) -> Result<()> {
         }
         shell::run(&mut cargo)
     })?;
+    shell::step("detection: another implementation answers the same", oracle)?;
     shell::step("console: the analyst's story in Chromium", browser::story)?;
     println!("all tests passed");
     Ok(())
+}
+
+/// Holds our engine against rsigma-eval. A workspace of its own, with a target folder of its own:
+/// see `bench/oracle/Cargo.toml`.
+fn oracle() -> Result<()> {
+    let target = shell::root().join("target/oracle");
+    let mut cargo = shell::command("cargo", "bench/oracle");
+    cargo.args(["test", "--locked"]);
+    cargo.env("CARGO_TARGET_DIR", target);
+    shell::run(&mut cargo)
 }
 
 /// Line coverage by the compiler's own instrumentation, as `cargo llvm-cov` reads it.

@@ -505,6 +505,26 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/rules/coverage": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * ATT&CK coverage as a Navigator layer (format 4.5): for each technique whether there is data,
+         *     a rule, a tested rule, a finding in the last 30 days.
+         */
+        get: operations["get_coverage"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/rules/liveness": {
         parameters: {
             query?: never;
@@ -607,6 +627,26 @@ export interface paths {
          *     real data.
          */
         post: operations["run_canary"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/rules/{id}/explain": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Says condition by condition why a rule matches an event, or does not: the fields with the
+         *     places where the event has them, their values, and what each question was answered with.
+         */
+        post: operations["explain_rule"];
         delete?: never;
         options?: never;
         head?: never;
@@ -1430,6 +1470,15 @@ export interface components {
             code: string;
             /** @description What and where. */
             detail: string;
+        };
+        /** @description The event that a rule is explained on: one of `event_id` and `raw`. */
+        Explain: {
+            /** @description Id of a stored event. */
+            event_id?: string | null;
+            /** @description A raw record. */
+            raw?: string | null;
+            /** @description Format of the raw record, such as `json`; found from the text where none is named. */
+            format?: string | null;
         };
         /** @description Events with a field. */
         FieldCount: {
@@ -3863,6 +3912,25 @@ export interface operations {
             };
         };
     };
+    get_coverage: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": unknown;
+                };
+            };
+        };
+    };
     get_liveness: {
         parameters: {
             query?: never;
@@ -3993,6 +4061,47 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["Canary"];
+                };
+            };
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    explain_rule: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["Explain"];
+            };
+        };
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": unknown;
+                };
+            };
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
                 };
             };
             404: {

@@ -15,11 +15,11 @@ use watchfloor_casework::{Casework, CaseworkSettings, Clock, OpenError, Store};
 
 use crate::ports::{
     BacktestCount, BacktestError, BacktestReport, BacktestRequest, Canary, DataPlaneStatus, Event,
-    EventOrder, EventReader, EventsOverview, FieldInfo, FieldSummary, HistogramBucket,
-    IndicatorList, IngestItem, Intake, IntakeError, ItemOutcome, LakeStats, LedgerEntry,
-    LiveCounters, LivenessReport, Metric, MetricKind, PipelineStatus, RefusedRule, RelatedEvents,
-    RelatedRequest, RuleCounts, RuleDesk, RuleDetail, RuleFacts, RuleInfo, RuleReload, SearchError,
-    SearchRequest, SearchResult, SourceInfo, StatusError, ValueCount,
+    EventOrder, EventReader, EventsOverview, ExplainError, ExplainedEvent, FieldInfo, FieldSummary,
+    HistogramBucket, IndicatorList, IngestItem, Intake, IntakeError, ItemOutcome, LakeStats,
+    LedgerEntry, LiveCounters, LivenessReport, Metric, MetricKind, PipelineStatus, RefusedRule,
+    RelatedEvents, RelatedRequest, RuleCounts, RuleDesk, RuleDetail, RuleFacts, RuleInfo,
+    RuleReload, SearchError, SearchRequest, SearchResult, SourceInfo, StatusError, ValueCount,
 };
 use crate::{ApiSettings, ApiState, CookieTransport, HostPolicy, router};
 
@@ -279,6 +279,32 @@ impl PipelineStatus for MemoryDataPlane {
 }
 
 impl RuleDesk for MemoryDataPlane {
+    fn explain(
+        &self,
+        rule: String,
+        event: ExplainedEvent,
+    ) -> BoxFuture<'_, Result<serde_json::Value, ExplainError>> {
+        let contents = self.contents();
+        if !contents.rule_details.contains_key(&rule) {
+            return ready(Err(ExplainError::NoRule));
+        }
+        let is_there = match &event {
+            ExplainedEvent::Stored(id) => contents.events.iter().any(|event| event.id == *id),
+            ExplainedEvent::Raw { .. } => true,
+        };
+        ready(if is_there {
+            Ok(serde_json::json!({"rule_id": rule, "matched": false}))
+        } else {
+            Err(ExplainError::NoEvent)
+        })
+    }
+
+    fn coverage(&self) -> BoxFuture<'_, Result<serde_json::Value, StatusError>> {
+        ready(Ok(
+            serde_json::json!({"versions": {"layer": "4.5"}, "techniques": []}),
+        ))
+    }
+
     fn rules(&self) -> BoxFuture<'_, Result<Vec<RuleInfo>, StatusError>> {
         ready(Ok(self.contents().rules.clone()))
     }

@@ -3,6 +3,7 @@
 //!
 //! The structs here are also wire types: what a port gives is what the console reads.
 
+mod explain;
 mod indicators;
 mod rules;
 
@@ -14,6 +15,7 @@ use jiff::Timestamp;
 use serde::Serialize;
 use utoipa::ToSchema;
 
+pub use explain::{ExplainError, ExplainedEvent};
 pub use indicators::{IndicatorList, RefusedIndicator};
 pub use rules::{
     BacktestCount, BacktestDay, BacktestError, BacktestExample, BacktestReport, BacktestRequest,

@@ -8,7 +8,7 @@ use utoipa::ToSchema;
 use watchfloor_casework::{CaseworkError, SignInError};
 
 use crate::guard::request_id;
-use crate::ports::{BacktestError, IntakeError, SearchError, StatusError};
+use crate::ports::{BacktestError, ExplainError, IntakeError, SearchError, StatusError};
 
 /// Every code a problem can have.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, ToSchema)]
@@ -342,6 +342,16 @@ impl From<BacktestError> for ApiError {
                 error.to_string(),
             ),
             BacktestError::Failed(_) => Self::internal(&error),
+        }
+    }
+}
+
+impl From<ExplainError> for ApiError {
+    fn from(error: ExplainError) -> Self {
+        match &error {
+            ExplainError::NoRule | ExplainError::NoEvent => Self::not_found(error.to_string()),
+            ExplainError::NoFormat(_) => Self::invalid("format", error.to_string()),
+            ExplainError::Failed(_) => Self::internal(&error),
         }
     }
 }

@@ -472,7 +472,7 @@ fn value_of(column: &Column, code: u32) -> (ValueRef<'_>, u64) {
 }
 
 /// Asks one value, or each element of a list.
-fn ask(matcher: &Matcher, value: ValueRef<'_>, lower: &mut String) -> bool {
+pub(crate) fn ask(matcher: &Matcher, value: ValueRef<'_>, lower: &mut String) -> bool {
     let mut scalar = |value: ValueRef<'_>| {
         scanner::lower_into(value.text, lower);
         match (matcher, value.kind) {
@@ -489,7 +489,8 @@ fn ask(matcher: &Matcher, value: ValueRef<'_>, lower: &mut String) -> bool {
     elements.any(|(kind, text)| scalar(ValueRef { kind: *kind, text }))
 }
 
-fn compare_fields(
+/// Compares the values of two fields of one event.
+pub(crate) fn compare_fields(
     left: ValueRef<'_>,
     right: ValueRef<'_>,
     compare: FieldCompare,

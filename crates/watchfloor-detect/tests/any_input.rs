@@ -7,8 +7,8 @@ mod support;
 #[path = "../../../fuzz/fuzz_targets/support_rules.rs"]
 mod support_rules;
 
-use watchfloor_detect::Detector;
-use watchfloor_event::Format;
+use watchfloor_detect::{Detector, explain};
+use watchfloor_event::{Finding, Format};
 
 /// A generator of numbers that needs no state but one.
 struct Dice(u64);
@@ -233,12 +233,24 @@ fn any_rule_over_any_event_ends_and_findings_are_whole() {
         };
         let set = support_rules::load(&rules, &pipeline);
         loaded += set.len();
-        let mut detector = Detector::new(set);
+        let mut detector = Detector::new(set.clone());
         let batch = support::decoded(Format::Json, None, dice.one(EVENTS).as_bytes());
-        for finding in detector.evaluate(&batch).findings {
+        let findings = detector.evaluate(&batch).findings;
+        for finding in &findings {
             assert!(!finding.event_ids.is_empty(), "{rules}");
             assert!(!finding.summary.is_empty(), "{rules}");
             found += 1;
+        }
+        for rule in &set.rules {
+            for row in 0..batch.len() {
+                let id = batch.rows()[row].id;
+                let of_row = |one: &&Finding| {
+                    one.rule_id == rule.meta.id && one.event_ids.first() == Some(&id)
+                };
+                let is_found = findings.iter().any(|one| of_row(&one));
+                let explained = explain(&set, &rule.meta.id, &batch, row).expect("it is there");
+                assert_eq!(explained.matched, is_found, "{rules}: {explained:#?}");
+            }
         }
         let saved = detector.save();
         detector.restore(&saved).expect("what it saved");

@@ -53,6 +53,9 @@ pub struct Rule {
     pub logsource: Logsource,
     /// When it fires.
     pub expr: Expr,
+    /// Its condition as written, for people; several are linked by OR. Filters and conditions
+    /// that pipelines add stand in `expr` alone.
+    pub conditions: Vec<String>,
 }
 
 impl RuleMeta {

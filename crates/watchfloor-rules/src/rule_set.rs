@@ -3,6 +3,7 @@
 mod filter;
 mod loader;
 mod order;
+mod version;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;

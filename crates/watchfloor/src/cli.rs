@@ -48,6 +48,17 @@ enum Command {
     Admin(AdminCommand),
 }
 
+/// What changes rules before they are compiled.
+#[derive(Clone, Debug, Default, Args)]
+pub(crate) struct Shaping {
+    /// Processing pipeline in pySigma's YAML form, a file or a folder; may be given several times.
+    #[arg(long = "pipeline", value_name = "FILE")]
+    pub pipelines: Vec<PathBuf>,
+    /// Values of placeholders (`%name%` under `expand`): a YAML or JSON map of names to lists.
+    #[arg(long, value_name = "FILE")]
+    pub placeholders: Vec<PathBuf>,
+}
+
 #[derive(Debug, Args)]
 pub(crate) struct ServeArgs {
     /// Configuration file (TOML); without one, everything has a default.
@@ -70,6 +81,8 @@ pub(crate) struct ServeArgs {
     /// Changes in them apply without a restart.
     #[arg(long, num_args = 1..)]
     pub indicators: Vec<PathBuf>,
+    #[command(flatten)]
+    pub shaping: Shaping,
     /// Which parts run in this process.
     #[arg(long, value_enum, default_value = "all")]
     pub role: Role,
@@ -133,6 +146,8 @@ pub(crate) struct DetectArgs {
     /// Lists of indicators to look for in every event: files and folders.
     #[arg(long)]
     pub indicators: Vec<PathBuf>,
+    #[command(flatten)]
+    pub shaping: Shaping,
     /// Form of the output.
     #[arg(long, value_enum, default_value = "ndjson")]
     pub format: FindingFormat,
@@ -196,12 +211,25 @@ pub(crate) enum RulesCommand {
         /// Rule files and folders.
         #[arg(required = true)]
         paths: Vec<PathBuf>,
+        #[command(flatten)]
+        shaping: Shaping,
     },
     /// Run the cases beside rules (`RULE.cases.yaml`); exits with 1 if one fails.
     Test {
         /// Rule files and folders [default: the built-in rules].
         paths: Vec<PathBuf>,
+        #[command(flatten)]
+        shaping: Shaping,
+        /// Write the results as JUnit XML to this file.
+        #[arg(long, value_name = "FILE")]
+        junit: Option<PathBuf>,
     },
+    /// Say condition by condition why a rule matches an event, or does not; exits with 1 if it
+    /// does not.
+    Explain(ExplainArgs),
+    /// Write an ATT&CK Navigator layer: for each technique whether there is data, a rule, a
+    /// tested rule, a finding.
+    Coverage(CoverageArgs),
     /// Forecast alerts from stored events: what a rule would have found, and what an exception
     /// would hold back.
     Backtest(BacktestArgs),
@@ -209,7 +237,70 @@ pub(crate) enum RulesCommand {
     List {
         /// Rule files and folders [default: the built-in rules].
         paths: Vec<PathBuf>,
+        #[command(flatten)]
+        shaping: Shaping,
     },
+}
+
+/// Text for a person, or JSON for a program.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum ExplainFormat {
+    /// For a terminal.
+    Text,
+    /// One JSON object per rule and event.
+    Json,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ExplainArgs {
+    /// Id or title of a rule, or a rule file.
+    pub rule: String,
+    /// A file of records, of any form that `detect` reads; `-` is standard input.
+    pub event: PathBuf,
+    /// Which record, from 0, as findings have it; needed where there are several.
+    #[arg(long)]
+    pub position: Option<u64>,
+    /// Rules beside the built-in ones, files or folders.
+    #[arg(long)]
+    pub rules: Vec<PathBuf>,
+    #[command(flatten)]
+    pub shaping: Shaping,
+    /// Form of the output.
+    #[arg(long, value_enum, default_value = "text")]
+    pub format: ExplainFormat,
+}
+
+/// How counts of a coverage are printed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum CoverageFormat {
+    /// Columns for a terminal.
+    Table,
+    /// One JSON object.
+    Json,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct CoverageArgs {
+    /// Rule files and folders [default: the built-in rules].
+    #[arg(long)]
+    pub rules: Vec<PathBuf>,
+    #[command(flatten)]
+    pub shaping: Shaping,
+    /// Data folder: its stored events and findings.
+    #[arg(long, conflicts_with = "events")]
+    pub data: Option<PathBuf>,
+    /// How far back in the data folder: like 30d, 12h.
+    #[arg(long, default_value = "30d")]
+    pub last: String,
+    /// Files and folders of records, which the rules are run on.
+    #[arg(long)]
+    pub events: Vec<PathBuf>,
+    /// Where the layer is written.
+    #[arg(short, long, value_name = "FILE")]
+    pub output: PathBuf,
+    /// Form of the counts on standard output.
+    #[arg(long, value_enum, default_value = "table")]
+    pub format: CoverageFormat,
 }
 
 /// How a forecast is printed.
@@ -238,6 +329,8 @@ pub(crate) struct BacktestArgs {
     /// Rules that a correlation rests on, beside the built-in ones.
     #[arg(long)]
     pub rules: Vec<PathBuf>,
+    #[command(flatten)]
+    pub shaping: Shaping,
     /// Form of the output.
     #[arg(long, value_enum, default_value = "text")]
     pub format: ForecastFormat,

@@ -2,11 +2,14 @@
 
 pub(crate) mod admin;
 pub(crate) mod backtest;
+pub(crate) mod coverage;
 pub(crate) mod demo;
 pub(crate) mod detect;
+pub(crate) mod explain;
 pub(crate) mod hunt;
 pub(crate) mod import;
 pub(crate) mod intel;
+pub(crate) mod junit;
 pub(crate) mod lake;
 pub(crate) mod mapping;
 pub(crate) mod normalize;

@@ -8,8 +8,8 @@ use anyhow::{Context, Result, anyhow, bail};
 use jiff::SignedDuration;
 use serde::Deserialize;
 
-use crate::cli::ServeArgs;
-use crate::rules::Budget;
+use crate::cli::{ServeArgs, Shaping};
+use crate::rules::{Budget, Sources};
 
 /// What an installation may choose, with the defaults filled in.
 #[derive(Clone, Debug)]
@@ -17,8 +17,9 @@ pub(crate) struct Config {
     pub data: PathBuf,
     pub listen: SocketAddr,
     pub syslog: Option<SocketAddr>,
-    /// Folders, files and checkouts of rules beside the built-in ones; they are watched.
-    pub rules: Vec<PathBuf>,
+    /// Folders, files and checkouts of rules beside the built-in ones, and the pipelines and
+    /// placeholders that change them; they are watched.
+    pub rules: Sources,
     /// Folders of mapping packs beside the built-in ones.
     pub mappings: Vec<PathBuf>,
     /// Lists of indicators beside those in the data folder; they are watched.
@@ -37,6 +38,12 @@ struct File {
     syslog: Option<String>,
     #[serde(default)]
     rules: Vec<PathBuf>,
+    /// Processing pipelines in pySigma's YAML form.
+    #[serde(default)]
+    pipelines: Vec<PathBuf>,
+    /// Files with the values of placeholders.
+    #[serde(default)]
+    placeholders: Vec<PathBuf>,
     /// Microseconds per event of its log sources that a rule may take.
     rule_budget_us: Option<f64>,
     /// Seconds that a rule over its budget is suspended the first time.
@@ -89,7 +96,13 @@ impl Config {
                 .unwrap_or_else(|| PathBuf::from(DATA)),
             listen: args.listen.or(file.listen).unwrap_or(LISTEN),
             syslog: syslog_address(&syslog)?,
-            rules: [file.rules, args.rules.clone()].concat(),
+            rules: Sources {
+                paths: [file.rules, args.rules.clone()].concat(),
+                shaping: Shaping {
+                    pipelines: [file.pipelines, args.shaping.pipelines.clone()].concat(),
+                    placeholders: [file.placeholders, args.shaping.placeholders.clone()].concat(),
+                },
+            },
             mappings: file.mappings,
             indicators: [file.indicators, args.indicators.clone()].concat(),
             host_names: file.host_names,
@@ -137,6 +150,7 @@ mod tests {
             syslog: None,
             rules: Vec::new(),
             indicators: Vec::new(),
+            shaping: Shaping::default(),
             role: crate::cli::Role::All,
         }
     }

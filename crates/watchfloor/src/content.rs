@@ -4,9 +4,11 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, anyhow, bail};
 use watchfloor_normalize::{PackError, PackSet};
-use watchfloor_rules::{RuleFile, RuleSet};
+use watchfloor_rules::{LoadOptions, Refusal, RuleFile, RuleSet};
+
+use crate::cli::Shaping;
 
 #[derive(rust_embed::RustEmbed)]
 #[folder = "../../content"]
@@ -95,13 +97,82 @@ pub(crate) fn is_rule(path: &str) -> bool {
 }
 
 /// Loads rules from content files; cases and READMEs are passed over.
-pub(crate) fn load_rules(files: impl IntoIterator<Item = ContentFile>) -> RuleSet {
+pub(crate) fn load_rules(
+    files: impl IntoIterator<Item = ContentFile>,
+    options: &LoadOptions,
+) -> RuleSet {
     let rules = files.into_iter().filter(|file| is_rule(&file.path));
-    let files = rules.map(|file| RuleFile {
+    RuleSet::load_with(rules.map(rule_file), options.clone())
+}
+
+/// As [`load_rules`], where a pipeline that cannot be applied is an error: without it, the rules
+/// would ask for fields that are not there.
+pub(crate) fn load_shaped(
+    files: impl IntoIterator<Item = ContentFile>,
+    options: &LoadOptions,
+) -> Result<RuleSet> {
+    let set = load_rules(files, options);
+    match refused_pipeline(&set, options) {
+        Some(refusal) => bail!("{}:{}: {}", refusal.path, refusal.line, refusal.reason),
+        None => Ok(set),
+    }
+}
+
+/// The refusal of a pipeline, if there is one.
+pub(crate) fn refused_pipeline<'a>(set: &'a RuleSet, options: &LoadOptions) -> Option<&'a Refusal> {
+    let is_pipeline = |refusal: &&Refusal| {
+        let mut pipelines = options.pipelines.iter();
+        refusal.rule.is_empty() && pipelines.any(|one| one.path == refusal.path)
+    };
+    set.refused.iter().find(is_pipeline)
+}
+
+fn rule_file(file: ContentFile) -> RuleFile {
+    RuleFile {
         path: Arc::from(file.path),
         text: file.text,
-    });
-    RuleSet::load(files, BTreeMap::new())
+    }
+}
+
+/// Pipelines and placeholders, as a command line names them.
+pub(crate) fn load_options(shaping: &Shaping) -> Result<LoadOptions> {
+    let pipelines = files_below(&shaping.pipelines)?;
+    let mut placeholders = BTreeMap::new();
+    for file in files_below(&shaping.placeholders)? {
+        placeholders.extend(placeholder_values(&file)?);
+    }
+    Ok(LoadOptions {
+        placeholders,
+        pipelines: pipelines.into_iter().map(rule_file).collect(),
+    })
+}
+
+/// The values of placeholders in a file, by name.
+pub(crate) fn placeholder_values(file: &ContentFile) -> Result<BTreeMap<String, Vec<String>>> {
+    let wrong = |reason: String| {
+        anyhow!(
+            "{}: {reason}; write a map of names to lists of texts, such as 'admins: [alice, bob]'",
+            file.path
+        )
+    };
+    let map: BTreeMap<String, serde_json::Value> =
+        watchfloor_rules::from_yaml(&file.text).map_err(wrong)?;
+    let one = |value: serde_json::Value| match value {
+        serde_json::Value::String(text) => Ok(text),
+        scalar @ (serde_json::Value::Number(_) | serde_json::Value::Bool(_)) => {
+            Ok(scalar.to_string())
+        }
+        other => Err(wrong(format!("{other} is no text"))),
+    };
+    let mut placeholders = BTreeMap::new();
+    for (name, values) in map {
+        let values: Result<Vec<String>> = match values {
+            serde_json::Value::Array(values) => values.into_iter().map(one).collect(),
+            single => one(single).map(|value| vec![value]),
+        };
+        placeholders.insert(name.trim_matches('%').to_owned(), values?);
+    }
+    Ok(placeholders)
 }
 
 /// The built-in mapping packs and those below folders. A pack that does not load is an error:

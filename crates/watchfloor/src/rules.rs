@@ -7,12 +7,16 @@
 mod answers;
 pub(crate) mod backtest;
 mod book;
-mod canary;
+pub(crate) mod canary;
+pub(crate) mod coverage;
 mod desk;
+mod explanation;
 mod library;
-mod life;
+pub(crate) mod life;
 pub(crate) mod scan;
+mod shaping;
 mod suspension;
 
 pub(crate) use desk::{Desk, Watch, open};
+pub(crate) use shaping::Sources;
 pub(crate) use suspension::Budget;

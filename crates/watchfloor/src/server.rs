@@ -53,7 +53,7 @@ impl Planes {
     /// Opens everything in the folder and starts to work.
     pub(crate) async fn start(
         data: &Path,
-        rules: &[std::path::PathBuf],
+        rules: &rules::Sources,
         mappings: &[std::path::PathBuf],
         indicators: &[std::path::PathBuf],
         budget: Budget,

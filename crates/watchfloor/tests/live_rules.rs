@@ -264,3 +264,94 @@ fn rules_that_cannot_fire_are_named_with_what_they_miss() -> Result<()> {
     );
     Ok(())
 }
+
+#[test]
+fn a_changed_pipeline_applies_live_and_its_rules_are_explained() -> Result<()> {
+    let folder = tempfile::tempdir()?;
+    let at = |name: &str| folder.path().join(name).to_string_lossy().into_owned();
+    let mapping = |to: &str| {
+        format!("transformations:\n  - {{type: field_name_mapping, mapping: {{Tool: {to}}}}}\n")
+    };
+    std::fs::write(
+        at("r.yml"),
+        rule("Piped", "piped", "", "Tool", "nc").replace("level:", "tags: [attack.t1095]\nlevel:"),
+    )?;
+    std::fs::write(at("p.yaml"), mapping("first"))?;
+    let (rules, pipeline, data) = (at("r.yml"), at("p.yaml"), folder.path().join("data"));
+    let arguments = [
+        "--syslog",
+        "off",
+        "--rules",
+        &rules,
+        "--pipeline",
+        &pipeline,
+    ];
+    let server = ServerProcess::start(Path::new(PROGRAM), &data, &arguments)?;
+    let client = server.client("admin")?;
+    send(&client, r#"{"first":"nc","user":"a"}"#)?;
+    wait_for("the first alert", || {
+        Ok(alert_versions(&client, "piped")?.len() == 1)
+    })?;
+    let first = alert_versions(&client, "piped")?;
+
+    let alerts = items(&get(&client, "/api/v1/alerts?rule_id=piped")?);
+    let alert = alerts[0]["id"].as_str().unwrap_or_default().to_owned();
+    let detail = get(&client, &format!("/api/v1/alerts/{alert}"))?;
+    let event = find_text(&detail, "event_ids").unwrap_or_default();
+    let explain = |body: String| -> Result<(u16, Value)> {
+        let headers = [("content-type", "application/json")];
+        let answer = client.post("/api/v1/rules/piped/explain", &headers, body.as_bytes())?;
+        Ok((answer.status, answer.json()))
+    };
+    let (status, told) = explain(format!(r#"{{"event_id": "{event}"}}"#))?;
+    ensure!(status == 200 && told["matched"] == true, "{status} {told}");
+    ensure!(told["tree"]["parts"][0]["field"] == "first", "{told}");
+    let (status, told) = explain(r#"{"raw": "{\"second\":\"nc\"}"}"#.to_owned())?;
+    ensure!(status == 200 && told["matched"] == false, "{told}");
+    ensure!(explain("{}".to_owned())?.0 == 400);
+    ensure!(explain(r#"{"event_id": "ffffff-0"}"#.to_owned())?.0 == 404);
+
+    std::fs::write(&pipeline, mapping("second"))?;
+    wait_for("the changed pipeline", || {
+        Ok(explain(r#"{"raw": "{\"second\":\"nc\"}"}"#.to_owned())?.1["matched"] == true)
+    })?;
+    send(&client, r#"{"second":"nc","user":"b","hostname":"other"}"#)?;
+    wait_for("the event of the changed pipeline is found", || {
+        let alerts = items(&get(&client, "/api/v1/alerts?rule_id=piped")?);
+        Ok(alerts.len() == 2 || alerts[0]["count"] == 2)
+    })?;
+    // The version tells the pipeline; the rule's own text is as it was.
+    let page = get(&client, "/api/v1/rules/piped")?;
+    ensure!(
+        page["versions"]
+            .as_array()
+            .is_some_and(|all| all.len() == 2)
+            && first
+                .iter()
+                .all(|one| page["info"]["version"] != one.as_str()),
+        "{page}"
+    );
+
+    let layer = get(&client, "/api/v1/rules/coverage")?;
+    let techniques = layer["techniques"].as_array().cloned().unwrap_or_default();
+    let ours = techniques.iter().find(|one| one["techniqueID"] == "T1095");
+    ensure!(
+        ours.is_some_and(|one| one["score"] == 4),
+        "{ours:?} of {}",
+        layer["versions"]
+    );
+    Ok(())
+}
+
+/// The first text below a key, wherever it stands.
+fn find_text(value: &Value, key: &str) -> Option<String> {
+    match value {
+        Value::Object(map) => map.iter().find_map(|(name, inner)| {
+            let first = || inner.as_array().and_then(|list| list.first());
+            let found = (name == key).then(first).flatten().and_then(Value::as_str);
+            found.map(str::to_owned).or_else(|| find_text(inner, key))
+        }),
+        Value::Array(list) => list.iter().find_map(|inner| find_text(inner, key)),
+        _ => None,
+    }
+}

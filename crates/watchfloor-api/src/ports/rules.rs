@@ -6,6 +6,7 @@ use serde::Serialize;
 use utoipa::ToSchema;
 use watchfloor_model::Suppression;
 
+use super::explain::{ExplainError, ExplainedEvent};
 use super::{HistogramBucket, StatusError};
 
 /// Whether and how a rule is in force.
@@ -432,6 +433,16 @@ pub trait RuleDesk: Send + Sync {
         &self,
         request: BacktestRequest,
     ) -> BoxFuture<'_, Result<BacktestReport, BacktestError>>;
+
+    /// Explains a rule on one event: the JSON object that `watchfloor rules explain` prints.
+    fn explain(
+        &self,
+        rule: String,
+        event: ExplainedEvent,
+    ) -> BoxFuture<'_, Result<serde_json::Value, ExplainError>>;
+
+    /// ATT&CK coverage as a Navigator layer.
+    fn coverage(&self) -> BoxFuture<'_, Result<serde_json::Value, StatusError>>;
 
     /// Takes a rule out of force until it is resumed; `false` if it is not in force.
     fn suspend(

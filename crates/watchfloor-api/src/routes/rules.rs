@@ -2,7 +2,7 @@
 
 use axum::Json;
 use axum::extract::State;
-use axum::http::StatusCode;
+use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use jiff::{SignedDuration, Timestamp};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
@@ -13,12 +13,15 @@ use super::monitor::may_monitor;
 use super::{ApiResult, not_blank};
 use crate::extract::{ApiJson, ApiPath, ApiQuery, Caller};
 use crate::ports::{
-    BacktestReport, BacktestRequest, Canary, LivenessReport, RefusedRule, RuleInfo, RuleReload,
+    BacktestReport, BacktestRequest, Canary, ExplainedEvent, LivenessReport, RefusedRule, RuleInfo,
+    RuleReload,
 };
 use crate::problem::{ApiError, Problem};
 use crate::state::ApiState;
 use crate::wire::List;
-use crate::wire::rule::{Backtest, RulePage, RuleQuery, RuleText, RuleVersionRow, SuspendRule};
+use crate::wire::rule::{
+    Backtest, Explain, RulePage, RuleQuery, RuleText, RuleVersionRow, SuspendRule,
+};
 use crate::wire::suppression::{self, conditions};
 
 /// Most days that a backtest looks back.
@@ -32,6 +35,8 @@ pub(crate) fn router() -> OpenApiRouter<ApiState> {
         .routes(routes!(list_reloads))
         .routes(routes!(get_liveness))
         .routes(routes!(backtest_rule))
+        .routes(routes!(get_coverage))
+        .routes(routes!(explain_rule))
         .routes(routes!(get_rule))
         .routes(routes!(get_rule_text))
         .routes(routes!(run_canary))
@@ -165,6 +170,56 @@ async fn backtest_rule(
         exception: is_proposed.then(|| Suppression::proposed(conditions, window, now)),
     };
     Ok(Json(state.rules().backtest(request).await?))
+}
+
+/// Says condition by condition why a rule matches an event, or does not: the fields with the
+/// places where the event has them, their values, and what each question was answered with.
+#[utoipa::path(post, path = "/rules/{id}/explain", tag = "rules", params(("id" = String, Path)),
+    request_body = Explain,
+    responses((status = 200, body = serde_json::Value), (status = 400, body = Problem),
+        (status = 404, body = Problem)))]
+async fn explain_rule(
+    State(state): State<ApiState>,
+    caller: Caller,
+    ApiPath(rule): ApiPath<String>,
+    ApiJson(body): ApiJson<Explain>,
+) -> ApiResult<Json<serde_json::Value>> {
+    may_monitor(&state, &caller)?;
+    state
+        .casework()
+        .authorize(caller.actor(), Permission::ReadEvents)?;
+    let raw = body.raw.filter(|text| !text.trim().is_empty());
+    let event = match (not_blank(body.event_id), raw) {
+        (Some(id), None) => ExplainedEvent::Stored(id),
+        (None, Some(text)) => ExplainedEvent::Raw {
+            text,
+            format: not_blank(body.format),
+        },
+        (Some(_), Some(_)) | (None, None) => {
+            return Err(ApiError::invalid(
+                "event_id",
+                "an event is needed, by event_id or raw, not by both",
+            ));
+        }
+    };
+    Ok(Json(state.rules().explain(rule, event).await?))
+}
+
+/// ATT&CK coverage as a Navigator layer (format 4.5): for each technique whether there is data,
+/// a rule, a tested rule, a finding in the last 30 days.
+#[utoipa::path(get, path = "/rules/coverage", tag = "rules",
+    responses((status = 200, body = serde_json::Value)))]
+async fn get_coverage(
+    State(state): State<ApiState>,
+    caller: Caller,
+) -> ApiResult<(HeaderMap, Json<serde_json::Value>)> {
+    may_monitor(&state, &caller)?;
+    let mut headers = HeaderMap::new();
+    headers.insert(
+        header::CONTENT_DISPOSITION,
+        HeaderValue::from_static("attachment; filename=\"watchfloor-coverage.json\""),
+    );
+    Ok((headers, Json(state.rules().coverage().await?)))
 }
 
 /// Takes a rule out of force until somebody resumes it.

@@ -18,6 +18,18 @@ pub(crate) struct RuleQuery {
     pub(crate) q: Option<String>,
 }
 
+/// The event that a rule is explained on: one of `event_id` and `raw`.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Explain {
+    /// Id of a stored event.
+    pub(crate) event_id: Option<String>,
+    /// A raw record.
+    pub(crate) raw: Option<String>,
+    /// Format of the raw record, such as `json`; found from the text where none is named.
+    pub(crate) format: Option<String>,
+}
+
 /// A text that a rule had, without the text.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct RuleVersionRow {

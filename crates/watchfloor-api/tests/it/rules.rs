@@ -131,3 +131,33 @@ async fn a_change_of_rules_is_in_the_audit_log_and_told_live() {
     assert_eq!(audit["items"][0]["action"], "rules.reload");
     assert_eq!(audit["items"][0]["target"], "rules");
 }
+
+#[tokio::test]
+async fn an_explanation_needs_one_event_and_a_rule() {
+    let server = server().await;
+    let cookie = server.set_up().await;
+    for (rule, body, expected) in [
+        (
+            "none",
+            serde_json::json!({"raw": "{}"}),
+            StatusCode::NOT_FOUND,
+        ),
+        ("none", serde_json::json!({}), StatusCode::BAD_REQUEST),
+        (
+            "none",
+            serde_json::json!({"raw": "{}", "event_id": "1-0"}),
+            StatusCode::BAD_REQUEST,
+        ),
+    ] {
+        let path = format!("/rules/{rule}/explain");
+        let answer = server
+            .as_user(&cookie, "POST", &path, Some(body.clone()))
+            .await;
+        assert_eq!(answer.status, expected, "{body}");
+    }
+    let layer = server
+        .as_user(&cookie, "GET", "/rules/coverage", None)
+        .await;
+    assert_eq!(layer.status, StatusCode::OK);
+    assert_eq!(layer.json()["versions"]["layer"], "4.5");
+}

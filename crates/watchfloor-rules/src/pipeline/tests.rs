@@ -349,7 +349,7 @@ fn placeholders_are_filled_or_left_for_later() {
         "a=x*-own%",
     );
     check(&items("  - {type: wildcard_placeholders}\n"), "a=x*-*%");
-    check(&items(""), "a=<->");
+    check_refused(&items(""), detection, "r.yml", &["%one% has no values"]);
 }
 
 #[test]

@@ -10,8 +10,9 @@ use serde_json::{Map, Value};
 use watchfloor_event::Logsource;
 
 use super::Refusal;
-use super::loader::Loader;
+use super::loader::{Loader, unresolved};
 use crate::detection::Detection;
+use crate::expr::Expr;
 use crate::rule::{self, RuleMeta, kind};
 
 /// A filter.
@@ -106,7 +107,10 @@ impl Loader {
                 ),
             };
             match expr {
-                Ok(expr) => rule.expr = rule.expr.clone().and(expr),
+                Ok(expr) => {
+                    let expr = of_filter(expr, &filter.meta.title);
+                    rule.expr = rule.expr.clone().and(expr);
+                }
                 Err(reason) => failed = Some(format!("rule {}: {reason}", rule.meta.id)),
             }
             used = true;
@@ -138,19 +142,37 @@ impl Loader {
         logsource: Option<&Logsource>,
         document: &Map<String, Value>,
         remarks: &mut Vec<String>,
-    ) -> Result<crate::Expr, String> {
+    ) -> Result<Expr, String> {
         let detection = filter.detection.clone();
         let Some(logsource) = logsource else {
             let mut notes = crate::modifiers::Notes::default();
             let expr = detection.compile(&self.placeholders, &mut notes)?;
             remarks.append(&mut notes.remarks);
-            remarks.extend(notes.unresolved.iter().map(|name| {
-                format!("placeholder %{name}% has no values, so the filter lets nothing through that needs it; give them in the configuration")
-            }));
+            remarks.extend(unresolved(notes.unresolved, &expr)?);
             return Ok(expr);
         };
         let (_, expr) = self.piped(meta, document, logsource.clone(), detection, remarks)?;
         Ok(expr)
+    }
+}
+
+/// The condition with the filter's title beside its selections' names, which may be those of the
+/// rule as well.
+fn of_filter(expr: Expr, title: &str) -> Expr {
+    let all = |items: Vec<Expr>| -> Vec<Expr> {
+        items
+            .into_iter()
+            .map(|item| of_filter(item, title))
+            .collect()
+    };
+    match expr {
+        Expr::And(items) => Expr::And(all(items)),
+        Expr::Or(items) => Expr::Or(all(items)),
+        Expr::Not(item) => Expr::Not(Box::new(of_filter(*item, title))),
+        Expr::Leaf(mut leaf) => {
+            leaf.selection = format!("{} of filter “{title}”", leaf.selection);
+            Expr::Leaf(leaf)
+        }
     }
 }
 

@@ -8,13 +8,14 @@ use serde_json::{Map, Value};
 use watchfloor_event::Logsource;
 
 use super::filter::Filter;
-use super::{LoadOptions, Refusal, RuleFile, RuleSet, Warning, order};
+use super::{LoadOptions, Refusal, RuleFile, RuleSet, Warning, order, version};
 use crate::analytic::{self, Analytic};
 use crate::correlation::{self, Correlation};
 use crate::detection::Detection;
 use crate::document::{self, Document, Documents};
 use crate::expr::Expr;
 use crate::legacy;
+use crate::matcher::Matcher;
 use crate::modifiers::{Notes, Placeholders};
 use crate::near;
 use crate::pipeline::{Pipeline, Pipelines, Subject};
@@ -44,10 +45,13 @@ pub(super) struct Loader {
     names: BTreeMap<String, (String, Arc<str>)>,
     /// Documents without an id in the file that is read.
     without_id: usize,
+    /// What every rule's version holds beside its text; empty without pipelines.
+    shaping: Vec<u8>,
 }
 
 impl Loader {
     pub(super) fn new(options: LoadOptions) -> Self {
+        let shaping = version::of_pipelines(&options);
         let mut loader = Self {
             set: RuleSet::default(),
             filters: Vec::new(),
@@ -57,6 +61,7 @@ impl Loader {
             ids: BTreeMap::new(),
             names: BTreeMap::new(),
             without_id: 0,
+            shaping,
         };
         for file in &options.pipelines {
             loader.pipeline(file);
@@ -118,6 +123,9 @@ impl Loader {
         let map = &document.map;
         let text = format!("{}{}", document.merged, document.yaml);
         let mut meta = RuleMeta::parse(map, path, document.line, &text)?;
+        if let Some(version) = version::of_rule(&text, &self.shaping, &self.placeholders) {
+            meta.version = version;
+        }
         if rule::text(map, "id").is_empty() {
             self.without_id += 1;
             if self.without_id > 1 {
@@ -206,6 +214,7 @@ impl Loader {
                 (base.meta, Detection::read(&plain)?, Some(counted))
             }
         };
+        let conditions = detection.conditions.clone();
         let (logsource, expr) = self.compiled(&meta, map, logsource, detection, remarks)?;
         if let Some(counted) = counted {
             if !self.pipelines.is_empty() {
@@ -217,6 +226,7 @@ impl Loader {
             meta,
             logsource,
             expr,
+            conditions,
         });
         Ok(())
     }
@@ -266,11 +276,7 @@ impl Loader {
         let mut notes = Notes::default();
         let expr = detection.compile(&self.placeholders, &mut notes)?;
         remarks.append(&mut notes.remarks);
-        notes.unresolved.sort();
-        notes.unresolved.dedup();
-        for name in notes.unresolved {
-            remarks.push(format!("placeholder %{name}% has no values, so the part that names it cannot match; give them in the configuration"));
-        }
+        remarks.extend(unresolved(notes.unresolved, &expr)?);
         Ok((subject.logsource, expr))
     }
 
@@ -373,6 +379,44 @@ impl Loader {
             }
         }
         sources
+    }
+}
+
+/// What to say of placeholders without values.
+///
+/// # Errors
+/// If the condition needs one of them: it would ask for what nothing can be ("If the tool isn't
+/// able to handle placeholders, it must reject the rule"). Where one only narrows what is left
+/// out, the rule can do without, and says more than it would with the values.
+///
+/// # Source
+/// Sigma specification 2.1, "Placeholders".
+pub(super) fn unresolved(mut names: Vec<String>, expr: &Expr) -> Result<Vec<String>, String> {
+    names.sort();
+    names.dedup();
+    if names.is_empty() {
+        return Ok(Vec::new());
+    }
+    let all: Vec<String> = names.iter().map(|name| format!("%{name}%")).collect();
+    let (all, have) = (all.join(", "), if all.len() == 1 { "has" } else { "have" });
+    let mend = "give them with --placeholders, or by a pipeline with value_placeholders";
+    if asks_for_never(expr, true) {
+        return Err(format!(
+            "placeholder {all} {have} no values, and the condition needs them; {mend}"
+        ));
+    }
+    Ok(vec![format!(
+        "placeholder {all} {have} no values, so the exception that names it lets nothing through; {mend}"
+    )])
+}
+
+/// Whether a question that nothing meets stands where the condition asks for it, and not below
+/// a `not`.
+fn asks_for_never(expr: &Expr, wanted: bool) -> bool {
+    match expr {
+        Expr::And(items) | Expr::Or(items) => items.iter().any(|item| asks_for_never(item, wanted)),
+        Expr::Not(item) => asks_for_never(item, !wanted),
+        Expr::Leaf(leaf) => wanted && matches!(leaf.matcher, Matcher::Never),
     }
 }
 

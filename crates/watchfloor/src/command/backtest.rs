@@ -14,7 +14,7 @@ use watchfloor_detect::{Company, Detector};
 use watchfloor_lake::Lake;
 use watchfloor_model::{Condition, ConditionOp, Suppression};
 use watchfloor_pipeline::Retro;
-use watchfloor_rules::RuleSet;
+use watchfloor_rules::{LoadOptions, RuleSet};
 
 use crate::Outcome;
 use crate::cli::{BacktestArgs, ForecastFormat};
@@ -61,7 +61,8 @@ pub(crate) fn run(args: &BacktestArgs) -> Result<Outcome> {
 fn question(args: &BacktestArgs, from: Timestamp, to: Timestamp) -> Result<Question> {
     let mut others = content::embedded("rules/");
     others.extend(content::files_below(&args.rules)?);
-    let (set, ids, title) = chosen(&args.rule, &others)?;
+    let options = content::load_options(&args.shaping)?;
+    let (set, ids, title) = chosen(&args.rule, &others, &options)?;
     let (mut conditions, mut filters) = (Vec::new(), Vec::new());
     for text in &args.exception {
         if Path::new(text).is_file() {
@@ -74,7 +75,7 @@ fn question(args: &BacktestArgs, from: Timestamp, to: Timestamp) -> Result<Quest
         check_conditions(Some(&title), &conditions)?;
     }
     let changed = (!filters.is_empty())
-        .then(|| filtered(&args.rule, &others, filters, &ids))
+        .then(|| filtered(&args.rule, &others, filters, &ids, &options))
         .transpose()?;
     Ok(Question {
         ids,
@@ -90,13 +91,17 @@ fn question(args: &BacktestArgs, from: Timestamp, to: Timestamp) -> Result<Quest
 }
 
 /// The rule that is named by file or id.
-fn chosen(rule: &str, others: &[ContentFile]) -> Result<(RuleSet, BTreeSet<String>, String)> {
+fn chosen(
+    rule: &str,
+    others: &[ContentFile],
+    options: &LoadOptions,
+) -> Result<(RuleSet, BTreeSet<String>, String)> {
     if Path::new(rule).is_file() {
         let text = std::fs::read_to_string(rule).with_context(|| format!("cannot read {rule}"))?;
-        return backtest::rules_of(&text, rule, others)
+        return backtest::rules_of(&text, rule, others, options)
             .map_err(|(line, reason)| anyhow!("{rule}:{line}: {reason}"));
     }
-    let all = content::load_rules(others.iter().cloned());
+    let all = content::load_shaped(others.iter().cloned(), options)?;
     let title = all.metas().find(|meta| meta.id == rule);
     let title = title.map(|meta| meta.title.clone()).ok_or_else(|| {
         anyhow!("{rule} is neither a file nor the id of a rule; 'watchfloor rules list' shows ids")
@@ -112,6 +117,7 @@ fn filtered(
     others: &[ContentFile],
     filters: Vec<ContentFile>,
     ids: &BTreeSet<String>,
+    options: &LoadOptions,
 ) -> Result<RuleSet> {
     let names: Vec<String> = filters.iter().map(|file| file.path.clone()).collect();
     let own = if Path::new(rule).is_file() {
@@ -119,7 +125,8 @@ fn filtered(
     } else {
         Vec::new()
     };
-    let set = content::load_rules(own.into_iter().chain(others.iter().cloned()).chain(filters));
+    let files = own.into_iter().chain(others.iter().cloned()).chain(filters);
+    let set = content::load_shaped(files, options)?;
     let refused = set
         .refused
         .iter()

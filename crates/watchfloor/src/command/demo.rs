@@ -20,7 +20,7 @@ use crate::Outcome;
 use crate::cli::DemoArgs;
 use crate::command::block_on;
 use crate::config::Config;
-use crate::rules::Budget;
+use crate::rules::{Budget, Sources};
 use crate::server::Server;
 
 #[derive(rust_embed::RustEmbed)]
@@ -56,7 +56,7 @@ pub(crate) fn run(args: &DemoArgs) -> Result<Outcome> {
         data,
         listen: args.listen,
         syslog: None,
-        rules: Vec::new(),
+        rules: Sources::default(),
         budget: Budget::STANDARD,
         mappings: Vec::new(),
         indicators: Vec::new(),

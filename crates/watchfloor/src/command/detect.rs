@@ -17,6 +17,7 @@ use serde_json::{Value, json};
 use watchfloor_detect::Detector;
 use watchfloor_event::EventBatch;
 use watchfloor_intel::{IndicatorSet, Matcher};
+use watchfloor_normalize::PackSet;
 
 use crate::cli::DetectArgs;
 use crate::command::visible;
@@ -71,7 +72,8 @@ impl Figures {
 
 pub(crate) fn run(args: &DetectArgs) -> Result<Outcome> {
     let start = Instant::now();
-    let set = content::load_rules(content::files_below(&args.rules)?);
+    let options = content::load_options(&args.shaping)?;
+    let set = content::load_shaped(content::files_below(&args.rules)?, &options)?;
     let (loaded, refused) = (set.len(), set.refused.clone());
     let packs = content::packs(&[])?;
     let looked_for = indicators::load(&indicators::find(&args.indicators)?);
@@ -84,21 +86,22 @@ pub(crate) fn run(args: &DetectArgs) -> Result<Outcome> {
     let figures = Figures::default();
     let mut output = Output::over(args.format, &paths);
     output.head()?;
+    let output = Mutex::new(output);
     let work = Work {
         paths: &paths,
         packs: &packs,
         over_time: over_time.as_ref(),
-        output: &Mutex::new(output),
+        output: &output,
         figures: &figures,
         workers: args.threads.unwrap_or(cores).clamp(1, 64),
         queue: Mutex::default(),
         changed: Condvar::new(),
     };
     scan(&work, &detector, &looked_for.set)?;
+    let mut output = output.into_inner().unwrap_or_else(PoisonError::into_inner);
     if let Some(over_time) = over_time {
-        judge_over_time(over_time, &work)?;
+        judge_over_time(over_time, &packs, &figures, &mut output)?;
     }
-    let mut output = work.output.lock().unwrap_or_else(PoisonError::into_inner);
     output.finish()?;
     for reason in figures.take_unreadable() {
         eprintln!("watchfloor: {}", visible(&reason));
@@ -139,15 +142,19 @@ fn scan(work: &Work<'_>, detector: &Detector, indicators: &Arc<IndicatorSet>) ->
     })
 }
 
-fn judge_over_time(over_time: OverTime, work: &Work<'_>) -> Result<()> {
-    let left_out = over_time.judge(work.packs, |findings, batch| {
+fn judge_over_time(
+    over_time: OverTime,
+    packs: &PackSet,
+    figures: &Figures,
+    output: &mut Output,
+) -> Result<()> {
+    let left_out = over_time.judge(packs, |findings, batch| {
         let count = findings.len() as u64;
-        work.figures.findings.fetch_add(count, Ordering::Relaxed);
-        let mut output = work.output.lock().unwrap_or_else(PoisonError::into_inner);
+        figures.findings.fetch_add(count, Ordering::Relaxed);
         output.findings(findings, batch)
     })?;
     if left_out > 0 {
-        work.figures.unreadable(format!(
+        figures.unreadable(format!(
             "{left_out} events that rules over several events rest on were too many to put by; scan fewer files at a time to have them judged"
         ));
     }

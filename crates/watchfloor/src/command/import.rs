@@ -16,7 +16,7 @@ use watchfloor_ingest::{AppendError, Journal, LocalSender, NewRecord, SendError}
 use crate::cli::ImportArgs;
 use crate::command::{block_on, visible};
 use crate::data_folder::DataFolder;
-use crate::rules::Budget;
+use crate::rules::{Budget, Sources};
 use crate::server::Planes;
 use crate::{Outcome, files};
 
@@ -62,10 +62,13 @@ async fn import(
     format: Option<FileFormat>,
 ) -> Result<Outcome> {
     let start = Instant::now();
+    let sources = Sources {
+        paths: args.rules.clone(),
+        ..Sources::default()
+    };
     let mut target = match DataFolder::try_take(&args.data)? {
         Some(folder) => {
-            let planes =
-                Planes::start(&folder.path, &args.rules, &[], &[], Budget::STANDARD).await?;
+            let planes = Planes::start(&folder.path, &sources, &[], &[], Budget::STANDARD).await?;
             Target::Own { folder, planes }
         }
         None if !args.rules.is_empty() => {

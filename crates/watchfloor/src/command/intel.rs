@@ -16,10 +16,14 @@ use watchfloor_intel::{Held, Indicator, Matcher, csv_header, csv_line, stix_obje
 use watchfloor_lake::{Lake, RecordScope};
 use watchfloor_pipeline::{Retro, RetroLimits};
 
-use crate::cli::{DetectArgs, IndicatorFormat, IntelCommand, IntelMatchArgs};
+use crate::cli::{DetectArgs, IndicatorFormat, IntelCommand, IntelMatchArgs, Shaping};
 use crate::command::{block_on, detect, hunt, visible};
 use crate::indicators::{self as lists, LoadedList};
 use crate::{Outcome, content};
+
+/// Head of a STIX bundle. Its id says nothing: bundles have no identity (STIX 2.1, section 8).
+const BUNDLE: &str =
+    r#"{"type":"bundle","id":"bundle--00000000-0000-8000-8000-000000000000","objects":["#;
 
 pub(crate) fn run(command: &IntelCommand) -> Result<Outcome> {
     match command {
@@ -37,6 +41,7 @@ fn as_detect(args: &IntelMatchArgs) -> DetectArgs {
     DetectArgs {
         rules: Vec::new(),
         indicators: args.indicators.clone(),
+        shaping: Shaping::default(),
         format: args.format,
         threads: args.threads,
         stats: args.stats.clone(),
@@ -231,11 +236,7 @@ impl Writer {
         let mut out = BufWriter::new(std::io::stdout());
         match format {
             IndicatorFormat::Csv => writeln!(out, "{}", csv_header())?,
-            IndicatorFormat::Stix => writeln!(
-                out,
-                r#"{{"type":"bundle","id":"bundle--{}","objects":["#,
-                "00000000-0000-8000-8000-000000000000"
-            )?,
+            IndicatorFormat::Stix => writeln!(out, "{BUNDLE}")?,
             IndicatorFormat::Text => {}
         }
         Ok(Self {

@@ -1,8 +1,8 @@
-//! `watchfloor rules`: lint, test, list.
+//! `watchfloor rules`: lint, test, list; its larger siblings have modules of their own.
 
-use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Instant;
 
 use anyhow::{Context, Result, anyhow};
 use bytes::Bytes;
@@ -12,10 +12,11 @@ use watchfloor_decode::{Decoder, Limits};
 use watchfloor_detect::Detector;
 use watchfloor_event::{EventBatch, Format, RawRecord};
 use watchfloor_normalize::PackSet;
-use watchfloor_rules::{RuleFile, RuleMeta, RuleSet};
+use watchfloor_rules::{RuleMeta, RuleSet};
 
 use crate::Outcome;
-use crate::cli::RulesCommand;
+use crate::cli::{RulesCommand, Shaping};
+use crate::command::junit::{self, CaseResult, Suite};
 use crate::command::visible;
 use crate::content::{self, ContentFile};
 
@@ -49,10 +50,16 @@ const CASE_TIME: Timestamp = Timestamp::constant(1_795_521_600, 0);
 
 pub(crate) fn run(command: &RulesCommand) -> Result<Outcome> {
     match command {
-        RulesCommand::Lint { paths } => lint(paths),
-        RulesCommand::Test { paths } => test(paths),
+        RulesCommand::Lint { paths, shaping } => lint(paths, shaping),
+        RulesCommand::Test {
+            paths,
+            shaping,
+            junit,
+        } => test(paths, shaping, junit.as_deref()),
         RulesCommand::Backtest(args) => super::backtest::run(args),
-        RulesCommand::List { paths } => list(paths),
+        RulesCommand::Explain(args) => super::explain::run(args),
+        RulesCommand::Coverage(args) => super::coverage::run(args),
+        RulesCommand::List { paths, shaping } => list(paths, shaping),
     }
 }
 
@@ -64,8 +71,9 @@ fn chosen(paths: &[PathBuf]) -> Result<Vec<ContentFile>> {
     }
 }
 
-fn lint(paths: &[PathBuf]) -> Result<Outcome> {
-    let set = content::load_rules(content::files_below(paths)?);
+fn lint(paths: &[PathBuf], shaping: &Shaping) -> Result<Outcome> {
+    let options = content::load_options(shaping)?;
+    let set = content::load_rules(content::files_below(paths)?, &options);
     for refusal in &set.refused {
         println!(
             "{}:{}: {}",
@@ -89,8 +97,8 @@ fn lint(paths: &[PathBuf]) -> Result<Outcome> {
     })
 }
 
-fn list(paths: &[PathBuf]) -> Result<Outcome> {
-    let set = content::load_rules(chosen(paths)?);
+fn list(paths: &[PathBuf], shaping: &Shaping) -> Result<Outcome> {
+    let set = content::load_shaped(chosen(paths)?, &content::load_options(shaping)?)?;
     let mut metas: Vec<&RuleMeta> = set.metas().collect();
     metas.sort_by(|left, right| left.title.cmp(&right.title));
     for meta in metas {
@@ -104,14 +112,17 @@ fn list(paths: &[PathBuf]) -> Result<Outcome> {
     Ok(Outcome::Done)
 }
 
-fn test(paths: &[PathBuf]) -> Result<Outcome> {
+fn test(paths: &[PathBuf], shaping: &Shaping, junit: Option<&Path>) -> Result<Outcome> {
     let files = chosen(paths)?;
-    let packs = content::packs(&[])?;
-    let rules: Vec<&ContentFile> = files
-        .iter()
-        .filter(|file| content::is_yaml(&file.path) && !content::is_cases(&file.path))
-        .collect();
-    let (mut passed, mut failed) = (0, 0);
+    let options = content::load_options(shaping)?;
+    let is_rule = |file: &&ContentFile| content::is_rule(&file.path);
+    let rules: Vec<&ContentFile> = files.iter().filter(is_rule).collect();
+    let set = content::load_shaped(rules.iter().map(|file| (*file).clone()), &options)?;
+    let bench = Bench {
+        detector: Detector::new(set.clone()),
+        packs: content::packs(&[])?,
+    };
+    let mut suites = Vec::new();
     for file in files.iter().filter(|file| content::is_cases(&file.path)) {
         let stem = file.path.split(".cases.").next().unwrap_or_default();
         let beside = |extension: &str| {
@@ -122,26 +133,15 @@ fn test(paths: &[PathBuf]) -> Result<Outcome> {
         let rule = beside("yml")
             .or_else(|| beside("yaml"))
             .ok_or_else(|| anyhow!("{} has no rule beside it", file.path))?;
-        let cases: CaseFile = watchfloor_rules::from_yaml(&file.text)
-            .map_err(|error| anyhow!("{}: {error}", file.path))?;
-        let ids = ids_of(rule);
-        for case in &cases.cases {
-            let fired = fires(&rules, &ids, case, &packs)
-                .with_context(|| format!("{}: case '{}'", file.path, case.name))?;
-            if fired == case.fires {
-                passed += 1;
-            } else {
-                failed += 1;
-                let what = if fired {
-                    "fires and should not"
-                } else {
-                    "does not fire and should"
-                };
-                println!("FAILED {}: {}: {what}", file.path, visible(&case.name));
-            }
-        }
+        suites.push(bench.suite(file, &rule.path, &set)?);
     }
-    println!("{passed} passed, {failed} failed");
+    let all = || suites.iter().flat_map(|suite| &suite.cases);
+    let failed = all().filter(|case| case.failure.is_some()).count();
+    println!("{} passed, {failed} failed", all().count() - failed);
+    if let Some(path) = junit {
+        std::fs::write(path, junit::document(&suites))
+            .with_context(|| format!("cannot write {}", path.display()))?;
+    }
     Ok(if failed == 0 {
         Outcome::Done
     } else {
@@ -149,50 +149,77 @@ fn test(paths: &[PathBuf]) -> Result<Outcome> {
     })
 }
 
-/// Ids of the rules in a file.
-fn ids_of(file: &ContentFile) -> Vec<String> {
-    let set = load([file]);
-    let mut ids: Vec<String> = set.metas().map(|meta| meta.id.clone()).collect();
-    // A correlation alone in its file names rules that stand elsewhere.
-    ids.extend(set.refused.iter().map(|refusal| refusal.rule.clone()));
-    ids
+/// What cases are run on.
+struct Bench {
+    /// All rules, so that correlations find what they rest on.
+    detector: Detector,
+    packs: PackSet,
 }
 
-fn load<'a>(files: impl IntoIterator<Item = &'a ContentFile>) -> RuleSet {
-    let files = files.into_iter().map(|file| RuleFile {
-        path: Arc::from(file.path.as_str()),
-        text: file.text.clone(),
-    });
-    RuleSet::load(files, BTreeMap::new())
-}
-
-/// Whether one of the rules fires on the records of a case, all rules loaded.
-fn fires(rules: &[&ContentFile], ids: &[String], case: &RuleCase, packs: &PackSet) -> Result<bool> {
-    let mut detector = Detector::new(load(rules.iter().copied()));
-    let mut batch = EventBatch::new();
-    let mut decoder = Decoder::new(Limits::STANDARD);
-    for (position, record) in case.records.iter().enumerate() {
-        let format = match &record.format {
-            None => Format::Auto,
-            Some(word) => {
-                Format::parse(word).ok_or_else(|| anyhow!("there is no format '{word}'"))?
-            }
+impl Bench {
+    /// Runs the cases of one file; those that fail are printed.
+    fn suite(&self, cases: &ContentFile, rule: &str, set: &RuleSet) -> Result<Suite> {
+        let read: CaseFile = watchfloor_rules::from_yaml(&cases.text)
+            .map_err(|error| anyhow!("{}: {error}", cases.path))?;
+        let ours = set.metas().filter(|meta| *meta.path == *rule);
+        let ids: Vec<String> = ours.map(|meta| meta.id.clone()).collect();
+        let refused = set.refused.iter().find(|one| *one.path == *rule);
+        let mut suite = Suite {
+            name: rule.to_owned(),
+            cases: Vec::with_capacity(read.cases.len()),
         };
-        decoder.decode(
-            &mut batch,
-            &RawRecord {
-                source: Arc::from("case"),
-                format,
-                context: record.context.as_deref().map(Arc::from),
-                position: position as u64,
-                received_at: CASE_TIME,
-                bytes: Bytes::copy_from_slice(record.line.as_bytes()),
-            },
-        );
+        for case in &read.cases {
+            let start = Instant::now();
+            let fired = self
+                .fires(&ids, case)
+                .with_context(|| format!("{}: case '{}'", cases.path, case.name))?;
+            let failure = match (refused, fired, case.fires) {
+                (Some(one), ..) => Some(format!("the rule is refused: {}", one.reason)),
+                (None, true, false) => Some("fires and should not".to_owned()),
+                (None, false, true) => Some("does not fire and should".to_owned()),
+                (None, true, true) | (None, false, false) => None,
+            };
+            if let Some(what) = &failure {
+                let (name, what) = (visible(&case.name), visible(what));
+                println!("FAILED {}: {name}: {what}", cases.path);
+            }
+            suite.cases.push(CaseResult {
+                name: case.name.clone(),
+                time: start.elapsed(),
+                failure,
+            });
+        }
+        Ok(suite)
     }
-    packs.normalize(&mut batch);
-    let findings = detector.evaluate(&batch).findings;
-    Ok(findings
-        .iter()
-        .any(|finding| ids.contains(&finding.rule_id)))
+
+    /// Whether one of these rules fires on the records of a case, all rules loaded.
+    fn fires(&self, ids: &[String], case: &RuleCase) -> Result<bool> {
+        let mut detector = self.detector.share();
+        let mut batch = EventBatch::new();
+        let mut decoder = Decoder::new(Limits::STANDARD);
+        for (position, record) in case.records.iter().enumerate() {
+            let format = match &record.format {
+                None => Format::Auto,
+                Some(word) => {
+                    Format::parse(word).ok_or_else(|| anyhow!("there is no format '{word}'"))?
+                }
+            };
+            decoder.decode(
+                &mut batch,
+                &RawRecord {
+                    source: Arc::from("case"),
+                    format,
+                    context: record.context.as_deref().map(Arc::from),
+                    position: position as u64,
+                    received_at: CASE_TIME,
+                    bytes: Bytes::copy_from_slice(record.line.as_bytes()),
+                },
+            );
+        }
+        self.packs.normalize(&mut batch);
+        let findings = detector.evaluate(&batch).findings;
+        Ok(findings
+            .iter()
+            .any(|finding| ids.contains(&finding.rule_id)))
+    }
 }

@@ -7,9 +7,10 @@ use futures::FutureExt;
 use futures::future::BoxFuture;
 use jiff::{SignedDuration, Timestamp};
 use watchfloor_api::ports::{
-    BacktestError, BacktestReport, BacktestRequest, Canary, CanaryOutcome, FieldCount,
-    HistogramBucket, KindCount, LivenessReport, Metric, MetricKind, RefusedRule, RuleDesk,
-    RuleDetail, RuleFacts, RuleInfo, RuleLiveness, RuleReload, RuleState, StatusError,
+    BacktestError, BacktestReport, BacktestRequest, Canary, CanaryOutcome, ExplainError,
+    ExplainedEvent, FieldCount, HistogramBucket, KindCount, LivenessReport, Metric, MetricKind,
+    RefusedRule, RuleDesk, RuleDetail, RuleFacts, RuleInfo, RuleLiveness, RuleReload, RuleState,
+    StatusError,
 };
 use watchfloor_detect::{Company, Detector, RuleCost};
 use watchfloor_model::Actor;
@@ -90,8 +91,11 @@ impl Desk {
         };
         let (set, ids, title) = match (&request.yaml, &request.rule_id) {
             (Some(yaml), _) => {
-                let others = self.library().files();
-                backtest::rules_of(yaml, "(proposed)", &others)
+                let (others, options) = {
+                    let library = self.library();
+                    (library.files(), library.options())
+                };
+                backtest::rules_of(yaml, "(proposed)", &others, &options)
                     .map_err(|(line, reason)| BacktestError::Refused { line, reason })?
             }
             (None, Some(id)) => self.rules_by_id(id)?,
@@ -113,7 +117,10 @@ impl Desk {
     }
 
     /// A rule that files have, with those that it rests on.
-    fn rules_by_id(&self, id: &str) -> Result<(RuleSet, BTreeSet<String>, String), BacktestError> {
+    pub(super) fn rules_by_id(
+        &self,
+        id: &str,
+    ) -> Result<(RuleSet, BTreeSet<String>, String), BacktestError> {
         let (title, _) = self.title_and_version(id).ok_or(BacktestError::Missing)?;
         let ids = BTreeSet::from([id.to_owned()]);
         let mut set = self.inner.pipeline.detector().subset(&ids, Company::Bases);
@@ -273,6 +280,37 @@ impl Shown {
 }
 
 impl RuleDesk for Desk {
+    fn explain(
+        &self,
+        rule: String,
+        event: ExplainedEvent,
+    ) -> BoxFuture<'_, Result<serde_json::Value, ExplainError>> {
+        let desk = self.clone();
+        async move {
+            tokio::task::spawn_blocking(move || desk.explanation(&rule, event))
+                .await
+                .map_err(|error| ExplainError::Failed(error.to_string()))?
+        }
+        .boxed()
+    }
+
+    fn coverage(&self) -> BoxFuture<'_, Result<serde_json::Value, StatusError>> {
+        async move {
+            let since = Timestamp::now() - SignedDuration::from_hours(24 * SHOWN_DAYS);
+            let counts = self.inner.pipeline.lake().findings_by_rule(since);
+            let counts = counts
+                .await
+                .map_err(|error| StatusError(error.to_string()))?;
+            let fired = counts
+                .into_iter()
+                .map(|one| (one.rule_id, (one.findings, Some(one.last))))
+                .collect();
+            let desk = self.clone();
+            on_thread(move || desk.layer(&fired)).await
+        }
+        .boxed()
+    }
+
     fn rules(&self) -> BoxFuture<'_, Result<Vec<RuleInfo>, StatusError>> {
         self.list().boxed()
     }

@@ -17,7 +17,7 @@ use watchfloor_lake::{Lake, ReadError, RecordScope};
 use watchfloor_model::Suppression;
 use watchfloor_normalize::PackSet;
 use watchfloor_pipeline::{Retro, RetroLimits};
-use watchfloor_rules::RuleSet;
+use watchfloor_rules::{LoadOptions, RuleSet};
 
 use crate::content::{self, ContentFile};
 
@@ -259,6 +259,7 @@ pub(crate) fn rules_of(
     text: &str,
     path: &str,
     others: &[ContentFile],
+    options: &LoadOptions,
 ) -> Result<(RuleSet, BTreeSet<String>, String), (usize, String)> {
     // A rule is one by whatever name.
     let path = if content::is_rule(path) {
@@ -270,7 +271,7 @@ pub(crate) fn rules_of(
         path: path.clone(),
         text: text.to_owned(),
     };
-    let alone = content::load_rules([file.clone()]);
+    let alone = content::load_rules([file.clone()], options);
     let ids: BTreeSet<String> = alone.metas().map(|meta| meta.id.clone()).collect();
     let title = alone.metas().last().map(|meta| meta.title.clone());
     if let (true, Some(title)) = (alone.refused.is_empty(), title) {
@@ -278,7 +279,7 @@ pub(crate) fn rules_of(
     }
     // A correlation may rest on rules that stand elsewhere. Its own text comes first: of two
     // rules with one id, that one is meant.
-    let set = content::load_rules(std::iter::once(file).chain(others.iter().cloned()));
+    let set = content::load_rules(std::iter::once(file).chain(others.iter().cloned()), options);
     let refused = set.refused.iter().find(|one| *one.path == *path);
     if let Some(refused) = refused {
         return Err((refused.line, refused.reason.clone()));

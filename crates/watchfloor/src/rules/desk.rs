@@ -22,7 +22,9 @@ use super::book::{Book, Entry};
 use super::canary::{self, Cases};
 use super::library::{Held, Library};
 use super::life::{self, Looks};
+use super::shaping::Sources;
 use super::suspension::{Budget, Suspensions};
+use crate::content;
 
 /// How often the files are looked at.
 const LOOK_WAIT: Duration = Duration::from_secs(2);
@@ -52,8 +54,10 @@ pub(crate) struct Opened {
 }
 
 /// Opens the rules of a data folder; gives those to be in force as well.
-pub(crate) fn open(data: &Path, paths: &[PathBuf]) -> Result<(Opened, RuleSet)> {
-    for path in paths {
+pub(crate) fn open(data: &Path, sources: &Sources) -> Result<(Opened, RuleSet)> {
+    // What is broken at the start has nothing before it that could stay in force.
+    content::load_shaped([], &content::load_options(&sources.shaping)?)?;
+    for path in &sources.paths {
         std::fs::metadata(path)
             .with_context(|| format!("cannot read the rules in {}", path.display()))?;
     }
@@ -65,7 +69,7 @@ pub(crate) fn open(data: &Path, paths: &[PathBuf]) -> Result<(Opened, RuleSet)> 
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => Saved::default(),
         Err(error) => bail!("cannot read {}: {error}", state_file(data).display()),
     };
-    let mut library = Library::new(paths.to_vec(), saved.held);
+    let mut library = Library::new(sources.clone(), saved.held);
     library.first_look();
     let mut loaded = library.load(Timestamp::now());
     for refusal in loaded.set.refused.iter().chain(&loaded.held_refusals) {

@@ -11,9 +11,10 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
-use watchfloor_rules::{Refusal, RuleSet};
+use watchfloor_rules::{LoadOptions, Refusal, RuleSet};
 
 use super::scan::{Scan, Stamp};
+use super::shaping::{Shaper, Sources};
 use crate::content::{self, ContentFile};
 
 /// Wait for a checkout or a copy under way to come to its end.
@@ -56,11 +57,12 @@ pub(crate) struct Library {
     /// By path, the last text that loaded without an error.
     good: BTreeMap<String, Arc<str>>,
     held: BTreeMap<String, Held>,
+    shaper: Shaper,
 }
 
 impl Library {
     /// A library over paths; `held` is what [`Library::held`] gave at the last end.
-    pub(crate) fn new(paths: Vec<PathBuf>, held: BTreeMap<String, Held>) -> Self {
+    pub(crate) fn new(sources: Sources, held: BTreeMap<String, Held>) -> Self {
         let good = held
             .iter()
             .map(|(path, held)| (path.clone(), Arc::from(held.text.as_str())));
@@ -71,8 +73,14 @@ impl Library {
             order: Vec::new(),
             good: good.collect(),
             held,
-            paths,
+            paths: sources.paths,
+            shaper: Shaper::new(sources.shaping),
         }
+    }
+
+    /// The pipelines and placeholders in force.
+    pub(crate) fn options(&self) -> LoadOptions {
+        self.shaper.in_force().clone()
     }
 
     /// Files whose last good version is in force, by path.
@@ -94,9 +102,10 @@ impl Library {
 
     /// Looks at the files, and reads those that changed; says whether there was one.
     pub(crate) fn look(&mut self) -> bool {
+        let is_reshaped = self.shaper.look();
         let mut scan = Scan::of(&self.paths);
         if scan == self.scan {
-            return false;
+            return is_reshaped;
         }
         for _ in 0..SETTLE_LOOKS {
             std::thread::sleep(SETTLE_WAIT);
@@ -148,10 +157,24 @@ impl Library {
         self.scan = scan;
     }
 
+    /// The pipelines and placeholders to load rules with, and what is wrong with newer ones.
+    fn newest_options(&self) -> (LoadOptions, Vec<Refusal>) {
+        let (options, unread) = self.shaper.newest();
+        let mut refusals: Vec<Refusal> = unread.into_iter().collect();
+        // Without rules, what is refused is a pipeline.
+        let alone = content::load_rules([], &options);
+        if alone.refused.is_empty() {
+            return (options, refusals);
+        }
+        refusals.extend(alone.refused);
+        (self.options(), refusals)
+    }
+
     /// Loads the files as they were last read.
     pub(crate) fn load(&mut self, now: Timestamp) -> Loaded {
         let files = self.files();
-        let mut set = content::load_rules(files.clone());
+        let (options, mut held_refusals) = self.newest_options();
+        let mut set = content::load_rules(files.clone(), &options);
         let refused: BTreeSet<String> = paths_of(&set.refused);
         let mut held = BTreeMap::new();
         for file in &files {
@@ -166,19 +189,20 @@ impl Library {
                 held.insert(file.path.clone(), Held { since, text });
             }
         }
-        let mut held_refusals = Vec::new();
         if !held.is_empty() {
-            let is_held = |path: &str| held.contains_key(path);
-            held_refusals = std::mem::take(&mut set.refused);
-            held_refusals.retain(|refusal| is_held(&refusal.path));
-            set = content::load_rules(files.iter().map(|file| match held.get(&file.path) {
+            let mut refused = std::mem::take(&mut set.refused);
+            refused.retain(|refusal| held.contains_key(&*refusal.path));
+            held_refusals.append(&mut refused);
+            let as_held = files.iter().map(|file| match held.get(&file.path) {
                 Some(held) => ContentFile {
                     path: file.path.clone(),
                     text: held.text.clone(),
                 },
                 None => file.clone(),
-            }));
+            });
+            set = content::load_rules(as_held, &options);
         }
+        self.shaper.take(options);
         let refused = paths_of(&set.refused);
         for file in files {
             let is_good = !refused.contains(&file.path) && !held.contains_key(&file.path);
@@ -227,6 +251,13 @@ mod tests {
 
     const NOW: Timestamp = Timestamp::UNIX_EPOCH;
 
+    fn sources(path: &Path) -> Sources {
+        Sources {
+            paths: vec![path.to_owned()],
+            ..Sources::default()
+        }
+    }
+
     struct Folder {
         folder: tempfile::TempDir,
         library: Library,
@@ -235,7 +266,7 @@ mod tests {
     impl Folder {
         fn new() -> Self {
             let folder = tempfile::tempdir().unwrap();
-            let library = Library::new(vec![folder.path().to_owned()], BTreeMap::new());
+            let library = Library::new(sources(folder.path()), BTreeMap::new());
             Self { folder, library }
         }
 
@@ -284,7 +315,7 @@ mod tests {
         // The state survives the end of the program.
         let held = folder.library.held().clone();
         assert_eq!(held.len(), 1);
-        folder.library = Library::new(vec![folder.folder.path().to_owned()], held);
+        folder.library = Library::new(sources(folder.folder.path()), held);
         let (titles, troubles) = folder.load();
         assert_eq!(titles, ["A", "B"]);
         assert_eq!(troubles, ["held a.yml:7"]);
@@ -312,7 +343,7 @@ mod tests {
         let share = outer.path().join("share");
         std::fs::create_dir(&share).unwrap();
         std::fs::write(share.join("a.yml"), rule("A", "id-a", "f")).unwrap();
-        let mut library = Library::new(vec![share.clone()], BTreeMap::new());
+        let mut library = Library::new(sources(&share), BTreeMap::new());
         library.first_look();
         let before = library.load(NOW).set.len();
         std::fs::rename(&share, outer.path().join("elsewhere")).unwrap();
@@ -320,5 +351,53 @@ mod tests {
         let loaded = library.load(NOW);
         assert_eq!(loaded.set.len(), before);
         assert_eq!(loaded.unreadable.len(), 1);
+    }
+
+    #[test]
+    fn a_pipeline_that_breaks_stays_in_force_as_it_was() {
+        let folder = tempfile::tempdir().unwrap();
+        let (rules, pipeline) = (folder.path().join("r.yml"), folder.path().join("p.yaml"));
+        std::fs::write(&rules, rule("A", "id-a", "f")).unwrap();
+        let mapping = |to: &str| {
+            format!("transformations: [{{type: field_name_mapping, mapping: {{f: {to}}}}}]\n")
+        };
+        std::fs::write(&pipeline, mapping("first")).unwrap();
+        let shaping = crate::cli::Shaping {
+            pipelines: vec![pipeline.clone()],
+            ..Default::default()
+        };
+        let sources = Sources {
+            paths: vec![rules],
+            shaping,
+        };
+        let mut library = Library::new(sources, BTreeMap::new());
+        library.first_look();
+        let field = |library: &mut Library| {
+            let loaded = library.load(NOW);
+            let one = loaded.set.rules.iter().find(|one| one.meta.id == "id-a");
+            let one = one.unwrap();
+            let mut fields = Vec::new();
+            one.expr
+                .for_each_leaf(&mut |leaf| fields.extend(leaf.field.clone()));
+            let held = loaded.held_refusals.len();
+            (fields.concat(), one.meta.version.clone(), held)
+        };
+        let (first, version, _) = field(&mut library);
+        assert_eq!(first, "first");
+        assert!(!library.look());
+        std::fs::write(&pipeline, mapping("second")).unwrap();
+        assert!(library.look());
+        let (second, changed, held) = field(&mut library);
+        assert_eq!((second.as_str(), held), ("second", 0));
+        assert_ne!(version, changed);
+        std::fs::write(&pipeline, "transformations: [{type: nonsense}]\n").unwrap();
+        assert!(library.look());
+        assert_eq!(
+            field(&mut library),
+            ("second".to_owned(), changed.clone(), 1)
+        );
+        std::fs::remove_file(&pipeline).unwrap();
+        assert!(library.look());
+        assert_eq!(field(&mut library), ("second".to_owned(), changed, 1));
     }
 }

@@ -619,8 +619,8 @@ fn what_is_odd_but_plain_loads_with_a_word() {
             "'all' with a single value",
         ),
         (
-            rule("  s:\n    a|expand: '%u%'\n  condition: s\n"),
-            "placeholder %u% has no values",
+            rule("  s:\n    b: 1\n  f:\n    a|expand: '%u%'\n  condition: s and not f\n"),
+            "placeholder %u% has no values, so the exception",
         ),
         (
             "title: T\nid: r1\ndetection: {s: {a: 1}, condition: s}\n".to_owned(),
@@ -641,4 +641,51 @@ fn what_is_odd_but_plain_loads_with_a_word() {
             "{text}: {warnings:?}"
         );
     }
+}
+
+#[test]
+fn a_placeholder_without_values_refuses_the_rule_that_needs_it() {
+    for detection in [
+        "  s:\n    a|expand: '%u%'\n  condition: s\n",
+        "  s:\n    a|expand: [x, 'y%u%']\n  condition: s\n",
+        "  s:\n    a: 1\n  f:\n    a|neq|expand: '%u%'\n  condition: s and not f\n",
+    ] {
+        let set = load(&rule(detection));
+        assert_eq!(set.len(), 0, "{detection}");
+        let reason = &set.refused[0].reason;
+        assert!(
+            reason.contains("%u% has no values") && reason.contains("--placeholders"),
+            "{reason}"
+        );
+    }
+}
+
+#[test]
+fn a_version_tells_of_pipelines_and_of_the_placeholders_of_a_rule() {
+    use crate::{LoadOptions, RuleFile, RuleSet};
+    let file = |path: &str, text: &str| RuleFile {
+        path: path.into(),
+        text: text.to_owned(),
+    };
+    let version = |placeholders: &[(&str, &str)], pipelines: &[&str]| {
+        let text = rule("  s:\n    a: 1\n    b|expand: '%u%'\n  condition: s\n");
+        let values = |(name, value): &(&str, &str)| ((*name).to_owned(), vec![(*value).to_owned()]);
+        let options = LoadOptions {
+            placeholders: placeholders.iter().map(values).collect(),
+            pipelines: pipelines.iter().map(|text| file("p.yml", text)).collect(),
+        };
+        let set = RuleSet::load_with([file("r.yml", &text)], options);
+        assert_eq!(set.refused, []);
+        set.rules[0].meta.version.clone()
+    };
+    let mapping = |to: &str| {
+        format!("transformations: [{{type: field_name_mapping, mapping: {{a: {to}}}}}]\n")
+    };
+    let plain = version(&[("u", "x")], &[]);
+    assert_eq!(plain, version(&[("u", "x"), ("other", "y")], &[]));
+    assert_ne!(plain, version(&[("u", "y")], &[]));
+    let piped = version(&[("u", "x")], &[&mapping("c")]);
+    assert_ne!(plain, piped);
+    assert_eq!(piped, version(&[("u", "x")], &[&mapping("c")]));
+    assert_ne!(piped, version(&[("u", "x")], &[&mapping("d")]));
 }

@@ -1,0 +1,1 @@
+//! Holds a test alone; see `tests/oracle.rs`.
