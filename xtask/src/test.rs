@@ -32,7 +32,7 @@ pub(crate) fn run(arguments: &[String]) -> Result<()> {
 /// Holds our engine against rsigma-eval. A workspace of its own, with a target folder of its own:
 /// see `bench/oracle/Cargo.toml`.
 fn oracle() -> Result<()> {
-    let target = shell::root().join("target/oracle");
+    let target = shell::target().join("oracle");
     let mut cargo = shell::command("cargo", "bench/oracle");
     cargo.args(["test", "--locked"]);
     cargo.env("CARGO_TARGET_DIR", target);
