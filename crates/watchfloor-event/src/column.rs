@@ -82,6 +82,25 @@ struct Entry {
     hash: u64,
 }
 
+/// The value that was set last, at hand without a look into the dictionary's lists: waiting for
+/// memory is most of what setting a value costs.
+#[derive(Clone, Copy, Debug)]
+struct Recent {
+    code: u32,
+    start: u32,
+    len: u32,
+    kind: ValueKind,
+}
+
+impl Recent {
+    const NONE: Self = Self {
+        code: 0,
+        start: 0,
+        len: 0,
+        kind: ValueKind::Null,
+    };
+}
+
 /// The distinct values of a column. Codes start at 1; code 0 means that the row has no value.
 #[derive(Clone, Debug, Default)]
 pub struct Dictionary {
@@ -171,6 +190,28 @@ impl Dictionary {
         code
     }
 
+    /// Where the value of a code stands.
+    fn recent(&self, code: u32) -> Recent {
+        let entry = (code as usize).checked_sub(1);
+        let entry = entry.and_then(|at| self.entries.get(at));
+        entry.map_or(Recent::NONE, |entry| Recent {
+            code,
+            start: entry.start,
+            len: entry.len,
+            kind: entry.kind,
+        })
+    }
+
+    /// Whether a value is the one that was set last.
+    fn is_recent(&self, recent: Recent, value: ValueRef<'_>) -> bool {
+        if recent.code == 0 || recent.len as usize != value.text.len() || recent.kind != value.kind
+        {
+            return false;
+        }
+        let text = self.text.as_bytes().get(recent.start as usize..);
+        text.is_some_and(|text| text.starts_with(value.text.as_bytes()))
+    }
+
     fn value(&self, entry: &Entry) -> ValueRef<'_> {
         let range = entry.start as usize..(entry.start + entry.len) as usize;
         ValueRef {
@@ -186,6 +227,7 @@ pub struct Column {
     name: Arc<str>,
     codes: Vec<u32>,
     dictionary: Dictionary,
+    recent: Recent,
     moved: Vec<bool>,
 }
 
@@ -195,6 +237,7 @@ impl Column {
             name,
             codes: vec![0; rows],
             dictionary: Dictionary::default(),
+            recent: Recent::NONE,
             moved: Vec::new(),
         }
     }
@@ -233,11 +276,11 @@ impl Column {
     pub fn set(&mut self, row: usize, value: ValueRef<'_>) {
         // Neighbouring events often agree: comparing with the last value costs less than
         // hashing.
-        let last = self.codes.last().copied().unwrap_or(0);
-        let code = match self.dictionary.get(last) {
-            Some(known) if known == value => last,
-            _ => self.dictionary.intern(value),
-        };
+        if !self.dictionary.is_recent(self.recent, value) {
+            let code = self.dictionary.intern(value);
+            self.recent = self.dictionary.recent(code);
+        }
+        let code = self.recent.code;
         self.set_code(row, code);
     }
 
@@ -246,12 +289,17 @@ impl Column {
         self.codes.clear();
         self.moved.clear();
         self.dictionary.clear();
+        self.recent = Recent::NONE;
     }
 
     /// Sets the code of a row; the code must come from this column's dictionary.
     pub fn set_code(&mut self, row: usize, code: u32) {
         debug_assert!(code as usize <= self.dictionary.len());
-        if self.codes.len() <= row {
+        if self.codes.len() == row {
+            self.codes.push(code);
+            return;
+        }
+        if self.codes.len() < row {
             self.codes.resize(row + 1, 0);
         }
         self.codes[row] = code;

@@ -159,7 +159,7 @@ mod tests {
     fn loaded(path: &Path, end: u64) -> Option<String> {
         let folder = StateFolder::open(path.to_owned()).expect("a folder");
         let pieces = folder.load(end)?;
-        let texts = pieces.into_iter().map(|one| String::from_utf8(one));
+        let texts = pieces.into_iter().map(String::from_utf8);
         Some(
             texts
                 .map(|one| one.expect("text"))
