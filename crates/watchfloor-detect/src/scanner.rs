@@ -1,5 +1,7 @@
 //! All questions to one field, answered for one value in one pass.
 
+use std::sync::OnceLock;
+
 use foldhash::fast::FixedState;
 use hashbrown::HashMap;
 use watchfloor_event::{ValueKind, ValueRef};
@@ -33,8 +35,9 @@ const MIN_FINDER_BYTES: usize = 48;
 pub(crate) struct Scanner {
     exact: HashMap<String, Vec<u32>, FixedState>,
     literals: Grams,
-    /// Says of a long text whether it holds any literal, where there are few.
-    finder: Option<Finder>,
+    /// Says of a long text whether it holds any literal, where there are few; made for the
+    /// first long text, since most fields never see one.
+    finder: OnceLock<Option<Finder>>,
     /// By literal.
     bearings: Vec<Vec<(u32, Bearing)>>,
     /// Asked of every value.
@@ -83,11 +86,6 @@ impl Scanner {
             }
         }
         scanner.literals = Grams::build(&literals.texts);
-        let is_few = (1..=MAX_FINDER_LITERALS).contains(&literals.texts.len());
-        scanner.finder = is_few.then(|| {
-            let texts = literals.texts.iter();
-            Finder::build(texts.map(String::as_str).collect())
-        });
         scanner.bearings = literals.bearings;
         scanner
     }
@@ -168,6 +166,19 @@ impl Scanner {
         Finder::build(literals)
     }
 
+    /// Whether a text in lower case may hold any literal; false is certain.
+    fn may_hold_literal(&self, lower: &str) -> bool {
+        if lower.len() < MIN_FINDER_BYTES {
+            return true;
+        }
+        let finder = self.finder.get_or_init(|| {
+            let literals: Vec<&str> = self.literals.texts().collect();
+            let is_few = (1..=MAX_FINDER_LITERALS).contains(&literals.len());
+            is_few.then(|| Finder::build(literals))
+        });
+        finder.as_ref().is_none_or(|finder| finder.may_find(lower))
+    }
+
     fn scan_scalar(
         &self,
         value: ValueRef<'_>,
@@ -187,8 +198,7 @@ impl Scanner {
             verify.extend(ids.iter().filter(|id| is_cased(predicates, **id)));
             found.extend(ids.iter().filter(|id| !is_cased(predicates, **id)));
         }
-        let finder = self.finder.as_ref();
-        if finder.is_some_and(|finder| lower.len() >= MIN_FINDER_BYTES && !finder.may_find(lower)) {
+        if !self.may_hold_literal(lower) {
             verify.extend(&self.each);
             let holds = |id: &&u32| answer(&predicates[**id as usize].matcher, value, lower);
             found.extend(verify.iter().filter(holds));

@@ -62,7 +62,7 @@ pub struct RuleSet {
 }
 
 /// Files whose documents are in memory at the same time.
-const FILES_AT_ONCE: usize = 256;
+const FILES_AT_ONCE: usize = 64;
 
 /// What rules are loaded with.
 #[derive(Clone, Debug, Default)]
