@@ -2,7 +2,7 @@
 import { useQuery } from '@tanstack/react-query'
 import { Link } from '@tanstack/react-router'
 import { useVirtualizer } from '@tanstack/react-virtual'
-import { FlaskConical, RefreshCw } from 'lucide-react'
+import { Download, FlaskConical, RefreshCw } from 'lucide-react'
 import { useEffect, useRef, useState } from 'react'
 import { reloadRules, useMayManageRules } from '../../actions/rules'
 import { refusedRulesQuery, rulesQuery } from '../../api/queries'
@@ -65,6 +65,14 @@ export default function Rules() {
         <Link to="/backtest" className="button">
           <FlaskConical size={14} aria-hidden="true" /> Try a rule
         </Link>
+        <a
+          className="button"
+          href="/api/v1/rules/coverage"
+          download="watchfloor-coverage.json"
+          title="A layer for ATT&CK Navigator: for each technique whether there is data, a rule, a tested rule, a finding"
+        >
+          <Download size={14} aria-hidden="true" /> Coverage
+        </a>
         {mayManage && (
           <button
             type="button"
