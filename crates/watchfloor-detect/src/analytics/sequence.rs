@@ -5,6 +5,7 @@
 //! up. Values are compared without regard to letter case, those named in `hosts` by their first
 //! label, so that `WS-042` and `ws-042.corp.example` are one host.
 
+use std::cmp::Ordering;
 use std::collections::{BTreeMap, VecDeque};
 
 use serde::{Deserialize, Serialize};
@@ -17,7 +18,7 @@ use super::{Ctx, Sighting, words};
 /// Most matches kept of one step of a group; the oldest give way.
 const MAX_MATCHES: usize = 10_000;
 /// Most matches that are looked at in search of one chain.
-const MAX_VISITS: usize = 50_000;
+const MAX_VISITS: usize = 10_000;
 
 /// What is kept of a group.
 #[derive(Debug, Default, Serialize, Deserialize)]
@@ -123,7 +124,7 @@ impl Group {
                 visits: 0,
                 chain: Vec::new(),
             };
-            let found = search.extend(&BTreeMap::new());
+            let found = search.can_end() && search.extend(&BTreeMap::new());
             self.given_up += u64::from(search.visits >= MAX_VISITS);
             if found {
                 let chain = search.chain;
@@ -218,6 +219,41 @@ struct Search<'a> {
 }
 
 impl Search<'_> {
+    fn fixed(&self) -> &Seen {
+        &self.steps[self.fixed.0][self.fixed.1]
+    }
+
+    /// Whether each other step has a match on its side of the fixed one. Where events come in
+    /// order, this spares nearly all searches: the last step was not met yet.
+    fn can_end(&self) -> bool {
+        let fixed_us = self.fixed().time_us;
+        let mut steps = self.steps.iter().enumerate();
+        steps.all(|(step, kept)| match step.cmp(&self.fixed.0) {
+            Ordering::Less => kept.front().is_some_and(|one| one.time_us <= fixed_us),
+            Ordering::Equal => true,
+            Ordering::Greater => kept.back().is_some_and(|one| one.time_us >= fixed_us),
+        })
+    }
+
+    /// Whether a match of a step before the fixed one binds a value that the fixed one must
+    /// share, as another value, and no step between binds it anew.
+    fn contradicts(&self, step: usize, one: &Seen) -> bool {
+        if step >= self.fixed.0 {
+            return false;
+        }
+        let binds_anew = |name: &String| {
+            let between = self.steps[step + 1..self.fixed.0].iter();
+            let mut fronts = between.filter_map(VecDeque::front);
+            fronts.any(|front| front.binds.contains_key(name))
+        };
+        let wanted = self.fixed().matches.iter();
+        let mut others = wanted.filter(|(name, value)| {
+            let bound = one.binds.get(*name);
+            bound.is_some_and(|bound| bound != *value)
+        });
+        others.any(|(name, _)| !binds_anew(name))
+    }
+
     /// Tries to go on with the next step, given the values that those before have bound.
     fn extend(&mut self, bound: &BTreeMap<String, String>) -> bool {
         let step = self.chain.len();
@@ -258,7 +294,7 @@ impl Search<'_> {
                 .iter()
                 .enumerate()
                 .any(|(step, place)| self.steps[step][*place].is_same(one));
-            if !is_in_time || !meets || is_used {
+            if !is_in_time || !meets || is_used || self.contradicts(step, one) {
                 continue;
             }
             let mut bound = bound.clone();
