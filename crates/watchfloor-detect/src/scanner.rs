@@ -179,6 +179,27 @@ impl Scanner {
         finder.as_ref().is_none_or(|finder| finder.may_find(lower))
     }
 
+    /// Looks for literals: what they answer goes to `found`, what they only make likely to
+    /// `verify`.
+    fn scan_literals(&self, lower: &str, verify: &mut Vec<u32>, found: &mut Vec<u32>) {
+        self.literals.scan(lower, |one| {
+            for (id, bearing) in &self.bearings[one.literal as usize] {
+                let yes = match bearing {
+                    Bearing::Contains => true,
+                    Bearing::Start => one.start == 0,
+                    Bearing::End => one.end == lower.len(),
+                    Bearing::Verify => {
+                        verify.push(*id);
+                        false
+                    }
+                };
+                if yes {
+                    found.push(*id);
+                }
+            }
+        });
+    }
+
     fn scan_scalar(
         &self,
         value: ValueRef<'_>,
@@ -198,28 +219,9 @@ impl Scanner {
             verify.extend(ids.iter().filter(|id| is_cased(predicates, **id)));
             found.extend(ids.iter().filter(|id| !is_cased(predicates, **id)));
         }
-        if !self.may_hold_literal(lower) {
-            verify.extend(&self.each);
-            let holds = |id: &&u32| answer(&predicates[**id as usize].matcher, value, lower);
-            found.extend(verify.iter().filter(holds));
-            return;
+        if self.may_hold_literal(lower) {
+            self.scan_literals(lower, verify, found);
         }
-        self.literals.scan(lower, |hit| {
-            for (id, bearing) in &self.bearings[hit.literal as usize] {
-                let yes = match bearing {
-                    Bearing::Contains => true,
-                    Bearing::Start => hit.start == 0,
-                    Bearing::End => hit.end == lower.len(),
-                    Bearing::Verify => {
-                        verify.push(*id);
-                        false
-                    }
-                };
-                if yes {
-                    found.push(*id);
-                }
-            }
-        });
         verify.extend(&self.each);
         verify.sort_unstable();
         verify.dedup();
