@@ -7,6 +7,7 @@
 //! conditions, modifiers and values, not the mapping of fields.
 #![allow(clippy::disallowed_methods, clippy::disallowed_types, missing_docs)]
 
+#[path = "../../../crates/watchfloor-normalize/tests/packs/mod.rs"]
 mod packs;
 
 use std::collections::{BTreeMap, BTreeSet};
