@@ -2,63 +2,27 @@
 //! over the recordings of Sigma's regression corpus with all of its rules.
 #![allow(clippy::disallowed_methods, clippy::disallowed_types, missing_docs)]
 
+mod content;
 #[path = "../../watchfloor-normalize/tests/packs/mod.rs"]
 mod packs;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use bytes::Bytes;
-use jiff::Timestamp;
 use serde_json::Value;
 use watchfloor_decode::{Decoder, Limits, framing};
 use watchfloor_detect::{Body, Detector, explain};
 use watchfloor_event::{EventBatch, Format, RawRecord};
 use watchfloor_normalize::PackSet;
-use watchfloor_rules::{RuleFile, RuleSet, from_yaml};
+use watchfloor_rules::{RuleSet, from_yaml};
+
+use content::{CASE_TIME, files, is_cases, root, rules_below};
 
 /// Rows that are tried with all rules, and rules of other log sources that are tried.
 const ONE_IN: usize = 16;
-const CASE_TIME: Timestamp = Timestamp::constant(1_795_521_600, 0);
-
-fn root() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
-}
-
-fn files(folder: &Path, found: &mut Vec<PathBuf>) {
-    let mut entries: Vec<PathBuf> = std::fs::read_dir(folder)
-        .expect("a folder")
-        .map(|entry| entry.expect("readable").path())
-        .collect();
-    entries.sort();
-    for path in entries {
-        if path.is_dir() {
-            files(&path, found);
-        } else {
-            found.push(path);
-        }
-    }
-}
-
-fn is_cases(path: &Path) -> bool {
-    path.to_string_lossy().ends_with(".cases.yaml")
-}
-
-fn rules_below(folder: &Path) -> RuleSet {
-    let mut found = Vec::new();
-    files(folder, &mut found);
-    let is_rule = |path: &PathBuf| {
-        let extension = path.extension();
-        extension.is_some_and(|end| end == "yml" || end == "yaml") && !is_cases(path)
-    };
-    let file = |path: PathBuf| RuleFile {
-        text: std::fs::read_to_string(&path).expect("readable"),
-        path: Arc::from(path.to_string_lossy()),
-    };
-    RuleSet::load(found.into_iter().filter(is_rule).map(file), BTreeMap::new())
-}
 
 /// The rules over single events alone, each with findings of its own.
 fn alone(set: &RuleSet) -> RuleSet {

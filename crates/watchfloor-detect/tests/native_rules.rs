@@ -2,12 +2,13 @@
 //! like real records, and the demonstration's background, in which none of them fires.
 #![allow(clippy::disallowed_methods, clippy::disallowed_types, missing_docs)]
 
+mod content;
 #[path = "../../watchfloor-normalize/tests/packs/mod.rs"]
 mod packs;
 
 use std::collections::BTreeMap;
 use std::ops::ControlFlow;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -16,50 +17,16 @@ use serde_json::Value;
 use watchfloor_decode::{Decoder, Limits, framing};
 use watchfloor_detect::Detector;
 use watchfloor_event::{EventBatch, Finding, Format, RawRecord};
-use watchfloor_rules::{RuleFile, RuleSet, from_yaml};
+use watchfloor_rules::{RuleSet, from_yaml};
 
-/// When the records of cases are received.
-const CASE_TIME: Timestamp = Timestamp::constant(1_795_521_600, 0);
+use content::{CASE_TIME, files, is_cases, root, rules_below};
+
 /// Records of one batch.
 const BATCH: usize = 4_096;
 
-fn root() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
-}
-
-fn files(folder: &Path, found: &mut Vec<PathBuf>) {
-    let mut entries: Vec<PathBuf> = std::fs::read_dir(folder)
-        .expect("part of the repository")
-        .map(|entry| entry.expect("readable").path())
-        .collect();
-    entries.sort();
-    for path in entries {
-        if path.is_dir() {
-            files(&path, found);
-        } else {
-            found.push(path);
-        }
-    }
-}
-
-fn is_cases(path: &Path) -> bool {
-    path.to_string_lossy().ends_with(".cases.yaml")
-}
-
 /// All rules of the repository.
 fn rules() -> RuleSet {
-    let mut found = Vec::new();
-    files(&root().join("content/rules"), &mut found);
-    let is_rule = |path: &PathBuf| {
-        path.extension()
-            .is_some_and(|end| end == "yml" || end == "yaml")
-            && !is_cases(path)
-    };
-    let file = |path: PathBuf| RuleFile {
-        text: std::fs::read_to_string(&path).expect("readable"),
-        path: Arc::from(path.to_string_lossy()),
-    };
-    RuleSet::load(found.into_iter().filter(is_rule).map(file), BTreeMap::new())
+    rules_below(&root().join("content/rules"))
 }
 
 fn text<'a>(value: &'a Value, key: &str) -> &'a str {

@@ -7,6 +7,8 @@ use watchfloor_rules::{RuleFile, RuleSet};
 
 use super::*;
 
+mod chains;
+
 /// Where the tests' time starts, microseconds since 1970.
 const START_US: i64 = 1_795_500_000_000_000;
 /// Everything is received a year later.
