@@ -4,10 +4,15 @@ use std::fs::File;
 use std::io::{self, BufReader, Read};
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use anyhow::{Context, Result, anyhow};
+use bytes::Bytes;
+use jiff::Timestamp;
 use watchfloor_decode::framing::{self, FileFormat, FramedRecord, Report};
-use watchfloor_event::Format;
+use watchfloor_event::{Format, RawRecord};
+
+use crate::command::visible;
 
 /// The files below paths, by path; `-` stands for standard input.
 pub(crate) fn find(paths: &[PathBuf]) -> Result<Vec<PathBuf>> {
@@ -85,4 +90,40 @@ pub(crate) fn read(
     };
     framing::read_records(reader, &name, format, emit)
         .with_context(|| format!("cannot read {} to its end", path.display()))
+}
+
+/// A record as it was read, for the decoder.
+pub(crate) fn record(framed: &FramedRecord<'_>, source: &Arc<str>, position: u64) -> RawRecord {
+    RawRecord {
+        source: Arc::clone(source),
+        format: framed.format,
+        context: framed.context.clone(),
+        position,
+        received_at: Timestamp::now(),
+        bytes: Bytes::copy_from_slice(framed.bytes),
+    }
+}
+
+/// Gives the records of a file, by position, and tells on standard error what could not be
+/// read. Returns how many were given.
+pub(crate) fn each_record(
+    path: &Path,
+    format: Option<FileFormat>,
+    take: &mut dyn FnMut(RawRecord) -> ControlFlow<()>,
+) -> Result<u64> {
+    let source: Arc<str> = Arc::from(path.to_string_lossy());
+    let mut count = 0;
+    let report = read(path, format, &mut |framed| {
+        count += 1;
+        take(record(&framed, &source, count - 1))
+    })?;
+    for problem in report.problems {
+        eprintln!(
+            "watchfloor: {}: at byte {}: {}",
+            visible(&source),
+            problem.offset,
+            visible(&problem.reason)
+        );
+    }
+    Ok(count)
 }

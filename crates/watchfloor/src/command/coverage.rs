@@ -8,13 +8,12 @@ use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
-use bytes::Bytes;
 use jiff::{SignedDuration, Timestamp};
 use serde_json::json;
 use tokio::runtime::Handle;
 use watchfloor_decode::{Decoder, Limits};
 use watchfloor_detect::Detector;
-use watchfloor_event::{EventBatch, Finding, Namespace, RawRecord};
+use watchfloor_event::{EventBatch, Finding, Namespace};
 use watchfloor_lake::{Lake, RecordScope};
 use watchfloor_normalize::PackSet;
 use watchfloor_pipeline::{KindSeen, Retro, RetroLimits, Seen};
@@ -187,35 +186,14 @@ struct FileRun<'a> {
 
 impl FileRun<'_> {
     fn file(&mut self, path: &Path) -> Result<()> {
-        let source: Arc<str> = Arc::from(path.to_string_lossy());
-        let mut position = 0;
-        let report = files::read(path, None, &mut |framed| {
-            self.decoder.decode(
-                &mut self.batch,
-                &RawRecord {
-                    source: Arc::clone(&source),
-                    format: framed.format,
-                    context: framed.context.clone(),
-                    position,
-                    received_at: Timestamp::now(),
-                    bytes: Bytes::copy_from_slice(framed.bytes),
-                },
-            );
-            position += 1;
+        files::each_record(path, None, &mut |record| {
+            self.decoder.decode(&mut self.batch, &record);
             if self.batch.len() >= RECORDS_PER_BATCH {
                 self.evaluate();
             }
             ControlFlow::Continue(())
         })?;
         self.evaluate();
-        for problem in report.problems {
-            eprintln!(
-                "watchfloor: {}: at byte {}: {}",
-                visible(&source),
-                problem.offset,
-                visible(&problem.reason)
-            );
-        }
         Ok(())
     }
 

@@ -3,15 +3,12 @@
 use std::io::{IsTerminal, Write};
 use std::ops::ControlFlow;
 use std::path::Path;
-use std::sync::Arc;
 
 use anyhow::{Result, anyhow, bail};
-use bytes::Bytes;
-use jiff::Timestamp;
 use serde_json::{Value, json};
 use watchfloor_decode::{Decoder, Limits};
 use watchfloor_detect::{Body, Explanation, Gate, Read, Step, What, explain};
-use watchfloor_event::{EventBatch, Logsource, RawRecord};
+use watchfloor_event::{EventBatch, Logsource};
 use watchfloor_rules::RuleSet;
 
 use crate::cli::{ExplainArgs, ExplainFormat};
@@ -109,39 +106,18 @@ fn chosen(args: &ExplainArgs) -> Result<(RuleSet, Vec<String>)> {
 fn events(path: &Path, position: Option<u64>) -> Result<EventBatch> {
     let mut decoder = Decoder::new(Limits::STANDARD);
     let mut batch = EventBatch::new();
-    let source: Arc<str> = Arc::from(path.to_string_lossy());
-    let mut count = 0;
-    let report = files::read(path, None, &mut |framed| {
-        let at = count;
-        count += 1;
+    let count = files::each_record(path, None, &mut |record| {
         // Without a position there must be one record alone.
-        if position.unwrap_or(0) == at {
-            decoder.decode(
-                &mut batch,
-                &RawRecord {
-                    source: Arc::clone(&source),
-                    format: framed.format,
-                    context: framed.context.clone(),
-                    position: at,
-                    received_at: Timestamp::now(),
-                    bytes: Bytes::copy_from_slice(framed.bytes),
-                },
-            );
+        if position.unwrap_or(0) == record.position {
+            decoder.decode(&mut batch, &record);
         }
-        if position == Some(at) {
+        if position == Some(record.position) {
             ControlFlow::Break(())
         } else {
             ControlFlow::Continue(())
         }
     })?;
-    for problem in report.problems {
-        eprintln!(
-            "watchfloor: {}: at byte {}: {}",
-            visible(&source),
-            problem.offset,
-            visible(&problem.reason)
-        );
-    }
+    let source = path.display();
     match (position, count) {
         (_, 0) => bail!("{source} holds no record"),
         (None, 2..) => {

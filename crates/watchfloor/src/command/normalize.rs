@@ -3,18 +3,14 @@
 use std::io::{BufWriter, Write};
 use std::ops::ControlFlow;
 use std::path::Path;
-use std::sync::Arc;
 
 use anyhow::Result;
-use bytes::Bytes;
-use jiff::Timestamp;
 use watchfloor_decode::framing::FileFormat;
 use watchfloor_decode::{Decoder, Limits};
 use watchfloor_event::{EventBatch, RawRecord};
 use watchfloor_normalize::{PackSet, to_ocsf_json};
 
 use crate::cli::NormalizeArgs;
-use crate::command::visible;
 use crate::{Outcome, content, files};
 
 /// Records taken together; small, so that a pipe sees its events soon.
@@ -39,20 +35,10 @@ pub(crate) fn normalize(
     output: &mut impl Write,
 ) -> Result<()> {
     let mut decoder = Decoder::new(Limits::STANDARD);
-    let source: Arc<str> = Arc::from(path.to_string_lossy());
     let mut records = Vec::new();
-    let mut position = 0;
     let mut failed = None;
-    let report = files::read(path, format, &mut |framed| {
-        records.push(RawRecord {
-            source: Arc::clone(&source),
-            format: framed.format,
-            context: framed.context.clone(),
-            position,
-            received_at: Timestamp::now(),
-            bytes: Bytes::copy_from_slice(framed.bytes),
-        });
-        position += 1;
+    files::each_record(path, format, &mut |record| {
+        records.push(record);
         if records.len() >= RECORDS_PER_BATCH {
             failed = print(&mut decoder, packs, &std::mem::take(&mut records), output).err();
         }
@@ -62,14 +48,6 @@ pub(crate) fn normalize(
             ControlFlow::Continue(())
         }
     })?;
-    for problem in report.problems {
-        eprintln!(
-            "watchfloor: {}: at byte {}: {}",
-            visible(&source),
-            problem.offset,
-            visible(&problem.reason)
-        );
-    }
     match failed {
         Some(error) => Err(error),
         None => print(&mut decoder, packs, &records, output),

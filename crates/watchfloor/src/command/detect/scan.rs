@@ -8,8 +8,6 @@ use std::sync::atomic::Ordering;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
 use anyhow::Result;
-use bytes::Bytes;
-use jiff::Timestamp;
 use watchfloor_decode::{Decoder, Limits};
 use watchfloor_detect::{Detector, entities_of};
 use watchfloor_event::{EventBatch, RawRecord};
@@ -160,18 +158,11 @@ impl<'a> Worker<'a> {
 
     fn read(&mut self, file: usize, path: &Path) -> Result<()> {
         let source: Arc<str> = Arc::from(path.to_string_lossy());
-        let now = Timestamp::now();
         let mut position = 0;
         let mut failed = None;
         let read = files::read(path, None, &mut |framed| {
-            self.records.push(RawRecord {
-                source: Arc::clone(&source),
-                format: framed.format,
-                context: framed.context.clone(),
-                position: place::of(file, position),
-                received_at: now,
-                bytes: Bytes::copy_from_slice(framed.bytes),
-            });
+            let place = place::of(file, position);
+            self.records.push(files::record(&framed, &source, place));
             position += 1;
             if self.records.len() < RECORDS_PER_BATCH {
                 return ControlFlow::Continue(());
