@@ -49,7 +49,9 @@ pub(crate) fn run(is_quick: bool) -> Result<()> {
     bench.compare_hits()?;
     bench.streams()?;
     bench.load()?;
-    bench.folder()
+    bench.folder()?;
+    bench.correlations()?;
+    bench.indicators()
 }
 
 impl Bench {
@@ -165,6 +167,46 @@ impl Bench {
             println!(
                 "| {engine} | {} | {mib:.0} | {} | {seconds:.2} | {} |",
                 report["files"], report["events"], report["memory_mib"],
+            );
+        }
+        Ok(())
+    }
+}
+
+impl Bench {
+    fn correlations(&self) -> Result<()> {
+        println!("\n1,000 correlations, one thread:\n");
+        println!(
+            "| run | events | events/s | groups | bytes of state | gave way |\n|---|---|---|---|---|---|"
+        );
+        for what in ["rules", "late", "shared"] {
+            let report = self.measure(&["correlate", what, self.rounds])?;
+            let rate = report["events_per_second"].as_f64().unwrap_or(f64::NAN);
+            println!(
+                "| {what} | {} | {rate:.0} | {} | {} | {} |",
+                report["events"], report["groups"], report["bytes"], report["groups_dropped"],
+            );
+        }
+        let groups = self.measure(&["correlate", "groups", "1"])?;
+        println!("\nA million groups: {groups}");
+        Ok(())
+    }
+
+    fn indicators(&self) -> Result<()> {
+        println!("\nTen million indicators on every event:\n");
+        println!(
+            "| stream | cost, fastest | cost, median | set, MB | µs an event, all values new |"
+        );
+        println!("|---|---|---|---|---|");
+        for name in STREAMS {
+            let report = self.engine("indicators", &self.stream(name), self.rounds)?;
+            let number = |key: &str| report[key].as_f64().unwrap_or(f64::NAN);
+            println!(
+                "| {name} | {:.1} % | {:.1} % | {:.0} | {:.1} |",
+                100.0 * number("cost_of_fastest"),
+                100.0 * number("cost_median"),
+                number("set_bytes") / 1e6,
+                number("look_up_us_per_event_all_values_new"),
             );
         }
         Ok(())

@@ -61,7 +61,30 @@ pub(super) fn run(is_quick: bool) -> Result<()> {
         bytes,
         Transport::Syslog,
     )?;
+    alone(&folder, &rules, &lines)?;
     delays(&folder.join("delays"), &config, &lines)
+}
+
+/// The engine without a server around it: the same events, rules and build, one thread.
+fn alone(folder: &Path, rules: &Path, lines: &[String]) -> Result<()> {
+    let (events, stats) = (folder.join("events.ndjson"), folder.join("stats.json"));
+    std::fs::write(&events, lines.join("\n"))?;
+    let built_in = shell::root().join("content/rules");
+    let mut command = Command::new(shell::watchfloor());
+    command.args(["detect", "--threads", "1", "--format", "summary", "--rules"]);
+    command.arg(&built_in);
+    if rules.is_dir() {
+        command.arg("--rules").arg(rules);
+    }
+    command.arg("--stats").arg(&stats).arg(&events);
+    shell::output(&mut command)?;
+    let stats: Value = serde_json::from_str(&std::fs::read_to_string(&stats)?)?;
+    let rate = stats["events_per_second"].as_f64().unwrap_or(f64::NAN);
+    println!(
+        "alone: decode, normalize and detect take {:.1} µs an event, {rate:.0} events/s",
+        1e6 / rate
+    );
+    Ok(())
 }
 
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -152,6 +175,19 @@ fn throughput(
     {
         println!("{transport:?}: {line}");
     }
+    let stage = |name: &str| {
+        let head = format!("watchfloor_stage_seconds_total{{stage=\"{name}\"}} ");
+        let mut values = metrics.lines().filter_map(|line| line.strip_prefix(&head));
+        values.next().and_then(|value| value.parse::<f64>().ok())
+    };
+    let inside: f64 = ["decode", "normalize", "detect"]
+        .into_iter()
+        .filter_map(stage)
+        .sum();
+    println!(
+        "{transport:?}: decode, normalize and detect take {:.1} µs an event inside the server",
+        1e6 * inside / lines.len() as f64
+    );
     let lake = get(&address, &token, "/api/v1/status")?["lake"].clone();
     let (rows, stored_bytes) = (
         lake["events"].as_f64().unwrap_or(1.0),
