@@ -15,6 +15,7 @@ mod new_terms;
 mod password_spraying;
 mod rare_terms;
 mod rate_baseline;
+mod replay;
 mod sequence;
 mod words;
 
@@ -25,9 +26,12 @@ use serde::{Deserialize, Serialize};
 use watchfloor_event::{Entity, EventId, Finding};
 use watchfloor_rules::{Analytic, AnalyticKind, RuleMeta, RuleSet};
 
+use crate::correlate::codec::Reader;
+
 use conclusion::Conclusion;
 use groups::Groups;
 use index::Index;
+use replay::Watched;
 
 /// How far behind the newest match of its rule a match may come and still count, and how far
 /// ahead of its receipt, in microseconds: ten minutes.
@@ -65,6 +69,8 @@ pub(crate) struct Sighting<'a> {
 pub(crate) struct Analytics {
     index: Arc<Index>,
     states: States,
+    /// The matches since state was last saved; `None` where it never was.
+    since_saved: Option<Vec<u8>>,
 }
 
 /// What is saved of analytics.
@@ -83,17 +89,6 @@ struct State {
     version: String,
     newest_us: i64,
     kind: KindState,
-    /// Whether it changed since it was last saved.
-    #[serde(skip)]
-    is_changed: bool,
-}
-
-/// What changed of [`States`], in the same form.
-#[derive(Serialize)]
-struct Changed<'a> {
-    by_rule: BTreeMap<&'a str, &'a State>,
-    late: u64,
-    ahead: u64,
 }
 
 #[derive(Debug, Serialize, Deserialize)]
@@ -129,6 +124,7 @@ impl Analytics {
         Self {
             index: Arc::new(Index::of(set)),
             states: States::default(),
+            since_saved: None,
         }
     }
 
@@ -137,6 +133,7 @@ impl Analytics {
         Self {
             index: Arc::clone(&self.index),
             states: States::default(),
+            since_saved: None,
         }
     }
 
@@ -179,29 +176,14 @@ impl Analytics {
         serde_json::to_vec(&self.states).unwrap_or_default()
     }
 
-    /// The state of those that took a match since they were last saved.
+    /// The matches since state was last saved, for [`Analytics::restore_changes`].
     pub(crate) fn save_changes(&mut self) -> Vec<u8> {
-        let States {
-            by_rule,
-            late,
-            ahead,
-        } = &self.states;
-        let changed = by_rule.iter().filter(|(_, state)| state.is_changed);
-        let changed = Changed {
-            by_rule: changed.map(|(id, state)| (id.as_str(), state)).collect(),
-            late: *late,
-            ahead: *ahead,
-        };
-        let saved = serde_json::to_vec(&changed).unwrap_or_default();
-        self.mark_saved();
-        saved
+        self.since_saved.replace(Vec::new()).unwrap_or_default()
     }
 
-    /// All state was saved.
+    /// All state was saved; from now on matches are kept for [`Analytics::save_changes`].
     pub(crate) fn mark_saved(&mut self) {
-        for state in self.states.by_rule.values_mut() {
-            state.is_changed = false;
-        }
+        self.since_saved = Some(Vec::new());
     }
 
     /// Takes up all state.
@@ -209,10 +191,13 @@ impl Analytics {
         self.states = states;
     }
 
-    /// Takes up what changed.
-    pub(crate) fn restore_changes(&mut self, changed: States) {
-        self.states.by_rule.extend(changed.by_rule);
-        (self.states.late, self.states.ahead) = (changed.late, changed.ahead);
+    /// Takes up what changed; `None` where the bytes are not those of matches.
+    pub(crate) fn restore_changes(&mut self, matches: &[u8]) -> Option<()> {
+        let mut reader = Reader(matches);
+        while !reader.is_empty() {
+            self.take_again(&mut reader)?;
+        }
+        Some(())
     }
 
     /// Gives a match to the analytics that rest on its rule.
@@ -222,12 +207,41 @@ impl Analytics {
         sighting: &Sighting<'_>,
         findings: &mut Vec<Finding>,
     ) {
+        let Some(mut since_saved) = self.since_saved.take() else {
+            self.judge(feeder, sighting, findings);
+            return;
+        };
+        let watched = Watched::new(sighting);
+        let fields = |name: &str| watched.field(name);
+        let is_taken = self.judge(
+            feeder,
+            &Sighting {
+                fields: &fields,
+                ..*sighting
+            },
+            findings,
+        );
+        if is_taken {
+            watched.put(&mut since_saved);
+        }
+        self.since_saved = Some(since_saved);
+    }
+
+    /// Whether an analytic took the match.
+    fn judge(
+        &mut self,
+        feeder: Feeder,
+        sighting: &Sighting<'_>,
+        findings: &mut Vec<Finding>,
+    ) -> bool {
         let index = Arc::clone(&self.index);
+        let mut is_taken = false;
         for &(number, place) in index.fed_by(feeder) {
             let analytic = &index.analytics[number];
             let Some(key) = key_of(analytic, sighting) else {
                 continue;
             };
+            is_taken = true;
             let titles = &index.titles[number];
             let concluded = self.states.take(analytic, &key, titles, place, sighting);
             findings.extend(
@@ -236,6 +250,7 @@ impl Analytics {
                     .map(|one| one.into_finding(analytic, &key, sighting)),
             );
         }
+        is_taken
     }
 }
 
@@ -307,7 +322,6 @@ impl States {
             version: analytic.meta.version.clone(),
             newest_us: i64::MIN,
             kind: KindState::empty(&analytic.kind),
-            is_changed: true,
         };
         let state = self
             .by_rule
@@ -316,7 +330,6 @@ impl States {
         if state.version != analytic.meta.version {
             *state = fresh();
         }
-        state.is_changed = true;
         let timespan_us = i64::try_from(analytic.timespan.as_micros()).unwrap_or(i64::MAX);
         state.newest_us = state.newest_us.max(sighting.time_us);
         let limit_us = state.newest_us.saturating_sub(LATENESS_US);

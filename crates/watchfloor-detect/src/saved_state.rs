@@ -2,8 +2,9 @@
 //! only what changed, so that a commit does not write again what a million groups hold.
 //!
 //! A piece is eight bytes that say what it is, the length of the correlations' part and that
-//! part, the analytics' part as JSON, and the first eight bytes of the SHA-256 of all of it. A
-//! piece of changes holds for the state that the pieces before it give.
+//! part, those of the analytics (their state as JSON, or the matches that changed it), and the
+//! first eight bytes of the SHA-256 of all of it. A piece of changes holds for the state that
+//! the pieces before it give.
 
 use serde::Deserialize;
 use sha2::{Digest, Sha256};
@@ -13,8 +14,8 @@ use crate::analytics::States;
 use crate::correlate::codec::{Reader, put_bytes};
 use crate::correlate::{Correlator, EarlierStates};
 
-/// What a piece begins with: its form, version 1.
-const MAGIC: &[u8; 7] = b"WFSTAT1";
+/// What a piece begins with: its form, version 2.
+const MAGIC: &[u8; 7] = b"WFSTAT2";
 /// After it: all state.
 const WHOLE: u8 = b'W';
 /// After it: what changed.
@@ -28,7 +29,7 @@ const MIN_CHANGES: u64 = 16 << 20;
 const CHANGES_PER_WHOLE: u64 = 2;
 
 /// Saved state that cannot be read.
-#[derive(Debug, thiserror::Error)]
+#[derive(Clone, Copy, Debug, thiserror::Error)]
 #[error("the saved state of correlations cannot be read: {0}")]
 pub struct RestoreError(&'static str);
 
@@ -128,14 +129,12 @@ impl Detector {
         if is_whole {
             self.correlator = Correlator::new(&self.program().correlations);
         }
-        let states = serde_json::from_slice(analytics);
-        let (Some(()), Ok(states)) = (self.correlator.restore(correlations), states) else {
-            return Err(form);
-        };
+        self.correlator.restore(correlations).ok_or(form)?;
         if is_whole {
+            let states = serde_json::from_slice(analytics).map_err(|_| form)?;
             self.analytics.restore(states);
         } else {
-            self.analytics.restore_changes(states);
+            self.analytics.restore_changes(analytics).ok_or(form)?;
         }
         Ok(())
     }

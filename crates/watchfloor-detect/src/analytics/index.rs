@@ -1,5 +1,7 @@
 //! Which rules and correlations feed which analytics.
 
+use std::collections::BTreeMap;
+
 use watchfloor_rules::{Analytic, RuleMeta, RuleSet};
 
 use super::Feeder;
@@ -12,6 +14,8 @@ pub(super) struct Index {
     pub titles: Vec<Vec<String>>,
     rules: Vec<Feeds>,
     correlations: Vec<Feeds>,
+    /// By id: the rules and correlations that feed an analytic.
+    feeders: BTreeMap<String, (Feeder, RuleMeta)>,
 }
 
 #[derive(Clone, Debug, Default)]
@@ -28,6 +32,7 @@ impl Index {
             titles: Vec::with_capacity(set.analytics.len()),
             rules: vec![Feeds::default(); set.rules.len()],
             correlations: vec![Feeds::default(); set.correlations.len()],
+            feeders: BTreeMap::new(),
         };
         for (number, analytic) in set.analytics.iter().enumerate() {
             let mut titles = vec![String::new(); analytic.rules.len()];
@@ -48,7 +53,25 @@ impl Index {
             }
             index.titles.push(titles);
         }
+        index.name_feeders(set);
         index
+    }
+
+    fn name_feeders(&mut self, set: &RuleSet) {
+        let rules = set.rules.iter().enumerate();
+        let rules = rules.map(|(index, rule)| (Feeder::Rule(index), &rule.meta));
+        let correlations = set.correlations.iter().enumerate();
+        let correlations = correlations.map(|(index, one)| (Feeder::Correlation(index), &one.meta));
+        let all = rules.chain(correlations);
+        let feeding = all.filter(|(feeder, _)| !self.fed_by(*feeder).is_empty());
+        self.feeders = feeding
+            .map(|(feeder, meta)| (meta.id.clone(), (feeder, meta.clone())))
+            .collect();
+    }
+
+    /// The rule or correlation of an id, if it feeds an analytic.
+    pub(super) fn feeder(&self, id: &str) -> Option<&(Feeder, RuleMeta)> {
+        self.feeders.get(id)
     }
 
     /// The analytics that rest on a rule or correlation, with its place in the list of each.

@@ -24,6 +24,8 @@ const MAX_NAMED: usize = 10;
 pub(super) struct Group {
     /// By time.
     attempts: VecDeque<Attempt>,
+    /// Failures among them by account.
+    failures: BTreeMap<String, usize>,
     parties: Evidence,
     /// The accounts of the spraying that was told of last.
     sprayed: BTreeSet<String>,
@@ -72,19 +74,15 @@ impl Group {
         attempt: Attempt,
     ) -> Option<Conclusion> {
         let now_us = attempt.time_us;
-        while self.attempts.len() >= MAX_ATTEMPTS
-            || self
-                .attempts
-                .front()
-                .is_some_and(|oldest| oldest.time_us < ctx.horizon_us)
-        {
-            self.attempts.pop_front();
-        }
+        self.forget(ctx.horizon_us);
         let at = self
             .attempts
             .partition_point(|other| other.time_us <= now_us);
         let user = attempt.user.clone();
         let success = attempt.success;
+        if !success {
+            *self.failures.entry(user.clone()).or_insert(0) += 1;
+        }
         self.attempts.insert(at, attempt);
         self.parties.note_entities(sighting.entities);
         let is_quiet = self.quiet_until_us.is_some_and(|until| now_us < until);
@@ -98,7 +96,29 @@ impl Group {
                 }
                 None
             }
+            // Where too few accounts failed at all, no window holds enough of them.
+            (false, false) if (self.failures.len() as u64) < rule.min_accounts => None,
             (false, false) => self.spraying(rule, ctx, at),
+        }
+    }
+
+    /// Drops attempts that are too old or too many.
+    fn forget(&mut self, horizon_us: i64) {
+        while let Some(oldest) = self.attempts.front() {
+            if self.attempts.len() < MAX_ATTEMPTS && oldest.time_us >= horizon_us {
+                return;
+            }
+            if let Some(count) = self
+                .failures
+                .get_mut(&oldest.user)
+                .filter(|_| !oldest.success)
+            {
+                *count -= 1;
+                if *count == 0 {
+                    self.failures.remove(&oldest.user);
+                }
+            }
+            self.attempts.pop_front();
         }
     }
 
