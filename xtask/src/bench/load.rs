@@ -13,8 +13,8 @@ use crate::shell;
 pub(super) const LINES_PER_BODY: usize = 500;
 
 /// Windows events of the demonstration's background between 800 and 1,300 bytes, each time
-/// with other numbers in them, so that no two are the same.
-pub(super) fn lines(wanted: usize) -> Result<Vec<String>> {
+/// with other numbers in them, so that no two are the same, of a second such as [`now`] gives.
+pub(super) fn lines(wanted: usize, now: &str) -> Result<Vec<String>> {
     let file = shell::root().join("demo/background.ndjson.gz");
     let mut gunzip = std::process::Command::new("gzip");
     let text = shell::output(gunzip.arg("-dc").arg(&file))?;
@@ -29,8 +29,6 @@ pub(super) fn lines(wanted: usize) -> Result<Vec<String>> {
     if templates.is_empty() {
         bail!("{} holds no line of about 1 KB", file.display());
     }
-    let now = shell::output(std::process::Command::new("date").args(["-u", "+%Y-%m-%dT%H:%M:%S"]))?;
-    let now = now.trim();
     let line = |index: usize| {
         let template = &templates[index % templates.len()];
         let filled = template
@@ -44,6 +42,12 @@ pub(super) fn lines(wanted: usize) -> Result<Vec<String>> {
         )
     };
     Ok((0..wanted).map(line).collect())
+}
+
+/// The second, as the lines have it.
+pub(super) fn now() -> Result<String> {
+    let now = shell::output(std::process::Command::new("date").args(["-u", "+%Y-%m-%dT%H:%M:%S"]))?;
+    Ok(now.trim().to_owned())
 }
 
 /// An HTTP connection that stays open.
@@ -123,24 +127,31 @@ pub(super) fn over_http(
     })
 }
 
-/// Sends lines at a steady rate.
+/// Sends lines that were made at a second at a steady rate, over and over, as events of the second in which they are sent:
+/// the same times again and again would be late matches to every window of a correlation.
 pub(super) fn paced(
     address: &str,
     token: &str,
     lines: &[String],
+    made: &str,
     per_second: usize,
     stop: &std::sync::atomic::AtomicBool,
 ) -> Result<()> {
     const BODY: usize = 100;
     let mut http = Http::connect(address, token)?;
     let start = Instant::now();
+    let mut second = (0, String::new());
     for (sent, chunk) in lines.chunks(BODY).cycle().enumerate() {
         if stop.load(std::sync::atomic::Ordering::Relaxed) {
             break;
         }
         let due = Duration::from_secs_f64((sent * BODY) as f64 / per_second as f64);
         std::thread::sleep(due.saturating_sub(start.elapsed()));
-        http.send(&chunk.join("\n"))?;
+        let elapsed = start.elapsed().as_secs() + 1;
+        if second.0 != elapsed {
+            second = (elapsed, now()?);
+        }
+        http.send(&chunk.join("\n").replace(made, &second.1))?;
     }
     Ok(())
 }

@@ -44,7 +44,8 @@ pub(super) fn run(is_quick: bool) -> Result<()> {
         "profile: the shared one (dev: hot crates at level 3, DataFusion at 1), {events} events"
     );
     idle(&folder)?;
-    let lines = load::lines(events)?;
+    let made = load::now()?;
+    let lines = load::lines(events, &made)?;
     let bytes: usize = lines.iter().map(String::len).sum();
     println!("line: {} bytes on average", bytes / lines.len());
     throughput(
@@ -62,7 +63,7 @@ pub(super) fn run(is_quick: bool) -> Result<()> {
         Transport::Syslog,
     )?;
     alone(&folder, &rules, &lines)?;
-    delays(&folder.join("delays"), &config, &lines)
+    delays(&folder.join("delays"), &config, (&lines, &made))
 }
 
 /// The engine without a server around it: the same events, rules and build, one thread.
@@ -224,12 +225,12 @@ fn settle(address: &str, token: &str, wanted: f64) -> Result<()> {
 }
 
 /// From the sending of an event to its alert on a live stream, under half of the bar's load.
-fn delays(data: &Path, config: &Path, lines: &[String]) -> Result<()> {
+fn delays(data: &Path, config: &Path, (lines, made): (&[String], &str)) -> Result<()> {
     let (server, token) = start(data, Some(config))?;
     let address = server.url.trim_start_matches("http://").to_owned();
     let stop = AtomicBool::new(false);
     let mut delays = std::thread::scope(|scope| -> Result<Vec<Duration>> {
-        let load = scope.spawn(|| load::paced(&address, &token, lines, PACED_RATE, &stop));
+        let load = scope.spawn(|| load::paced(&address, &token, lines, made, PACED_RATE, &stop));
         std::thread::sleep(Duration::from_secs(3));
         let measured = probe(&address, &token);
         stop.store(true, Ordering::Relaxed);
