@@ -7,6 +7,7 @@ mod diagnostic;
 mod field;
 mod lexer;
 mod parser;
+pub mod pipe;
 
 pub use ast::{Query, Test, TextPattern};
 pub use diagnostic::Diagnostic;
