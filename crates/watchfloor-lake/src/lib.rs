@@ -8,6 +8,7 @@ mod encode;
 mod findings;
 mod lower;
 mod maintain;
+mod pipe;
 mod records;
 mod rows;
 mod schema;
@@ -15,6 +16,7 @@ mod search;
 mod table;
 
 pub use maintain::Maintained;
+pub use pipe::{PipeColumn, PipeError, PipeRequest, PipeResult};
 pub use records::{RecordScope, RecordSpan, StoredRecord};
 pub use rows::StoredEvent;
 pub use schema::{column_name, table_columns};

@@ -110,6 +110,11 @@ fn attribute_type(attribute: &Attribute) -> Stored {
     }
 }
 
+/// The type of an instant.
+pub(crate) fn time_type() -> DataType {
+    arrow_type(Stored::Time)
+}
+
 fn arrow_type(stored: Stored) -> DataType {
     match stored {
         Stored::Text => DataType::Utf8,

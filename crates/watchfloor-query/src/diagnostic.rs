@@ -15,7 +15,8 @@ pub struct Diagnostic {
 }
 
 impl Diagnostic {
-    pub(crate) fn new(
+    /// An error at a place, with how to mend it.
+    pub fn new(
         message: impl Into<String>,
         place: std::ops::Range<usize>,
         hint: &str,

@@ -185,7 +185,8 @@ pub(crate) enum EventFormat {
 
 #[derive(Debug, Args)]
 pub(crate) struct HuntArgs {
-    /// Words and field:value, e.g. 'failed user.name:root'.
+    /// Words and field:value, and verbs behind them, e.g. 'failed user.name:root' or
+    /// 'class:authentication | summarize count() by user.name'.
     pub query: String,
     /// From this time: RFC 3339, or like 15m, 24h, 30d before now.
     #[arg(long, default_value = "24h")]
@@ -196,7 +197,7 @@ pub(crate) struct HuntArgs {
     /// Data folder.
     #[arg(long)]
     pub data: PathBuf,
-    /// Most events.
+    /// Most events or rows.
     #[arg(long, default_value_t = 100)]
     pub limit: usize,
     /// Form of the output.

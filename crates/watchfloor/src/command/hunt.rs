@@ -1,30 +1,29 @@
-//! `watchfloor hunt`: searching a data folder.
+//! `watchfloor hunt`: searching a data folder, with verbs or without.
 
 use std::io::{BufWriter, Write};
+use std::path::PathBuf;
+use std::time::Duration;
 
 use anyhow::{Context, Result, anyhow, bail};
 use jiff::{SignedDuration, Timestamp};
 use serde_json::json;
-use watchfloor_lake::{Lake, SearchRequest, SearchResult, SortOrder, StoredEvent};
+use watchfloor_lake::{
+    Lake, PipeError, PipeRequest, PipeResult, SearchRequest, SearchResult, SortOrder, StoredEvent,
+};
+use watchfloor_query::{Diagnostic, pipe};
 
 use crate::Outcome;
 use crate::cli::{EventFormat, HuntArgs};
 use crate::command::{block_on, csv_field, visible};
 
+/// Longest that a query with verbs may take.
+const TIMEOUT: Duration = Duration::from_secs(600);
+
 pub(crate) fn run(args: &HuntArgs) -> Result<Outcome> {
-    let query = watchfloor_query::parse(&args.query).map_err(|error| {
-        let marked = format!(
-            "{}{}",
-            " ".repeat(error.start),
-            "^".repeat((error.end - error.start).max(1))
-        );
-        anyhow!(
-            "{}\n  {}\n  {marked}\n  {}",
-            error.message,
-            visible(&args.query),
-            error.hint
-        )
-    })?;
+    if pipe::is_pipe(&args.query) {
+        return run_pipe(args);
+    }
+    let query = watchfloor_query::parse(&args.query).map_err(|error| marked(&args.query, &error))?;
     let now = Timestamp::now();
     let request = SearchRequest {
         query,
@@ -35,13 +34,7 @@ pub(crate) fn run(args: &HuntArgs) -> Result<Outcome> {
         with_findings: false,
         bucket_seconds: 0,
     };
-    let folder = args.data.join("lake");
-    if !folder.is_dir() {
-        bail!(
-            "{} is no data folder of Watchfloor: it has no lake in it",
-            args.data.display()
-        );
-    }
+    let folder = lake_folder(args)?;
     let found = block_on(async {
         let lake = Lake::open_to_read(&folder).await?;
         Ok(lake.search(&request).await?)
@@ -55,6 +48,139 @@ pub(crate) fn run(args: &HuntArgs) -> Result<Outcome> {
         );
     }
     Ok(Outcome::Done)
+}
+
+fn lake_folder(args: &HuntArgs) -> Result<PathBuf> {
+    let folder = args.data.join("lake");
+    if !folder.is_dir() {
+        bail!(
+            "{} is no data folder of Watchfloor: it has no lake in it",
+            args.data.display()
+        );
+    }
+    Ok(folder)
+}
+
+/// An error with the line of the query that it is in, and its place marked below it.
+fn marked(query: &str, error: &Diagnostic) -> anyhow::Error {
+    let start = error.start.min(query.len());
+    let begin = query[..start].rfind('\n').map_or(0, |before| before + 1);
+    let end = query[start..]
+        .find('\n')
+        .map_or(query.len(), |after| start + after);
+    let line = &query[begin..end];
+    let before = query[begin..start].chars().count();
+    let width = query[start..error.end.clamp(start, end)].chars().count();
+    anyhow!(
+        "{}\n  {}\n  {}{}\n  {}",
+        visible(&error.message),
+        visible(line),
+        " ".repeat(before),
+        "^".repeat(width.max(1)),
+        visible(&error.hint)
+    )
+}
+
+fn run_pipe(args: &HuntArgs) -> Result<Outcome> {
+    let program = pipe::parse(&args.query).map_err(|error| marked(&args.query, &error))?;
+    let now = Timestamp::now();
+    let request = PipeRequest {
+        program,
+        from: instant(&args.from, now)?,
+        to: instant(&args.to, now)?,
+        limit: args.limit,
+        timeout: TIMEOUT,
+    };
+    let folder = lake_folder(args)?;
+    let found = block_on(async {
+        let lake = Lake::open_to_read(&folder).await?;
+        match lake.pipe(&request).await {
+            Err(PipeError::Query(error)) => Err(marked(&args.query, &error)),
+            other => Ok(other?),
+        }
+    })?;
+    print_rows(&found, args.format)?;
+    if found.is_capped {
+        eprintln!(
+            "the first {} rows are shown, there are more; raise --limit for them",
+            found.rows.len()
+        );
+    }
+    Ok(Outcome::Done)
+}
+
+fn print_rows(found: &PipeResult, format: EventFormat) -> Result<()> {
+    let mut output = BufWriter::new(std::io::stdout().lock());
+    let names: Vec<String> = found
+        .columns
+        .iter()
+        .map(|column| visible(&column.name))
+        .collect();
+    match format {
+        EventFormat::Ndjson => {
+            for row in &found.rows {
+                let fields = found.columns.iter().zip(row);
+                let fields: serde_json::Map<_, _> = fields
+                    .map(|(column, value)| (column.name.clone(), value.clone()))
+                    .collect();
+                writeln!(output, "{}", serde_json::Value::Object(fields))?;
+            }
+        }
+        EventFormat::Csv => {
+            let line = |fields: &[String]| {
+                let fields: Vec<String> = fields.iter().map(|field| csv_field(field)).collect();
+                fields.join(",")
+            };
+            writeln!(output, "{}", line(&names))?;
+            for row in &found.rows {
+                let row: Vec<String> = row.iter().map(shown).collect();
+                writeln!(output, "{}", line(&row))?;
+            }
+        }
+        EventFormat::Table => print_table(&mut output, &names, &found.rows)?,
+    }
+    Ok(output.flush()?)
+}
+
+/// Columns as wide as what is in them, up to a limit.
+fn print_table(
+    output: &mut impl Write,
+    names: &[String],
+    rows: &[Vec<serde_json::Value>],
+) -> Result<()> {
+    const WIDEST: usize = 60;
+    let rows: Vec<Vec<String>> = rows
+        .iter()
+        .map(|row| row.iter().map(shown).collect())
+        .collect();
+    let width = |column: usize| {
+        let cells = rows.iter().filter_map(|row| row.get(column));
+        let cells = cells.chain(names.get(column));
+        let longest = cells.map(|cell| cell.chars().count()).max();
+        longest.unwrap_or(0).min(WIDEST)
+    };
+    let widths: Vec<usize> = (0..names.len()).map(width).collect();
+    for row in std::iter::once(names).chain(rows.iter().map(Vec::as_slice)) {
+        let cells = row.iter().zip(&widths).enumerate();
+        let cells: Vec<String> = cells
+            .map(|(number, (cell, width))| {
+                // The last column takes what room there is.
+                let most = if number + 1 == names.len() { 200 } else { *width };
+                let cut: String = cell.chars().take(most).collect();
+                format!("{cut:<width$}")
+            })
+            .collect();
+        writeln!(output, "{}", cells.join("  ").trim_end())?;
+    }
+    Ok(())
+}
+
+fn shown(value: &serde_json::Value) -> String {
+    match value {
+        serde_json::Value::Null => String::new(),
+        serde_json::Value::String(text) => visible(text),
+        other => visible(&other.to_string()),
+    }
 }
 
 /// Reads RFC 3339, `now`, or a span before now such as `15m`.

@@ -1,0 +1,308 @@
+//! Pipe queries over the lake: lowered to DataFusion plans and run within limits.
+
+mod aggregates;
+mod expression;
+mod functions;
+mod output;
+mod sources;
+mod verbs;
+
+use std::cell::Cell;
+use std::ops::Range;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use datafusion::datasource::TableProvider;
+use datafusion::error::DataFusionError;
+use datafusion::execution::runtime_env::RuntimeEnvBuilder;
+use datafusion::logical_expr::Expr as DfExpr;
+use datafusion::prelude::{DataFrame, SessionConfig, SessionContext};
+use futures::StreamExt;
+use jiff::Timestamp;
+use watchfloor_query::pipe::{self, Expr, FunctionBody, Let, LetValue, Program, Render};
+use watchfloor_query::{Diagnostic, Query};
+
+use crate::search::{SearchRequest, SortOrder, query_error};
+use crate::table::{Lake, ReadError};
+
+/// Most memory that one query works in, in bytes; beyond it, it spills to disk.
+const MEMORY_BYTES: usize = 512 << 20;
+/// Most steps of lowering, since functions that call functions multiply.
+const MAX_STEPS: usize = 20_000;
+
+/// A pipe query and its limits.
+#[derive(Clone, Debug)]
+pub struct PipeRequest {
+    /// What is asked.
+    pub program: Program,
+    /// First instant of event time.
+    pub from: Timestamp,
+    /// First instant of event time that is left out.
+    pub to: Timestamp,
+    /// Most rows to return.
+    pub limit: usize,
+    /// Most time that it may take.
+    pub timeout: Duration,
+}
+
+/// A column of a result.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PipeColumn {
+    /// Its name.
+    pub name: String,
+    /// `text`, `long`, `real`, `bool`, `time`, `span`, `list` or `map`.
+    pub kind: &'static str,
+}
+
+/// What a pipe query found.
+#[derive(Clone, Debug, PartialEq)]
+pub struct PipeResult {
+    /// Columns in their order.
+    pub columns: Vec<PipeColumn>,
+    /// Rows, each with a value per column.
+    pub rows: Vec<Vec<serde_json::Value>>,
+    /// Whether there were more rows than the limit.
+    pub is_capped: bool,
+    /// How it is to be drawn.
+    pub render: Option<Render>,
+    /// How long it took.
+    pub took: Duration,
+}
+
+/// Why a pipe query gave no result.
+#[derive(Debug, thiserror::Error)]
+pub enum PipeError {
+    /// The query is wrong, at a place.
+    #[error("{0}")]
+    Query(Diagnostic),
+    /// It ran into a limit, or the lake cannot be read.
+    #[error("the query was stopped: {0}")]
+    Stopped(String),
+    /// The lake cannot be read.
+    #[error(transparent)]
+    Read(#[from] ReadError),
+}
+
+impl From<Diagnostic> for PipeError {
+    fn from(error: Diagnostic) -> Self {
+        Self::Query(error)
+    }
+}
+
+impl Lake {
+    /// Runs a pipe query.
+    ///
+    /// # Errors
+    /// If the query is wrong, runs into a limit, or the lake cannot be read.
+    pub async fn pipe(&self, request: &PipeRequest) -> Result<PipeResult, PipeError> {
+        let start = Instant::now();
+        let (context, events) = self.pipe_context().await?;
+        let search = SearchRequest {
+            query: Query::All,
+            from: request.from,
+            to: request.to,
+            limit: 0,
+            order: SortOrder::NewestFirst,
+            with_findings: true,
+            bucket_seconds: 0,
+        };
+        let (frame, render) = {
+            let lowering = Lowering {
+                context: &context,
+                events,
+                in_time: self.filter(&search),
+                now: Timestamp::now(),
+                steps: Cell::new(0),
+            };
+            lowering.program(&request.program)?
+        };
+        let run = collect(frame, request.limit);
+        let (columns, rows, is_capped) = tokio::time::timeout(request.timeout, run)
+            .await
+            .map_err(|_| {
+                let seconds = request.timeout.as_secs();
+                PipeError::Stopped(format!(
+                    "it took longer than {seconds} s; ask for less time or fewer groups"
+                ))
+            })??;
+        Ok(PipeResult {
+            columns,
+            rows,
+            is_capped,
+            render,
+            took: start.elapsed(),
+        })
+    }
+
+    async fn pipe_context(&self) -> Result<(SessionContext, Arc<dyn TableProvider>), ReadError> {
+        let table = self.table.read().await.clone();
+        let provider = table.table_provider().await.map_err(query_error)?;
+        let runtime = RuntimeEnvBuilder::new()
+            .with_memory_limit(MEMORY_BYTES, 1.0)
+            .build_arc()
+            .map_err(query_error)?;
+        let config = SessionConfig::new().with_target_partitions(2);
+        let context = SessionContext::new_with_config_rt(config, runtime);
+        table
+            .update_datafusion_session(&context.state())
+            .map_err(|error| ReadError::Table(Box::new(error)))?;
+        Ok((context, provider))
+    }
+}
+
+type Collected = (Vec<PipeColumn>, Vec<Vec<serde_json::Value>>, bool);
+
+async fn collect(frame: DataFrame, limit: usize) -> Result<Collected, PipeError> {
+    let columns = output::columns(frame.schema());
+    // One more tells whether there are more.
+    let frame = frame.limit(0, Some(limit + 1)).map_err(query_error)?;
+    let mut stream = frame.execute_stream().await.map_err(stopped)?;
+    let mut rows = Vec::new();
+    while let Some(batch) = stream.next().await {
+        let batch = batch.map_err(stopped)?;
+        output::rows(&batch, &mut rows).map_err(ReadError::Rows)?;
+    }
+    let is_capped = rows.len() > limit;
+    rows.truncate(limit);
+    Ok((columns, rows, is_capped))
+}
+
+/// What running a plan says: a limit of memory is the asker's to mend.
+fn stopped(error: DataFusionError) -> PipeError {
+    match error.find_root() {
+        DataFusionError::ResourcesExhausted(_) => PipeError::Stopped(
+            "it needs more memory than a query may have; ask for less time, or fewer groups or columns"
+                .to_owned(),
+        ),
+        other => PipeError::Stopped(other.strip_backtrace()),
+    }
+}
+
+/// What one query is lowered with.
+struct Lowering<'a> {
+    context: &'a SessionContext,
+    events: Arc<dyn TableProvider>,
+    /// The asked span of time.
+    in_time: DfExpr,
+    now: Timestamp,
+    steps: Cell<usize>,
+}
+
+/// Rows on their way from verb to verb.
+#[derive(Clone)]
+struct Rows {
+    frame: DataFrame,
+    /// Whether the lake's columns are still there, so that any field can be asked for.
+    is_wide: bool,
+    /// Columns that were added to the lake's, in their order.
+    added: Vec<String>,
+}
+
+/// What names mean at a place of the query.
+type Scope = Option<Arc<Binding>>;
+
+struct Binding {
+    name: String,
+    value: Value,
+    outer: Scope,
+}
+
+#[derive(Clone)]
+enum Value {
+    /// An expression with the names of the place where it stands.
+    Scalar(Expr, Scope),
+    Rows(Rows),
+    Function(Vec<(String, Option<Expr>)>, Arc<FunctionBody>, Scope),
+}
+
+type Lowered<T> = Result<T, Diagnostic>;
+
+fn bind(scope: &Scope, name: &str, value: Value) -> Scope {
+    Some(Arc::new(Binding {
+        name: name.to_owned(),
+        value,
+        outer: scope.clone(),
+    }))
+}
+
+fn find(scope: &Scope, name: &str) -> Option<Value> {
+    let mut at = scope.as_ref();
+    while let Some(binding) = at {
+        if binding.name == name {
+            return Some(binding.value.clone());
+        }
+        at = binding.outer.as_ref();
+    }
+    None
+}
+
+impl Lowering<'_> {
+    fn program(&self, program: &Program) -> Lowered<(DataFrame, Option<Render>)> {
+        let scope = self.lets(&program.lets, &None)?;
+        let (rows, render) = self.pipeline(&program.body, &scope)?;
+        Ok((self.shown(rows, &program.body.place)?, render))
+    }
+
+    fn lets(&self, lets: &[Let], outer: &Scope) -> Lowered<Scope> {
+        let mut scope = outer.clone();
+        for one in lets {
+            let value = self.value(&one.value, &scope)?;
+            scope = bind(&scope, &one.name, value);
+        }
+        Ok(scope)
+    }
+
+    fn value(&self, value: &LetValue, scope: &Scope) -> Lowered<Value> {
+        Ok(match value {
+            LetValue::Scalar(expr) => Value::Scalar(expr.clone(), scope.clone()),
+            LetValue::Table(pipeline) => Value::Rows(self.pipeline(pipeline, scope)?.0),
+            LetValue::Function(parameters, body) => {
+                let body = Arc::new(FunctionBody::clone(body));
+                Value::Function(parameters.clone(), body, scope.clone())
+            }
+        })
+    }
+
+    fn pipeline(
+        &self,
+        pipeline: &pipe::Pipeline,
+        scope: &Scope,
+    ) -> Lowered<(Rows, Option<Render>)> {
+        let mut rows = self.source(&pipeline.source, &pipeline.place, scope)?;
+        let mut render = None;
+        for verb in &pipeline.verbs {
+            self.step(&verb.place)?;
+            if let pipe::VerbKind::Render(how) = &verb.kind {
+                render = Some(how.clone());
+            } else {
+                rows = self.verb(rows, verb, scope)?;
+            }
+        }
+        Ok((rows, render))
+    }
+
+    fn step(&self, place: &Range<usize>) -> Lowered<()> {
+        self.steps.set(self.steps.get() + 1);
+        if self.steps.get() > MAX_STEPS {
+            return Err(Diagnostic::new(
+                "the query unfolds into too many steps",
+                place.clone(),
+                "call fewer functions within functions",
+            ));
+        }
+        Ok(())
+    }
+}
+
+/// An error of the engine's planner, as one at a place.
+fn at(place: &Range<usize>) -> impl Fn(DataFusionError) -> Diagnostic {
+    let place = place.clone();
+    move |error| {
+        let message = error.find_root().strip_backtrace();
+        Diagnostic::new(
+            message,
+            place.clone(),
+            "look at the types of the columns with getschema; tostring(), toint() and todatetime() change them",
+        )
+    }
+}
