@@ -18,8 +18,9 @@ use crate::ports::{
     EventOrder, EventReader, EventsOverview, ExplainError, ExplainedEvent, FieldInfo, FieldSummary,
     HistogramBucket, IndicatorList, IngestItem, Intake, IntakeError, ItemOutcome, LakeStats,
     LedgerEntry, LiveCounters, LivenessReport, Metric, MetricKind, PipelineStatus, RefusedRule,
-    RelatedEvents, RelatedRequest, RuleCounts, RuleDesk, RuleDetail, RuleFacts, RuleInfo,
-    RuleReload, SearchError, SearchRequest, SearchResult, SourceInfo, StatusError, ValueCount,
+    RelatedEvents, RelatedRequest, RowsColumn, RowsRequest, RowsResult, RuleCounts, RuleDesk,
+    RuleDetail, RuleFacts, RuleInfo, RuleReload, SearchError, SearchRequest, SearchResult,
+    SourceInfo, StatusError, ValueCount,
 };
 use crate::{ApiSettings, ApiState, CookieTransport, HostPolicy, router};
 
@@ -166,6 +167,34 @@ impl EventReader for MemoryDataPlane {
             bucket_seconds: BUCKET_SECONDS.unsigned_abs(),
             took_ms: 0,
             fields,
+        }))
+    }
+
+    /// Knows one verb: `count`.
+    fn rows(&self, request: RowsRequest) -> BoxFuture<'_, Result<RowsResult, SearchError>> {
+        let Some(words) = request.query.strip_suffix("| count") else {
+            return ready(Err(SearchError::Invalid {
+                detail: "only count is known here".to_owned(),
+                start: 0,
+                end: request.query.len(),
+                hint: None,
+            }));
+        };
+        let contents = self.contents();
+        let events = contents.events.iter();
+        let found = events
+            .filter(|event| event.time >= request.from && event.time < request.to)
+            .filter(|event| matches(event, words.trim()))
+            .count();
+        ready(Ok(RowsResult {
+            columns: vec![RowsColumn {
+                name: "Count".to_owned(),
+                kind: "long".to_owned(),
+            }],
+            rows: vec![vec![found.into()]],
+            capped: false,
+            render: None,
+            took_ms: 1,
         }))
     }
 

@@ -135,6 +135,61 @@ pub struct SearchResult {
     pub fields: Vec<FieldSummary>,
 }
 
+/// Asks for the rows of a query with verbs.
+#[derive(Clone, Debug)]
+pub struct RowsRequest {
+    /// In the pipe form of the hunt language.
+    pub query: String,
+    /// From this event time (inclusive).
+    pub from: Timestamp,
+    /// To this event time (exclusive).
+    pub to: Timestamp,
+    /// Most rows in the answer.
+    pub limit: u32,
+}
+
+/// A column of rows.
+#[derive(Clone, Debug, Serialize, ToSchema)]
+pub struct RowsColumn {
+    /// Its name.
+    pub name: String,
+    /// `text`, `long`, `real`, `bool`, `time`, `span`, `list` or `map`.
+    pub kind: String,
+}
+
+/// A property of a chart, as written.
+#[derive(Clone, Debug, Serialize, ToSchema)]
+pub struct ChartProperty {
+    /// Such as `title`.
+    pub name: String,
+    /// As written.
+    pub value: String,
+}
+
+/// How rows are to be drawn.
+#[derive(Clone, Debug, Serialize, ToSchema)]
+pub struct Chart {
+    /// Such as `timechart`.
+    pub kind: String,
+    /// Its properties.
+    pub with: Vec<ChartProperty>,
+}
+
+/// What a query with verbs found.
+#[derive(Clone, Debug, Serialize, ToSchema)]
+pub struct RowsResult {
+    /// Columns in their order.
+    pub columns: Vec<RowsColumn>,
+    /// Rows, each with a value per column.
+    pub rows: Vec<Vec<serde_json::Value>>,
+    /// Whether there are more rows.
+    pub capped: bool,
+    /// How they are to be drawn.
+    pub render: Option<Chart>,
+    /// Time taken.
+    pub took_ms: u64,
+}
+
 /// Why a search failed.
 #[derive(Clone, Debug, thiserror::Error)]
 pub enum SearchError {
@@ -203,6 +258,9 @@ pub struct FieldInfo {
 pub trait EventReader: Send + Sync {
     /// Searches events.
     fn search(&self, request: SearchRequest) -> BoxFuture<'_, Result<SearchResult, SearchError>>;
+
+    /// Runs a query with verbs.
+    fn rows(&self, request: RowsRequest) -> BoxFuture<'_, Result<RowsResult, SearchError>>;
 
     /// One event by id; `None` when it does not exist (any more) or the id is no id.
     fn event(&self, id: String) -> BoxFuture<'_, Result<Option<Event>, SearchError>>;

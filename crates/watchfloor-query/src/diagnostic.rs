@@ -16,11 +16,7 @@ pub struct Diagnostic {
 
 impl Diagnostic {
     /// An error at a place, with how to mend it.
-    pub fn new(
-        message: impl Into<String>,
-        place: std::ops::Range<usize>,
-        hint: &str,
-    ) -> Self {
+    pub fn new(message: impl Into<String>, place: std::ops::Range<usize>, hint: &str) -> Self {
         Self {
             message: message.into(),
             start: place.start,

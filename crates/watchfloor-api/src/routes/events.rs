@@ -11,7 +11,9 @@ use watchfloor_model::Permission;
 
 use super::ApiResult;
 use crate::extract::{ApiJson, ApiPath, Caller};
-use crate::ports::{Event, EventOrder, FieldInfo, SearchRequest, SearchResult};
+use crate::ports::{
+    Event, EventOrder, FieldInfo, RowsRequest, RowsResult, SearchRequest, SearchResult,
+};
 use crate::problem::{ApiError, Problem};
 use crate::state::ApiState;
 use crate::wire::List;
@@ -28,6 +30,7 @@ const QUERY_BYTES_MAX: usize = 16 * 1024;
 pub(crate) fn router() -> OpenApiRouter<ApiState> {
     OpenApiRouter::new()
         .routes(routes!(search))
+        .routes(routes!(query))
         .routes(routes!(get_event))
         .routes(routes!(list_fields))
 }
@@ -70,16 +73,7 @@ async fn search(
     state
         .casework()
         .authorize(caller.actor(), Permission::ReadEvents)?;
-    let limit = body.limit.unwrap_or(SEARCH_LIMIT);
-    if !(1..=SEARCH_LIMIT_MAX).contains(&limit) {
-        return Err(ApiError::invalid("limit", "must be between 1 and 10,000"));
-    }
-    if body.from >= body.to {
-        return Err(ApiError::invalid("from", "must lie before 'to'"));
-    }
-    if body.query.len() > QUERY_BYTES_MAX {
-        return Err(ApiError::invalid("query", "must be at most 16 KiB"));
-    }
+    let limit = bounded(&body.query, (body.from, body.to), body.limit)?;
     let request = SearchRequest {
         query: body.query,
         from: body.from,
@@ -91,6 +85,58 @@ async fn search(
         },
     };
     Ok(Json(state.events().search(request).await?))
+}
+
+/// A query with verbs.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct RowsQuery {
+    /// In the pipe form of the hunt language.
+    pub(crate) query: String,
+    /// From this event time (inclusive).
+    #[schema(value_type = String, format = DateTime)]
+    pub(crate) from: Timestamp,
+    /// To this event time (exclusive).
+    #[schema(value_type = String, format = DateTime)]
+    pub(crate) to: Timestamp,
+    /// 1 to 10,000; default 500.
+    pub(crate) limit: Option<u32>,
+}
+
+/// Runs a query with verbs.
+#[utoipa::path(post, path = "/query", tag = "events", request_body = RowsQuery, responses(
+    (status = 200, body = RowsResult), (status = 400, body = Problem)))]
+async fn query(
+    State(state): State<ApiState>,
+    caller: Caller,
+    ApiJson(body): ApiJson<RowsQuery>,
+) -> ApiResult<Json<RowsResult>> {
+    state
+        .casework()
+        .authorize(caller.actor(), Permission::ReadEvents)?;
+    let limit = bounded(&body.query, (body.from, body.to), body.limit)?;
+    let request = RowsRequest {
+        query: body.query,
+        from: body.from,
+        to: body.to,
+        limit,
+    };
+    Ok(Json(state.events().rows(request).await?))
+}
+
+/// The limit of an answer, where the bounds of what is asked are in order.
+fn bounded(query: &str, (from, to): (Timestamp, Timestamp), limit: Option<u32>) -> ApiResult<u32> {
+    let limit = limit.unwrap_or(SEARCH_LIMIT);
+    if !(1..=SEARCH_LIMIT_MAX).contains(&limit) {
+        return Err(ApiError::invalid("limit", "must be between 1 and 10,000"));
+    }
+    if from >= to {
+        return Err(ApiError::invalid("from", "must lie before 'to'"));
+    }
+    if query.len() > QUERY_BYTES_MAX {
+        return Err(ApiError::invalid("query", "must be at most 16 KiB"));
+    }
+    Ok(limit)
 }
 
 /// One event.

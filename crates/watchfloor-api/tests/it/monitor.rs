@@ -155,3 +155,31 @@ async fn a_new_alert_arrives_live() {
         text.push_str(std::str::from_utf8(&frame.into_data().unwrap()).unwrap());
     }
 }
+
+#[tokio::test]
+async fn queries_with_verbs_give_rows() {
+    let server = server().await;
+    let cookie = server.set_up().await;
+    let body = json!({ "query": "failed | count", "from": "2026-03-01T00:00:00Z", "to": "2026-03-03T00:00:00Z" });
+    let found = server
+        .as_user(&cookie, "POST", "/query", Some(body.clone()))
+        .await
+        .json();
+    assert_eq!(
+        found["columns"],
+        json!([{ "name": "Count", "kind": "long" }])
+    );
+    assert_eq!(found["rows"], json!([[0]]));
+    assert_eq!(found["render"], json!(null));
+    for (field, value, code) in [
+        ("query", json!("failed | wear"), "query_invalid"),
+        ("limit", json!(0), "invalid"),
+        ("to", json!("2026-02-01T00:00:00Z"), "invalid"),
+    ] {
+        let mut bad = body.clone();
+        bad[field] = value;
+        let refused = server.as_user(&cookie, "POST", "/query", Some(bad)).await;
+        assert_eq!(refused.status, StatusCode::BAD_REQUEST);
+        assert_eq!(refused.json()["code"], code, "{field}");
+    }
+}

@@ -13,7 +13,7 @@ use datafusion::logical_expr::{
 use datafusion::optimizer::simplify_expressions::ExprSimplifier;
 use std::sync::Arc;
 use watchfloor_event::ocsf::{self, Attribute};
-use watchfloor_query::pipe::{Arg, Binary, Expr, ExprKind, column_aliases, nearest};
+use watchfloor_query::pipe::{Arg, Binary, Expr, ExprKind, Source, column_aliases, nearest};
 use watchfloor_query::{CoreField, Diagnostic, FieldTarget, field_targets};
 
 use super::sources::{column, type_of};
@@ -30,7 +30,9 @@ pub(super) fn span_type() -> DataType {
 /// The value of an expression that rests on no row.
 pub(super) fn literal(expr: &DfExpr, rows: &Rows) -> Option<ScalarValue> {
     let schema = DFSchema::clone(rows.frame.schema());
-    let context = SimplifyContext::builder().with_schema(Arc::new(schema)).build();
+    let context = SimplifyContext::builder()
+        .with_schema(Arc::new(schema))
+        .build();
     match ExprSimplifier::new(context).simplify(expr.clone()) {
         Ok(DfExpr::Literal(value, _)) => Some(value),
         _ => None,
@@ -170,7 +172,9 @@ impl Lowering<'_> {
         for (index, _) in name.match_indices('.') {
             let (of, path) = (&name[..index], &name[index + 1..]);
             let is_value = matches!(find(scope, of), Some(Value::Scalar(..)));
-            if has(of) || is_value {
+            // The lake's own columns are fields with names of their own below them.
+            let is_column = has(of) && (!rows.is_wide || rows.added.iter().any(|name| name == of));
+            if is_column || is_value {
                 let of = self.name(rows, of, place, scope)?;
                 return Ok(functions::json_member(of, path.split('.')));
             }
@@ -318,6 +322,13 @@ impl Lowering<'_> {
     /// What a name stands for, as far as it is another expression.
     fn unfold(&self, expr: &Expr, scope: &Scope) -> (Expr, Scope) {
         let (mut expr, mut scope) = (expr.clone(), scope.clone());
+        // A name alone in brackets reads as rows; it may be that of a value.
+        if let ExprKind::Rows(pipeline) = &expr.kind
+            && let (Source::Table(name), []) = (&pipeline.source, pipeline.verbs.as_slice())
+            && matches!(find(&scope, name), Some(Value::Scalar(..)))
+        {
+            expr.kind = ExprKind::Name(name.clone());
+        }
         while let ExprKind::Name(name) = &expr.kind
             && let Some(Value::Scalar(inner, outer)) = find(&scope, name)
         {

@@ -607,10 +607,13 @@ fn of_many(name: &str, args: &[DfExpr], kinds: &[DataType]) -> Option<DfExpr> {
             make_array(args.to_vec())
         }
         ("array", _) => make_array(texts()),
-        ("coalesce", _) if kinds.windows(2).all(|pair| pair[0] == pair[1]) => {
-            df::coalesce(args.to_vec())
+        // An empty text is as good as none.
+        ("coalesce", [rest @ .., last]) if kinds.contains(&DataType::Utf8) => {
+            let rest = rest.iter().cloned();
+            let rest = rest.map(|one| df::nullif(text(one), lit("")));
+            df::coalesce(rest.chain([text(last.clone())]).collect())
         }
-        ("coalesce", _) => df::coalesce(texts()),
+        ("coalesce", _) => df::coalesce(args.to_vec()),
         ("least" | "greatest", [first, rest @ ..]) => {
             let better = |a: DfExpr, b: &DfExpr| {
                 let is = if name == "least" {
@@ -688,8 +691,13 @@ pub(super) fn bin(value: DfExpr, width: DfExpr, kinds: &[DataType]) -> DfExpr {
     } else {
         kinds[0].clone()
     };
+    // Kusto counts steps of time from the first of January of the year 1.
+    let origin = match kind {
+        DataType::Timestamp(..) => 719_162 * 86_400_000_000_i64,
+        _ => 0,
+    };
     let (value, width) = (long(value), df::nullif(long(width), lit(0_i64)));
-    cast(value.clone() - value % width, kind)
+    cast(value.clone() - (value + lit(origin)) % width, kind)
 }
 
 fn text_of(expr: &DfExpr) -> Option<String> {

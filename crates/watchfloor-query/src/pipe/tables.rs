@@ -58,7 +58,7 @@ pub const TABLES: &[(&str, &str, &str)] = &[
     ("DnsEvents", "class:dns_activity", "DNS"),
     (
         "SecurityEvent",
-        "product:*windows* or metadata.log_name:Security",
+        "metadata.log_name:Security",
         "Windows Security",
     ),
     ("WindowsEvent", "product:*windows*", "Windows"),

@@ -2,25 +2,30 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, OnceLock};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use futures::FutureExt;
 use futures::future::BoxFuture;
 use jiff::{SignedDuration, Timestamp};
 use watchfloor_api::ports::{
-    Event, EventOrder, EventReader, FieldInfo, FieldSummary, HistogramBucket, RelatedEvents,
-    RelatedRequest, SearchError, SearchRequest, SearchResult, ValueCount,
+    Chart, ChartProperty, Event, EventOrder, EventReader, FieldInfo, FieldSummary, HistogramBucket,
+    RelatedEvents, RelatedRequest, RowsColumn, RowsRequest, RowsResult, SearchError, SearchRequest,
+    SearchResult, ValueCount,
 };
 use watchfloor_casework::{EventFieldsFuture, EventLookup};
 use watchfloor_event::EventId;
 use watchfloor_event::ocsf::{AttributeType, PROMOTED};
-use watchfloor_lake::{Lake, ReadError, SortOrder, StoredEvent};
-use watchfloor_query::{CoreField, Diagnostic, Query, TextPattern};
+use watchfloor_lake::{
+    Lake, PipeColumn, PipeError, PipeRequest, ReadError, SortOrder, StoredEvent,
+};
+use watchfloor_query::{CoreField, Diagnostic, Query, TextPattern, pipe};
 
 use super::convert;
 
 /// Buckets that a histogram aims at.
 const BUCKETS: i64 = 120;
+/// Longest that a query with verbs may take.
+const ROWS_TIMEOUT: Duration = Duration::from_secs(60);
 /// Values named per field.
 const TOP_VALUES: usize = 10;
 
@@ -67,6 +72,37 @@ impl LakeEvents {
             fields,
             events: found.events.into_iter().map(convert::event).collect(),
             took_ms: u64::try_from(start.elapsed().as_millis()).unwrap_or(u64::MAX),
+        })
+    }
+
+    async fn find_rows(&self, request: RowsRequest) -> Result<RowsResult, SearchError> {
+        let program = pipe::parse(&request.query).map_err(invalid)?;
+        let asked = PipeRequest {
+            program,
+            from: request.from,
+            to: request.to,
+            limit: request.limit as usize,
+            timeout: ROWS_TIMEOUT,
+        };
+        let found = self.lake.pipe(&asked).await.map_err(|error| match error {
+            PipeError::Query(error) => invalid(error),
+            PipeError::Stopped(detail) => SearchError::TooCostly { detail },
+            PipeError::Read(error) => unavailable(error),
+        })?;
+        let column = |column: PipeColumn| RowsColumn {
+            name: column.name,
+            kind: column.kind.to_owned(),
+        };
+        let property = |(name, value)| ChartProperty { name, value };
+        Ok(RowsResult {
+            columns: found.columns.into_iter().map(column).collect(),
+            rows: found.rows,
+            capped: found.is_capped,
+            render: found.render.map(|render| Chart {
+                kind: render.kind,
+                with: render.with.into_iter().map(property).collect(),
+            }),
+            took_ms: u64::try_from(found.took.as_millis()).unwrap_or(u64::MAX),
         })
     }
 
@@ -136,6 +172,10 @@ impl EventLookup for LakeLookup {
 impl EventReader for LakeEvents {
     fn search(&self, request: SearchRequest) -> BoxFuture<'_, Result<SearchResult, SearchError>> {
         self.find(request).boxed()
+    }
+
+    fn rows(&self, request: RowsRequest) -> BoxFuture<'_, Result<RowsResult, SearchError>> {
+        self.find_rows(request).boxed()
     }
 
     fn event(&self, id: String) -> BoxFuture<'_, Result<Option<Event>, SearchError>> {

@@ -23,7 +23,8 @@ pub(crate) fn run(args: &HuntArgs) -> Result<Outcome> {
     if pipe::is_pipe(&args.query) {
         return run_pipe(args);
     }
-    let query = watchfloor_query::parse(&args.query).map_err(|error| marked(&args.query, &error))?;
+    let query =
+        watchfloor_query::parse(&args.query).map_err(|error| marked(&args.query, &error))?;
     let now = Timestamp::now();
     let request = SearchRequest {
         query,
@@ -127,14 +128,16 @@ fn print_rows(found: &PipeResult, format: EventFormat) -> Result<()> {
             }
         }
         EventFormat::Csv => {
-            let line = |fields: &[String]| {
-                let fields: Vec<String> = fields.iter().map(|field| csv_field(field)).collect();
-                fields.join(",")
+            let names: Vec<String> = names.iter().map(|name| csv_field(name)).collect();
+            writeln!(output, "{}", names.join(","))?;
+            // A number may begin with a sign; a text that does could be taken for a formula.
+            let cell = |value: &serde_json::Value| match value {
+                serde_json::Value::Number(number) => number.to_string(),
+                other => csv_field(&shown(other)),
             };
-            writeln!(output, "{}", line(&names))?;
             for row in &found.rows {
-                let row: Vec<String> = row.iter().map(shown).collect();
-                writeln!(output, "{}", line(&row))?;
+                let row: Vec<String> = row.iter().map(cell).collect();
+                writeln!(output, "{}", row.join(","))?;
             }
         }
         EventFormat::Table => print_table(&mut output, &names, &found.rows)?,
@@ -165,7 +168,11 @@ fn print_table(
         let cells: Vec<String> = cells
             .map(|(number, (cell, width))| {
                 // The last column takes what room there is.
-                let most = if number + 1 == names.len() { 200 } else { *width };
+                let most = if number + 1 == names.len() {
+                    200
+                } else {
+                    *width
+                };
                 let cut: String = cell.chars().take(most).collect();
                 format!("{cut:<width$}")
             })
