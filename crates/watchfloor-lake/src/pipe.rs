@@ -4,6 +4,7 @@ mod aggregates;
 mod expression;
 mod functions;
 mod output;
+mod series;
 mod sources;
 mod verbs;
 
@@ -111,6 +112,7 @@ impl Lake {
                 context: &context,
                 events,
                 in_time: self.filter(&search),
+                span: (request.from.as_microsecond(), request.to.as_microsecond()),
                 now: Timestamp::now(),
                 steps: Cell::new(0),
             };
@@ -184,6 +186,8 @@ struct Lowering<'a> {
     events: Arc<dyn TableProvider>,
     /// The asked span of time.
     in_time: DfExpr,
+    /// The same in microseconds since 1970.
+    span: (i64, i64),
     now: Timestamp,
     steps: Cell<usize>,
 }

@@ -372,6 +372,14 @@ fn default_name(name: &str, args: &[Arg]) -> String {
     )
 }
 
+/// The name of an aggregate's column where none is written.
+pub(super) fn default_name_of(expr: &Expr) -> String {
+    match &expr.kind {
+        ExprKind::Call(name, args) => default_name(name, args),
+        _ => name_of(expr),
+    }
+}
+
 /// The name that a column gets from its expression.
 pub(super) fn name_of(expr: &Expr) -> String {
     match &expr.kind {

@@ -70,11 +70,8 @@ impl Lowering<'_> {
             VerbKind::Parse(parse) => self.parse(rows, parse, place, scope),
             VerbKind::GetSchema => self.schema(&rows, place),
             VerbKind::As(_) | VerbKind::Render(_) => Ok(rows),
-            VerbKind::MakeSeries(_) | VerbKind::Sequence(_) => Err(Diagnostic::new(
-                "this verb is understood and not run yet",
-                place.clone(),
-                "summarize … by bin(time, 1h) gives the same figures as rows",
-            )),
+            VerbKind::MakeSeries(series) => self.make_series(&rows, series, place, scope),
+            VerbKind::Sequence(sequence) => self.sequence(&rows, sequence, place, scope),
         }
     }
 
@@ -515,7 +512,7 @@ impl Lowering<'_> {
 }
 
 /// Aggregates by keys; a value may be an expression over aggregates.
-fn aggregated(
+pub(super) fn aggregated(
     frame: DataFrame,
     keys: Vec<DfExpr>,
     values: Vec<DfExpr>,
@@ -551,7 +548,7 @@ fn aggregated(
     frame.aggregate(keys, inner.collect())?.select(outer)
 }
 
-fn narrow(frame: DataFrame) -> Rows {
+pub(super) fn narrow(frame: DataFrame) -> Rows {
     Rows {
         frame,
         is_wide: false,
