@@ -131,7 +131,7 @@ fn token(text: &str, at: usize, rest: &str, next: char) -> Result<(Token, usize)
             rest.starts_with(**name)
                 && !rest[name.len()..].starts_with(|next: char| next.is_alphanumeric())
         });
-        let name = dashed.map_or_else(|| word(rest), |name| name);
+        let name = dashed.copied().unwrap_or_else(|| word(rest));
         if let Some(kind) = RAW.iter().find(|kind| **kind == name)
             && let Some((inside, len)) = raw(text, at, name.len())?
         {
@@ -291,9 +291,9 @@ fn not_closed(place: Range<usize>, quote: &str) -> Diagnostic {
 /// A number, or a span such as `5m` or `1.5h`.
 fn number(rest: &str, at: usize) -> Result<(Token, usize), Diagnostic> {
     let digits = |text: &str| text.bytes().take_while(u8::is_ascii_digit).count();
-    if rest.starts_with("0x") {
-        let len = rest[2..].bytes().take_while(u8::is_ascii_hexdigit).count();
-        if let Ok(number) = i64::from_str_radix(&rest[2..2 + len], 16) {
+    if let Some(hex) = rest.strip_prefix("0x") {
+        let len = hex.bytes().take_while(u8::is_ascii_hexdigit).count();
+        if let Ok(number) = i64::from_str_radix(&hex[..len], 16) {
             return Ok((Token::Long(number), 2 + len));
         }
     }
