@@ -13,6 +13,7 @@ import './styles/pages.css'
 import './styles/overview.css'
 import './styles/story.css'
 import './styles/hunt.css'
+import './styles/pipes.css'
 
 const client = new QueryClient({
   defaultOptions: {

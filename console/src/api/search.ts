@@ -4,9 +4,9 @@ import type { SearchBody } from './queries'
 import type { SearchResult } from './types'
 
 /** The server's clock library ends at the end of 9999-12-30. */
-const EVER = { from: '1601-01-01T00:00:00Z', to: '9999-12-30T00:00:00Z' }
+export const EVER = { from: '1601-01-01T00:00:00Z', to: '9999-12-30T00:00:00Z' }
 /** Clocks of senders run ahead a little; their newest events belong into "the last hour". */
-const AHEAD_MS = 60_000
+export const AHEAD_MS = 60_000
 const MARGIN_MS = 1000
 
 export async function searchEvents(body: SearchBody, signal: AbortSignal): Promise<SearchResult> {

@@ -19,7 +19,8 @@ const DAY_S = 86_400
 
 const utcDay = (iso: string): string => iso.slice(5, 10)
 
-function useWidth() {
+/** The width that the page gives to an element. */
+export function useWidth() {
   const ref = useRef<HTMLDivElement>(null)
   const [width, setWidth] = useState(0)
   useEffect(() => {

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import { addClause, clause, quoteValue } from '../query'
+import { addClause, clause, isPipe, pipeHead, quoteValue } from '../query'
 
 describe('quoteValue', () => {
   const check = (input: string, expected: string) => expect(quoteValue(input)).toBe(expected)
@@ -28,6 +28,45 @@ describe('addClause', () => {
   })
   it('does not add the same twice', () => {
     expect(addClause('ssh AND user:root', 'user', 'root')).toBe('ssh AND user:root')
+  })
+})
+
+describe('isPipe', () => {
+  const check = (input: string, expected: boolean) => expect(isPipe(input), input).toBe(expected)
+  it('finds a pipe outside of quotes', () => {
+    check('class:authentication | summarize count() by user.name', true)
+    check('|take 5', true)
+    check('cmd:"a b" | take 5', true)
+    check('cmd:"a \\" | b"', false)
+    check('cmd:"a \\\\" | take 5', true)
+    check('cmd:"curl x | sh"', false)
+    check('C:\\" | take 5', false)
+  })
+  it('knows beginnings that need no pipe', () => {
+    check('let x = 5; print x', true)
+    check('  print now()', true)
+    check('union a, b', true)
+    check('datatable(a:string)["x"]', true)
+    check('// a note', true)
+    check('range x from 1 to 10 step 1', true)
+  })
+  it('leaves searches alone', () => {
+    for (const text of ['', 'powershell', 'printer', 'letter', 'unions', 'range from', 'user:"let x"']) {
+      check(text, false)
+    }
+  })
+})
+
+describe('pipeHead', () => {
+  it('is the search before the verbs', () => {
+    expect(pipeHead('a "x|y" | take 5 | count')).toBe('a "x|y"')
+    expect(pipeHead('a')).toBe('a')
+    expect(pipeHead('let x = a | take 5')).toBe('')
+  })
+  it('is what a value of a row narrows', () => {
+    expect(addClause('class:x | summarize count() by user', 'user', 'root')).toBe('class:x AND user:root')
+    expect(addClause('* | count', 'user', 'root', true)).toBe('NOT user:root')
+    expect(addClause('print x', 'user', 'root')).toBe('user:root')
   })
 })
 

@@ -1,11 +1,16 @@
-/** The hunt: a question in words or `field:value`, its shape over time, its rows, and its fields. */
+/**
+ * The hunt: a question in words or `field:value`, its shape over time, its rows, and its fields.
+ * A question with verbs (`… | summarize …`) has rows and a chart in their place.
+ */
 import { useQuery } from '@tanstack/react-query'
 import { useMemo } from 'react'
 import { ApiError } from '../../api/client'
 import { type SearchBody, searchQuery } from '../../api/queries'
+import { rowsQuery } from '../../api/rows'
 import type { SearchResult } from '../../api/types'
 import { fillBuckets } from '../../lib/buckets'
 import { count, plural } from '../../lib/format'
+import { isPipe } from '../../lib/query'
 import { huntColumnsStore } from '../../lib/settings'
 import { duration } from '../../lib/time'
 import { rangeBounds, rangeKey, useRange, useUrlState } from '../../lib/url'
@@ -17,6 +22,7 @@ import { EventPanel } from './EventPanel'
 import { FieldStats } from './FieldStats'
 import { HuntBar } from './HuntBar'
 import { HuntRows } from './HuntRows'
+import { PipeAnswer } from './PipeAnswer'
 
 const FIRST_ROWS = 500
 const MORE_ROWS = 10_000
@@ -31,7 +37,14 @@ export default function Hunt() {
   const key = [q, rangeKey(range), order, limit] as const
   // biome-ignore lint/correctness/useExhaustiveDependencies: the key stands for the range; a relative range is fixed once per question.
   const body = useMemo<SearchBody>(() => ({ query: q, ...rangeBounds(range), limit, order }), [...key])
-  const { data, error, isFetching, isPlaceholderData, refetch } = useQuery(searchQuery(body, key))
+  const hasVerbs = isPipe(q)
+  const events = useQuery({ ...searchQuery(body, key), enabled: !hasVerbs })
+  const rows = useQuery({
+    ...rowsQuery({ query: q, from: body.from, to: body.to, limit: MORE_ROWS }, [q, rangeKey(range)]),
+    enabled: hasVerbs,
+  })
+  const { error, isFetching, refetch } = hasVerbs ? rows : events
+  const { data, isPlaceholderData } = events
 
   const stored = huntColumnsStore.use()
   const columns = search.cols !== undefined ? search.cols.split(',').filter(Boolean) : stored
@@ -49,11 +62,15 @@ export default function Hunt() {
         query={q}
         error={isRefused ? error.problem : null}
         isBusy={isFetching}
-        onAsk={(text) => (text === q ? void refetch() : set({ q: text, event: null }, { push: true }))}
+        onAsk={(text) =>
+          text === q ? void refetch() : set({ q: text, event: null, sort: null }, { push: true })
+        }
       />
       {error && !isRefused ? (
         <Problem what="The search failed" error={error} retry={() => void refetch()} />
-      ) : isRefused ? null : !data ? (
+      ) : isRefused ? null : hasVerbs && rows.data ? (
+        <PipeAnswer data={rows.data} isStale={rows.isPlaceholderData} />
+      ) : hasVerbs || !data ? (
         <SkeletonRows rows={20} />
       ) : (
         <div className="hunt-answer" data-stale={isPlaceholderData}>
