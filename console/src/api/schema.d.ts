@@ -468,6 +468,23 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/query": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Runs a query with verbs. */
+        post: operations["query"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/rules": {
         parameters: {
             query?: never;
@@ -1254,6 +1271,20 @@ export interface components {
          * @enum {string}
          */
         CanaryOutcome: "pass" | "fail" | "none";
+        /** @description How rows are to be drawn. */
+        Chart: {
+            /** @description Such as `timechart`. */
+            kind: string;
+            /** @description Its properties. */
+            with: components["schemas"]["ChartProperty"][];
+        };
+        /** @description A property of a chart, as written. */
+        ChartProperty: {
+            /** @description Such as `title`. */
+            name: string;
+            /** @description As written. */
+            value: string;
+        };
         /** @description When what was reached. */
         Clocks: {
             /** Format: date-time */
@@ -2323,6 +2354,48 @@ export interface components {
          * @enum {string}
          */
         Role: "viewer" | "analyst" | "lead" | "admin";
+        /** @description A column of rows. */
+        RowsColumn: {
+            /** @description Its name. */
+            name: string;
+            /** @description `text`, `long`, `real`, `bool`, `time`, `span`, `list` or `map`. */
+            kind: string;
+        };
+        /** @description A query with verbs. */
+        RowsQuery: {
+            /** @description In the pipe form of the hunt language. */
+            query: string;
+            /**
+             * Format: date-time
+             * @description From this event time (inclusive).
+             */
+            from: string;
+            /**
+             * Format: date-time
+             * @description To this event time (exclusive).
+             */
+            to: string;
+            /**
+             * Format: int32
+             * @description 1 to 10,000; default 500.
+             */
+            limit?: number | null;
+        };
+        /** @description What a query with verbs found. */
+        RowsResult: {
+            /** @description Columns in their order. */
+            columns: components["schemas"]["RowsColumn"][];
+            /** @description Rows, each with a value per column. */
+            rows: unknown[][];
+            /** @description Whether there are more rows. */
+            capped: boolean;
+            render?: components["schemas"]["Chart"] | null;
+            /**
+             * Format: int64
+             * @description Time taken.
+             */
+            took_ms: number;
+        };
         /** @description A case beside a rule: records that must, or must not, make it fire. */
         RuleCase: {
             /** @description Its name. */
@@ -3847,6 +3920,37 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["Overview"];
+                };
+            };
+        };
+    };
+    query: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["RowsQuery"];
+            };
+        };
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["RowsResult"];
+                };
+            };
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
                 };
             };
         };

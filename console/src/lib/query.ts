@@ -13,7 +13,8 @@ export const clause = (field: string | null, value: string): string =>
   field ? `${field}:${quoteValue(value)}` : quoteValue(value)
 
 // What begins a query with verbs although no verb follows yet. Lower case only, as the server reads them.
-const PIPE_START = /^(let\s+[A-Za-z_]|print\s|union\s|datatable\s*\(|\/\/|range\s.*\sfrom\s.*\sstep\s)/s
+const PIPE_START =
+  /^(?:let\s+[A-Za-z_]\w*\s*=|print\s+(?:\d|[A-Za-z_]\w*\s*[=(])|datatable\s*\(|\/\/|range\s.*\sfrom\s.*\sstep\s)/
 
 /** The place of the first `|` that is not inside of double quotes, or -1. */
 function firstPipe(text: string): number {

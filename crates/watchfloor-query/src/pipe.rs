@@ -40,16 +40,22 @@ const MAX_OPERATORS: usize = 2_000;
 /// ```
 /// use watchfloor_query::pipe::is_pipe;
 /// assert!(is_pipe("failed | count") && is_pipe("let a = 5; events | take a"));
-/// assert!(!is_pipe("\"a | b\" user:bob"));
+/// assert!(!is_pipe("\"a | b\" user:bob") && !is_pipe("print spooler") && !is_pipe("let me in"));
 /// ```
 pub fn is_pipe(text: &str) -> bool {
     let text = text.trim_start();
     let first = text.split(|next: char| !next.is_alphanumeric() && next != '_');
     let first = first.into_iter().next().unwrap_or_default();
     let rest = text[first.len()..].trim_start();
+    // A word that a search may begin with as well is a statement where only one goes on so.
+    let begins_name = |next: char| next.is_alphabetic() || next == '_';
+    let goes_on = |signs: &[char]| {
+        let name = rest.trim_start_matches(|next: char| next.is_alphanumeric() || next == '_');
+        rest.starts_with(begins_name) && name.trim_start().starts_with(signs)
+    };
     let is_statement = match first {
-        "let" => rest.starts_with(|next: char| next.is_alphabetic() || next == '_'),
-        "print" | "union" => rest.starts_with(|next: char| next.is_alphanumeric()),
+        "let" => goes_on(&['=']),
+        "print" => goes_on(&['=', '(']) || rest.starts_with(|next: char| next.is_ascii_digit()),
         "datatable" => rest.starts_with('('),
         "range" => rest.contains(" from ") && rest.contains(" step "),
         _ => false,

@@ -45,13 +45,24 @@ describe('isPipe', () => {
   it('knows beginnings that need no pipe', () => {
     check('let x = 5; print x', true)
     check('  print now()', true)
-    check('union a, b', true)
+    check('union a, b | count', true)
     check('datatable(a:string)["x"]', true)
     check('// a note', true)
     check('range x from 1 to 10 step 1', true)
   })
   it('leaves searches alone', () => {
-    for (const text of ['', 'powershell', 'printer', 'letter', 'unions', 'range from', 'user:"let x"']) {
+    for (const text of [
+      '',
+      'powershell',
+      'printer',
+      'letter',
+      'unions',
+      'print spooler',
+      'let me in',
+      'union jack',
+      'range from',
+      'user:"let x"',
+    ]) {
       check(text, false)
     }
   })
@@ -66,7 +77,7 @@ describe('pipeHead', () => {
   it('is what a value of a row narrows', () => {
     expect(addClause('class:x | summarize count() by user', 'user', 'root')).toBe('class:x AND user:root')
     expect(addClause('* | count', 'user', 'root', true)).toBe('NOT user:root')
-    expect(addClause('print x', 'user', 'root')).toBe('user:root')
+    expect(addClause('print x = 1', 'user', 'root')).toBe('user:root')
   })
 })
 

@@ -563,9 +563,8 @@ fn comparable(left: DfExpr, right: DfExpr, kinds: &(DataType, DataType)) -> (DfE
             try_cast(right.clone(), kind),
         )
     };
-    if of_left == of_right || *of_left == DataType::Null || *of_right == DataType::Null {
-        (left, right)
-    } else if is_number(of_left) && is_number(of_right) {
+    let is_null = *of_left == DataType::Null || *of_right == DataType::Null;
+    if of_left == of_right || is_null || (is_number(of_left) && is_number(of_right)) {
         (left, right)
     } else if (is_time(of_left) || is_time(of_right)) && !is_span(of_left) && !is_span(of_right) {
         both(schema::time_type())
