@@ -4,8 +4,10 @@ mod aggregates;
 mod expression;
 mod functions;
 mod output;
+mod row_functions;
 mod series;
 mod sources;
+mod texts;
 mod verbs;
 
 use std::cell::Cell;

@@ -169,7 +169,28 @@ fn throughput(
         bytes as f64 / stored / 1e6,
         100.0 * cpu / stored
     );
-    let metrics = text(&address, &token, "/metrics")?;
+    stages(
+        &text(&address, &token, "/metrics")?,
+        lines.len(),
+        &transport,
+    );
+    let lake = get(&address, &token, "/api/v1/status")?["lake"].clone();
+    let (rows, stored_bytes) = (
+        lake["events"].as_f64().unwrap_or(1.0),
+        lake["bytes"].as_f64().unwrap_or(0.0),
+    );
+    println!(
+        "{transport:?}: {:.0} bytes stored per event (raw {:.0}), {} files; peak memory {:.0} MiB",
+        stored_bytes / rows,
+        bytes as f64 / lines.len() as f64,
+        lake["files"],
+        process::memory_mib(server.id(), "VmHWM")?
+    );
+    Ok(())
+}
+
+/// Tells what each stage took, and those together that the engine alone has as well.
+fn stages(metrics: &str, events: usize, transport: &Transport) {
     for line in metrics
         .lines()
         .filter(|line| line.starts_with("watchfloor_stage_seconds_total"))
@@ -187,21 +208,8 @@ fn throughput(
         .sum();
     println!(
         "{transport:?}: decode, normalize and detect take {:.1} µs an event inside the server",
-        1e6 * inside / lines.len() as f64
+        1e6 * inside / events as f64
     );
-    let lake = get(&address, &token, "/api/v1/status")?["lake"].clone();
-    let (rows, stored_bytes) = (
-        lake["events"].as_f64().unwrap_or(1.0),
-        lake["bytes"].as_f64().unwrap_or(0.0),
-    );
-    println!(
-        "{transport:?}: {:.0} bytes stored per event (raw {:.0}), {} files; peak memory {:.0} MiB",
-        stored_bytes / rows,
-        bytes as f64 / lines.len() as f64,
-        lake["files"],
-        process::memory_mib(server.id(), "VmHWM")?
-    );
-    Ok(())
 }
 
 /// Waits until all records are in the lake.

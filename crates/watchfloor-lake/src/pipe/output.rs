@@ -92,32 +92,8 @@ fn values(column: &dyn Array) -> Result<Vec<Value>, ArrowError> {
                 .map(|micros| Value::from(micros.map(span)))
                 .collect()
         }
-        "list" => {
-            let lists = cast(
-                column,
-                &DataType::new_list(item_type(column.data_type()), true),
-            )?;
-            let lists = lists.as_list::<i32>();
-            (0..lists.len())
-                .map(|index| match lists.is_null(index) {
-                    true => Ok(Value::Null),
-                    false => Ok(Value::Array(values(&lists.value(index))?)),
-                })
-                .collect::<Result<_, ArrowError>>()?
-        }
-        "map" if matches!(column.data_type(), DataType::Map(..)) => {
-            let maps = column.as_map();
-            (0..maps.len())
-                .map(|index| {
-                    let entry = maps.value(index);
-                    let (keys, items) = (values(entry.column(0))?, values(entry.column(1))?);
-                    let pairs = keys.into_iter().zip(items);
-                    let pairs =
-                        pairs.filter_map(|(key, item)| Some((key.as_str()?.to_owned(), item)));
-                    Ok(Value::Object(pairs.collect::<Map<_, _>>()))
-                })
-                .collect::<Result<_, ArrowError>>()?
-        }
+        "list" => lists(column)?,
+        "map" if matches!(column.data_type(), DataType::Map(..)) => maps(column)?,
         _ => {
             let texts = cast(column, &DataType::Utf8)?;
             texts
@@ -127,6 +103,31 @@ fn values(column: &dyn Array) -> Result<Vec<Value>, ArrowError> {
                 .collect()
         }
     })
+}
+
+fn lists(column: &dyn Array) -> Result<Vec<Value>, ArrowError> {
+    let lists = cast(
+        column,
+        &DataType::new_list(item_type(column.data_type()), true),
+    )?;
+    let lists = lists.as_list::<i32>();
+    let one = |index: usize| match lists.is_null(index) {
+        true => Ok(Value::Null),
+        false => Ok(Value::Array(values(&lists.value(index))?)),
+    };
+    (0..lists.len()).map(one).collect()
+}
+
+fn maps(column: &dyn Array) -> Result<Vec<Value>, ArrowError> {
+    let maps = column.as_map();
+    let one = |index: usize| {
+        let entry = maps.value(index);
+        let (keys, items) = (values(entry.column(0))?, values(entry.column(1))?);
+        let pairs = keys.into_iter().zip(items);
+        let pairs = pairs.filter_map(|(key, item)| Some((key.as_str()?.to_owned(), item)));
+        Ok(Value::Object(pairs.collect::<Map<_, _>>()))
+    };
+    (0..maps.len()).map(one).collect()
 }
 
 fn item_type(kind: &DataType) -> DataType {

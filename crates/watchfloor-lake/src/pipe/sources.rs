@@ -318,16 +318,7 @@ impl Lowering<'_> {
             });
         }
         let is_wide = parts.iter().all(|rows| rows.is_wide);
-        let mut columns: Vec<(String, DataType)> = Vec::new();
-        for rows in &parts {
-            for field in rows.frame.schema().fields() {
-                match columns.iter_mut().find(|(name, _)| name == field.name()) {
-                    Some((_, kind)) if *kind != *field.data_type() => *kind = DataType::Utf8,
-                    Some(_) => {}
-                    None => columns.push((field.name().clone(), field.data_type().clone())),
-                }
-            }
-        }
+        let mut columns = all_columns(&parts);
         if union.is_inner {
             columns.retain(|(name, _)| {
                 let has = |rows: &Rows| rows.frame.schema().has_column_with_unqualified_name(name);
@@ -401,6 +392,19 @@ impl Lowering<'_> {
             )
         })
     }
+}
+
+/// The columns of all parts; a text where their types differ.
+fn all_columns(parts: &[Rows]) -> Vec<(String, DataType)> {
+    let mut columns: Vec<(String, DataType)> = Vec::new();
+    for field in parts.iter().flat_map(|rows| rows.frame.schema().fields()) {
+        match columns.iter_mut().find(|(name, _)| name == field.name()) {
+            Some((_, kind)) if *kind != *field.data_type() => *kind = DataType::Utf8,
+            Some(_) => {}
+            None => columns.push((field.name().clone(), field.data_type().clone())),
+        }
+    }
+    columns
 }
 
 /// Whether a search is for findings, which are left out otherwise.
