@@ -10,7 +10,7 @@ use super::{Parsed, Parser, is_pipe};
 use crate::diagnostic::Diagnostic;
 
 /// Every verb.
-pub(super) const VERBS: [&str; 33] = [
+pub(super) const VERBS: [&str; 31] = [
     "where",
     "filter",
     "search",
@@ -42,8 +42,6 @@ pub(super) const VERBS: [&str; 33] = [
     "as",
     "serialize",
     "sample",
-    "consume",
-    "invoke",
 ];
 
 impl Parser<'_> {
@@ -97,7 +95,6 @@ impl Parser<'_> {
                 None | Some((Token::Sign("|" | ")" | ";"), _)) => VerbKind::Serialize(Vec::new()),
                 _ => VerbKind::Serialize(self.list(Self::named)?),
             },
-            "consume" => VerbKind::Count,
             _ => return Err(unknown_verb(name, place, &VERBS)),
         })
     }
