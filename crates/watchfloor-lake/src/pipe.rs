@@ -178,6 +178,10 @@ fn stopped(error: DataFusionError) -> PipeError {
             "it needs more memory than a query may have; ask for less time, or fewer groups or columns"
                 .to_owned(),
         ),
+        DataFusionError::ObjectStore(_)
+        | DataFusionError::IoError(_)
+        | DataFusionError::ParquetError(_)
+        | DataFusionError::External(_) => PipeError::Read(query_error(error)),
         other => PipeError::Stopped(other.strip_backtrace()),
     }
 }

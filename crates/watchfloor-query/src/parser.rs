@@ -33,17 +33,7 @@ const MAX_CONDITIONS: usize = 10_000;
 /// assert_eq!(parse("user:").unwrap_err().start, 0);
 /// ```
 pub fn parse(text: &str) -> Result<Query, Diagnostic> {
-    if text.len() > MAX_BYTES {
-        let message = format!(
-            "the query has {} bytes; the limit is {MAX_BYTES}",
-            text.len()
-        );
-        return Err(Diagnostic::new(
-            message,
-            0..text.len(),
-            "use a list file or several queries",
-        ));
-    }
+    bounded(text)?;
     let tokens = lexer::tokens(text)?;
     if tokens.is_empty() {
         return Ok(Query::All);
@@ -64,6 +54,21 @@ pub fn parse(text: &str) -> Result<Query, Diagnostic> {
             "take it away, or open it before",
         )),
     }
+}
+
+/// Refuses a text that is too long to be a query.
+pub(crate) fn bounded(text: &str) -> Result<(), Diagnostic> {
+    if text.len() <= MAX_BYTES {
+        return Ok(());
+    }
+    Err(Diagnostic::new(
+        format!(
+            "the query has {} bytes; the limit is {MAX_BYTES}",
+            text.len()
+        ),
+        0..text.len(),
+        "use a list file or several queries",
+    ))
 }
 
 struct Parser {

@@ -28,8 +28,6 @@ pub use tables::{TABLES, column_aliases, table_filter};
 
 use crate::diagnostic::Diagnostic;
 
-/// Longest query in bytes.
-const MAX_BYTES: usize = 1 << 20;
 /// Deepest nesting of brackets.
 const MAX_DEPTH: usize = 100;
 /// Most operators such as `or` and `+`.
@@ -76,17 +74,7 @@ pub fn is_pipe(text: &str) -> bool {
 /// assert!(error.hint.contains("where"));
 /// ```
 pub fn parse(text: &str) -> Result<Program, Diagnostic> {
-    if text.len() > MAX_BYTES {
-        let message = format!(
-            "the query has {} bytes; the limit is {MAX_BYTES}",
-            text.len()
-        );
-        return Err(Diagnostic::new(
-            message,
-            0..text.len(),
-            "use a list file or several queries",
-        ));
-    }
+    crate::parser::bounded(text)?;
     let mut parser = Parser {
         text,
         tokens: Vec::new(),

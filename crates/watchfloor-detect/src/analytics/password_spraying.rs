@@ -24,8 +24,9 @@ const MAX_NAMED: usize = 10;
 pub(super) struct Group {
     /// By time.
     attempts: VecDeque<Attempt>,
-    /// Failures among them by account.
-    failures: BTreeMap<String, usize>,
+    /// Failures among them by account; counted anew after state was taken up.
+    #[serde(skip)]
+    failures: Option<BTreeMap<String, usize>>,
     parties: Evidence,
     /// The accounts of the spraying that was told of last.
     sprayed: BTreeSet<String>,
@@ -74,6 +75,7 @@ impl Group {
         attempt: Attempt,
     ) -> Option<Conclusion> {
         let now_us = attempt.time_us;
+        self.count_failures();
         self.forget(ctx.horizon_us);
         let at = self
             .attempts
@@ -81,7 +83,8 @@ impl Group {
         let user = attempt.user.clone();
         let success = attempt.success;
         if !success {
-            *self.failures.entry(user.clone()).or_insert(0) += 1;
+            let failures = self.failures.get_or_insert_default();
+            *failures.entry(user.clone()).or_insert(0) += 1;
         }
         self.attempts.insert(at, attempt);
         self.parties.note_entities(sighting.entities);
@@ -97,9 +100,24 @@ impl Group {
                 None
             }
             // Where too few accounts failed at all, no window holds enough of them.
-            (false, false) if (self.failures.len() as u64) < rule.min_accounts => None,
+            (false, false) if self.failed_accounts() < rule.min_accounts => None,
             (false, false) => self.spraying(rule, ctx, at),
         }
+    }
+
+    fn failed_accounts(&self) -> u64 {
+        self.failures.as_ref().map_or(0, BTreeMap::len) as u64
+    }
+
+    fn count_failures(&mut self) {
+        if self.failures.is_some() {
+            return;
+        }
+        let mut failures = BTreeMap::new();
+        for attempt in self.attempts.iter().filter(|attempt| !attempt.success) {
+            *failures.entry(attempt.user.clone()).or_insert(0) += 1;
+        }
+        self.failures = Some(failures);
     }
 
     /// Drops attempts that are too old or too many.
@@ -108,14 +126,12 @@ impl Group {
             if self.attempts.len() < MAX_ATTEMPTS && oldest.time_us >= horizon_us {
                 return;
             }
-            if let Some(count) = self
-                .failures
-                .get_mut(&oldest.user)
-                .filter(|_| !oldest.success)
+            if let Some(failures) = self.failures.as_mut().filter(|_| !oldest.success)
+                && let Some(count) = failures.get_mut(&oldest.user)
             {
                 *count -= 1;
                 if *count == 0 {
-                    self.failures.remove(&oldest.user);
+                    failures.remove(&oldest.user);
                 }
             }
             self.attempts.pop_front();

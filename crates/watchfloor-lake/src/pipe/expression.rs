@@ -246,7 +246,12 @@ impl Lowering<'_> {
             Binary::Multiply | Binary::Divide | Binary::Modulo => {
                 product(left, right, &kinds, operator)
             }
-            Binary::Text(test) => text_test(test, left, right),
+            Binary::Text(test) => {
+                if let ("matches regex", Some(pattern)) = (test, functions::text_of(&right)) {
+                    functions::checked(&pattern, &right_ast.place)?;
+                }
+                text_test(test, left, right)
+            }
         })
     }
 
@@ -362,6 +367,13 @@ impl Lowering<'_> {
         }
         if let ("toscalar" | "materialize", [rows_arg]) = (name, args) {
             return self.expr(rows, &rows_arg.expr, scope);
+        }
+        if let ("column_ifexists" | "columnifexists", [wanted, default]) = (name, args) {
+            let ExprKind::Text(wanted) = &wanted.expr.kind else {
+                return Err(unfit(&wanted.expr, "the name of a column stands in quotes"));
+            };
+            let found = self.name(rows, wanted, place, scope);
+            return found.or_else(|_| self.expr(rows, &default.expr, scope));
         }
         let lowered = args.iter().map(|arg| self.expr(rows, &arg.expr, scope));
         let lowered = lowered.collect::<Lowered<Vec<_>>>()?;

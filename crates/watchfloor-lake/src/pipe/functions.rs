@@ -5,7 +5,9 @@ use std::ops::Range;
 use arrow::datatypes::DataType;
 use datafusion::common::ScalarValue;
 use datafusion::functions::expr_fn as df;
-use datafusion::functions_nested::expr_fn::{array_element, array_has, array_length, make_array};
+use datafusion::functions_nested::expr_fn::{
+    array_element, array_has, array_length, array_position, array_to_string, make_array,
+};
 use datafusion::logical_expr::{Expr as DfExpr, cast, lit, try_cast};
 use jiff::Timestamp;
 use watchfloor_query::Diagnostic;
@@ -38,7 +40,6 @@ const ALIASES: &[(&str, &str)] = &[
     ("bool", "tobool"),
     ("boolean", "tobool"),
     ("toboolean", "tobool"),
-    ("isnotnull", "isnotempty"),
     ("notempty", "isnotempty"),
     ("extractjson", "extract_json"),
     ("pack_array", "array"),
@@ -51,8 +52,6 @@ const ALIASES: &[(&str, &str)] = &[
     ("array_strcat", "strcat_array"),
     ("floor", "bin"),
     ("has_ipv4", "has"),
-    ("tohex", "tostring"),
-    ("parse_ipv4", "tostring"),
     ("sha256", "hash_sha256"),
 ];
 
@@ -88,18 +87,12 @@ const OTHERS: &[&str] = &[
     "isempty",
     "isnotempty",
     "isnull",
+    "isnotnull",
+    "bin_at",
     "iff",
     "case",
     "coalesce",
     "abs",
-    "round",
-    "ceil",
-    "sqrt",
-    "exp",
-    "log",
-    "log10",
-    "log2",
-    "pow",
     "least",
     "greatest",
     "array",
@@ -109,9 +102,6 @@ const OTHERS: &[&str] = &[
     "strcat_array",
     "extract_json",
     "column_ifexists",
-    "not",
-    "iff",
-    "rand",
     "row_number",
     "has_any",
     "has_all",
@@ -139,6 +129,14 @@ pub(super) fn scalar(
         if args.len() < *least {
             return Err(wrong(&format!("at least {least}")));
         }
+        let pattern = match name {
+            "extract" | "extract_all" | "trim" | "trim_start" | "trim_end" => args.first(),
+            "matches_regex" | "replace_regex" => args.get(1),
+            _ => None,
+        };
+        if let Some(pattern) = pattern.and_then(text_of) {
+            checked(&pattern, place)?;
+        }
         if name == "parse_json" && is_list(&type_of(&args[0], rows)) {
             return Ok(args.into_iter().next().unwrap_or_else(|| lit("")));
         }
@@ -152,7 +150,7 @@ pub(super) fn scalar(
     }
     let kinds: Vec<DataType> = args.iter().map(|arg| type_of(arg, rows)).collect();
     let result = match args.as_slice() {
-        [] => of_none(name, now),
+        [] if name == "now" => Some(time(now.as_microsecond())),
         [one] => of_one(name, one, &kinds[0], now),
         [one, two] => of_two(name, one, two, &kinds),
         _ => None,
@@ -176,14 +174,6 @@ pub(super) fn scalar(
             place.clone(),
             &hint,
         )
-    })
-}
-
-fn of_none(name: &str, now: Timestamp) -> Option<DfExpr> {
-    Some(match name {
-        "now" => time(now.as_microsecond()),
-        "rand" => return None,
-        _ => return None,
     })
 }
 
@@ -223,7 +213,6 @@ fn of_one(name: &str, one: &DfExpr, kind: &DataType, now: Timestamp) -> Option<D
         "totimespan" => cast(long(one), span_type()),
         "tostring" if *kind == span_type() => call("format_span", vec![text(long(one))]),
         "tostring" => text(one),
-        "tolong" if *kind == DataType::Utf8 => long(try_cast(one, DataType::Float64)),
         "tolong" => try_cast(one, DataType::Int64),
         "toreal" => try_cast(one, DataType::Float64),
         "tobool" => try_cast(one, DataType::Boolean),
@@ -233,6 +222,7 @@ fn of_one(name: &str, one: &DfExpr, kind: &DataType, now: Timestamp) -> Option<D
         "isempty" => one.clone().is_null().or(text(one).eq(lit(""))),
         "isnotempty" => one.clone().is_not_null().and(text(one).not_eq(lit(""))),
         "isnull" => one.is_null(),
+        "isnotnull" => one.is_not_null(),
         "array_length" if is_list(kind) => long(array_length(one)),
         "array_length" => long(array_length(call("json_items", vec![text(one)]))),
         "abs" => df_case(
@@ -240,8 +230,7 @@ fn of_one(name: &str, one: &DfExpr, kind: &DataType, now: Timestamp) -> Option<D
             DfExpr::Negative(Box::new(one.clone())),
             one,
         ),
-        "round" => long(try_cast(one, DataType::Float64) + lit(0.5_f64)),
-        "bin" => long(one),
+        "bin" => bin(one, lit(1_i64), &[kind.clone(), DataType::Int64]),
         "coalesce" => one,
         "array" => make_array(vec![one]),
         _ => return None,
@@ -259,12 +248,11 @@ fn of_two(name: &str, one: &DfExpr, two: &DfExpr, kinds: &[DataType]) -> Option<
         "format_datetime" => df::to_char(try_cast(one, schema::time_type()), lit(format_of(&two)?)),
         "set_has_element" if is_list(&kinds[0]) => array_has(one, two),
         "extract_json" => call("json_member", vec![text(two), text(one)]),
-        "round" => {
-            let power = lit(10_f64.powi(number_of(&two)? as i32));
-            let scaled = try_cast(one, DataType::Float64) * power.clone() + lit(0.5_f64);
-            cast(long(scaled), DataType::Float64) / power
+        "array_index_of" if is_list(&kinds[0]) => {
+            // Kusto counts from 0, and tells -1 where there is none.
+            df::coalesce(vec![long(array_position(one, two, lit(1_i64))), lit(0_i64)]) - lit(1_i64)
         }
-        "column_ifexists" => one,
+        "strcat_array" if is_list(&kinds[0]) => array_to_string(one, two),
         _ => return None,
     })
 }
@@ -338,6 +326,19 @@ fn of_many(name: &str, args: &[DfExpr], kinds: &[DataType]) -> Option<DfExpr> {
     })
 }
 
+/// A regular expression that is written in the query must be one: matching nothing in silence
+/// would be a wrong answer.
+pub(super) fn checked(pattern: &str, place: &Range<usize>) -> Result<(), Diagnostic> {
+    match regex_of(pattern) {
+        Ok(_) => Ok(()),
+        Err(error) => Err(Diagnostic::new(
+            format!("the regular expression cannot be read: {error}"),
+            place.clone(),
+            "look-around and back references are not there; escape what stands for itself",
+        )),
+    }
+}
+
 /// Two values of one type.
 fn alike(one: &DfExpr, two: &DfExpr, kinds: &[DataType]) -> (DfExpr, DfExpr) {
     let numbers = kinds.iter().all(DataType::is_numeric);
@@ -350,36 +351,30 @@ fn alike(one: &DfExpr, two: &DfExpr, kinds: &[DataType]) -> (DfExpr, DfExpr) {
 
 /// The lower end of the step in which a value lies.
 pub(super) fn bin(value: DfExpr, width: DfExpr, kinds: &[DataType]) -> DfExpr {
-    let is_whole = !kinds[0].is_floating() && !kinds[1].is_floating();
-    if !is_whole {
-        let real = |one| try_cast(one, DataType::Float64);
-        let steps = long(real(value) / real(width.clone()));
-        return cast(steps, DataType::Float64) * real(width);
-    }
-    let kind = if kinds[0] == DataType::Utf8 {
-        DataType::Int64
-    } else {
-        kinds[0].clone()
-    };
+    let is_real = kinds.iter().any(DataType::is_floating);
     // Kusto counts steps of time from the first of January of the year 1.
-    let origin = match kind {
+    let origin = match kinds[0] {
         DataType::Timestamp(..) => 719_162 * 86_400_000_000_i64,
         _ => 0,
     };
-    let (value, width) = (long(value), df::nullif(long(width), lit(0_i64)));
-    cast(value.clone() - (value + lit(origin)) % width, kind)
+    let kind = match kinds[0] {
+        _ if is_real => DataType::Float64,
+        DataType::Utf8 => DataType::Int64,
+        ref kind => kind.clone(),
+    };
+    let counted = |one| match is_real {
+        true => try_cast(one, DataType::Float64),
+        false => long(one),
+    };
+    let (value, width) = (counted(value), df::nullif(counted(width), lit(0_i64)));
+    // The remainder has the sign of the value; below zero the lower end lies further down.
+    let over = (value.clone() + lit(origin)) % width.clone();
+    cast(value - (over + width.clone()) % width, kind)
 }
 
-fn text_of(expr: &DfExpr) -> Option<String> {
+pub(super) fn text_of(expr: &DfExpr) -> Option<String> {
     match expr {
         DfExpr::Literal(ScalarValue::Utf8(Some(text)), _) => Some(text.clone()),
-        _ => None,
-    }
-}
-
-fn number_of(expr: &DfExpr) -> Option<i64> {
-    match expr {
-        DfExpr::Literal(ScalarValue::Int64(Some(number)), _) => Some(*number),
         _ => None,
     }
 }

@@ -4,7 +4,8 @@ use std::collections::HashSet;
 use std::sync::Arc;
 
 use arrow::array::{
-    Array, ArrayRef, AsArray, BooleanArray, Int64Array, ListBuilder, StringArray, StringBuilder,
+    Array, ArrayRef, AsArray, BooleanArray, Float64Array, Int64Array, ListBuilder, StringArray,
+    StringBuilder,
 };
 use arrow::compute::cast as cast_array;
 use arrow::datatypes::{DataType, Field};
@@ -13,7 +14,7 @@ use datafusion::common::ScalarValue;
 use datafusion::error::Result as DfResult;
 use datafusion::logical_expr::{
     ColumnarValue, Expr as DfExpr, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature,
-    Volatility,
+    Volatility, lit,
 };
 use sha2::{Digest, Sha256};
 use watchfloor_event::{EventId, ocsf};
@@ -29,6 +30,7 @@ pub(super) enum Row {
     Text(fn(Texts<'_>) -> Option<String>),
     Bool(fn(Texts<'_>) -> Option<bool>),
     Long(fn(Texts<'_>) -> Option<i64>),
+    Real(fn(Texts<'_>) -> Option<f64>),
     List(fn(Texts<'_>) -> Option<Vec<String>>),
 }
 
@@ -52,7 +54,7 @@ pub(super) const ROWS: &[(&str, usize, Row)] = &[
     (
         "hasprefix_cs",
         2,
-        Row::Bool(|row| Some(has_at(row[0]?, row[1]?, (true, false)))),
+        Row::Bool(|row| Some(holds_word(row[0]?, row[1]?, (true, false)))),
     ),
     (
         "hassuffix",
@@ -62,7 +64,7 @@ pub(super) const ROWS: &[(&str, usize, Row)] = &[
     (
         "hassuffix_cs",
         2,
-        Row::Bool(|row| Some(has_at(row[0]?, row[1]?, (false, true)))),
+        Row::Bool(|row| Some(holds_word(row[0]?, row[1]?, (false, true)))),
     ),
     (
         "contains",
@@ -220,6 +222,26 @@ pub(super) const ROWS: &[(&str, usize, Row)] = &[
         Row::Text(|row| Some(row[0]?.chars().rev().collect())),
     ),
     (
+        "round",
+        1,
+        Row::Real(|row| {
+            let digits = row.get(1).copied().flatten().unwrap_or("0").parse().ok()?;
+            let power = 10_f64.powi(digits);
+            Some((real(row[0])? * power).round() / power)
+        }),
+    ),
+    ("ceil", 1, Row::Real(|row| Some(real(row[0])?.ceil()))),
+    ("sqrt", 1, Row::Real(|row| finite(real(row[0])?.sqrt()))),
+    ("exp", 1, Row::Real(|row| finite(real(row[0])?.exp()))),
+    ("log", 1, Row::Real(|row| finite(real(row[0])?.ln()))),
+    ("log10", 1, Row::Real(|row| finite(real(row[0])?.log10()))),
+    ("log2", 1, Row::Real(|row| finite(real(row[0])?.log2()))),
+    (
+        "pow",
+        2,
+        Row::Real(|row| finite(real(row[0])?.powf(real(row[1])?))),
+    ),
+    (
         "indexof",
         2,
         Row::Long(|row| {
@@ -333,10 +355,12 @@ pub(super) const ROWS: &[(&str, usize, Row)] = &[
 /// A call of a function of texts.
 pub(super) fn call(name: &str, args: Vec<DfExpr>) -> DfExpr {
     let found = ROWS.iter().find(|(known, ..)| *known == name);
-    let (name, row) = found.map_or(
-        ("parse_json", Row::Text(|row| row[0].map(str::to_owned))),
-        |(name, _, row)| (*name, *row),
-    );
+    let Some((name, _, row)) = found else {
+        // Only names of the table above are asked for.
+        debug_assert!(false, "no function {name}");
+        return lit(ScalarValue::Null);
+    };
+    let row = *row;
     ScalarUDF::from(RowFunction {
         name,
         row,
@@ -389,6 +413,7 @@ impl ScalarUDFImpl for RowFunction {
             Row::Text(_) => DataType::Utf8,
             Row::Bool(_) => DataType::Boolean,
             Row::Long(_) => DataType::Int64,
+            Row::Real(_) => DataType::Float64,
             Row::List(_) => list_type(),
         })
     }
@@ -420,33 +445,33 @@ impl ScalarUDFImpl for RowFunction {
 }
 
 impl Row {
-    fn over(self, columns: &[&StringArray], count: usize) -> ArrayRef {
-        let mut row: Vec<Option<&str>> = Vec::with_capacity(columns.len());
-        let mut each = |index: usize| -> Vec<Option<&str>> {
-            row.clear();
-            row.extend(
-                columns
-                    .iter()
-                    .map(|column| column.is_valid(index).then(|| column.value(index))),
-            );
-            row.clone()
+    fn over<'a>(self, columns: &[&'a StringArray], count: usize) -> ArrayRef {
+        let mut row: Vec<Option<&str>> = vec![None; columns.len()];
+        let fill = |index: usize, row: &mut [Option<&'a str>]| {
+            for (value, column) in row.iter_mut().zip(columns) {
+                *value = column.is_valid(index).then(|| column.value(index));
+            }
         };
         let rows = 0..count;
+        macro_rules! each {
+            ($one:ident, $array:ty) => {{
+                let values = rows.map(|index| {
+                    fill(index, &mut row);
+                    $one(&row)
+                });
+                Arc::new(values.collect::<$array>())
+            }};
+        }
         match self {
-            Self::Text(one) => {
-                Arc::new(rows.map(|index| one(&each(index))).collect::<StringArray>())
-            }
-            Self::Bool(one) => Arc::new(
-                rows.map(|index| one(&each(index)))
-                    .collect::<BooleanArray>(),
-            ),
-            Self::Long(one) => {
-                Arc::new(rows.map(|index| one(&each(index))).collect::<Int64Array>())
-            }
+            Self::Text(one) => each!(one, StringArray),
+            Self::Bool(one) => each!(one, BooleanArray),
+            Self::Long(one) => each!(one, Int64Array),
+            Self::Real(one) => each!(one, Float64Array),
             Self::List(one) => {
                 let mut builder = ListBuilder::new(StringBuilder::new());
                 for index in rows {
-                    let items = one(&each(index));
+                    fill(index, &mut row);
+                    let items = one(&row);
                     let is_there = items.is_some();
                     for item in items.unwrap_or_default() {
                         builder.values().append_value(item);
@@ -502,4 +527,13 @@ impl ScalarUDFImpl for InSet {
             .collect();
         Ok(ColumnarValue::Array(Arc::new(members)))
     }
+}
+
+fn real(text: Option<&str>) -> Option<f64> {
+    text?.parse().ok()
+}
+
+/// A number, where there is one: none is the root of less than nothing.
+fn finite(number: f64) -> Option<f64> {
+    number.is_finite().then_some(number)
 }

@@ -7,10 +7,8 @@ use super::lexer::Token;
 use super::{Parsed, Parser};
 use crate::diagnostic::Diagnostic;
 
-const NULL_WORDS: [&str; 1] = ["null"];
-
 /// Tests of two texts, by their names.
-const TEXT_TESTS: [&str; 14] = [
+const TEXT_TESTS: [&str; 13] = [
     "has",
     "has_cs",
     "hasprefix",
@@ -23,7 +21,6 @@ const TEXT_TESTS: [&str; 14] = [
     "startswith_cs",
     "endswith",
     "endswith_cs",
-    "like",
     "notcontains",
 ];
 
@@ -268,7 +265,7 @@ impl Parser<'_> {
             Some((Token::Name(name), _)) => match name.as_str() {
                 "true" => ExprKind::Bool(true),
                 "false" => ExprKind::Bool(false),
-                word if NULL_WORDS.contains(&word) => ExprKind::Null,
+                "null" => ExprKind::Null,
                 _ => ExprKind::Name(name),
             },
             _ => {
