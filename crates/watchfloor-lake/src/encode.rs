@@ -18,6 +18,7 @@ use watchfloor_event::ocsf::{AttributeType, PROMOTED};
 use watchfloor_event::{Anomaly, Column, EventBatch, Namespace, RowMeta};
 
 use crate::schema;
+use crate::snapshot::Extent;
 
 /// Level 3 is zstd's own default: half the time of level 6 for about 3 % more bytes.
 const ZSTD_LEVEL: i32 = 3;
@@ -29,9 +30,7 @@ const ROW_GROUP_ROWS: usize = 128 * 1024;
 pub(crate) struct DayFile {
     pub day: Date,
     pub bytes: Vec<u8>,
-    pub rows: usize,
-    pub time_us: (i64, i64),
-    pub position: (u64, u64),
+    pub extent: Extent,
 }
 
 /// Writes batches as one file per day.
@@ -94,19 +93,15 @@ fn day_file(
     let mut file = DayFile {
         day,
         bytes: Vec::new(),
-        rows: 0,
-        time_us: (i64::MAX, i64::MIN),
-        position: (u64::MAX, 0),
+        extent: Extent::EMPTY,
     };
     for (index, rows) in parts {
         let batch = batches[*index];
-        writer.write(&record_batch(batch, rows, &present, &file_schema)?)?;
-        file.rows += rows.len();
+        writer.write(&record_batch(batch, rows, &file_schema)?)?;
         for row in rows {
             let meta = &batch.rows()[*row as usize];
-            let (time, position) = (meta.time.as_microsecond(), meta.id.position());
-            file.time_us = (file.time_us.0.min(time), file.time_us.1.max(time));
-            file.position = (file.position.0.min(position), file.position.1.max(position));
+            file.extent
+                .add(meta.time.as_microsecond(), meta.id.position() as i64);
         }
     }
     file.bytes = writer.into_inner()?;
@@ -174,68 +169,57 @@ impl Present {
 fn record_batch(
     batch: &EventBatch,
     rows: &[u32],
-    present: &Present,
     file_schema: &Arc<Schema>,
 ) -> Result<RecordBatch, parquet::errors::ParquetError> {
-    let anomalies = anomalies_by_row(batch);
-    let metas = || rows.iter().map(|row| &batch.rows()[*row as usize]);
-    let mut columns: Vec<ArrayRef> = Vec::with_capacity(file_schema.fields().len());
-    for field in file_schema.fields() {
-        let column: ArrayRef = match field.name().as_str() {
-            schema::TIME => timestamps(metas().map(|meta| meta.time)),
-            "received_at" => timestamps(metas().map(|meta| meta.received_at)),
-            schema::POSITION => Arc::new(Int64Array::from_iter_values(
-                metas().map(|meta| meta.id.position() as i64),
-            )),
-            schema::PART => Arc::new(Int64Array::from_iter_values(
-                metas().map(|meta| i64::from(meta.id.part())),
-            )),
-            "source" => repeated(metas().map(|meta| &*meta.source)),
-            "format" => repeated(metas().map(|meta| meta.format.as_str())),
-            "product" => {
-                repeated(metas().map(|meta| &*batch.kinds()[usize::from(meta.kind)].product))
-            }
-            "kind" => repeated(metas().map(|meta| &*batch.kinds()[usize::from(meta.kind)].name)),
-            schema::CLASS => {
-                Arc::new(Int32Array::from_iter_values(metas().map(|meta| {
-                    batch.kinds()[usize::from(meta.kind)].class_uid as i32
-                })))
-            }
-            "activity_id" => Arc::new(Int32Array::from_iter_values(
-                metas().map(|meta| meta.activity_id),
-            )),
-            "severity_id" => Arc::new(Int32Array::from_iter_values(
-                metas().map(|meta| meta.severity_id),
-            )),
-            "status_id" => Arc::new(Int32Array::from_iter_values(
-                metas().map(|meta| meta.status_id),
-            )),
-            "anomalies" => Arc::new(StringArray::from_iter(
-                rows.iter()
-                    .map(|row| anomalies.get(row).map(String::as_str)),
-            )),
-            schema::RAW => Arc::new(StringArray::from_iter_values(
-                metas().map(|meta| String::from_utf8_lossy(&meta.raw)),
-            )),
-            schema::RAW_BYTES => raw_bytes(metas()),
-            schema::CONTEXT => contexts(metas()),
-            schema::UNMAPPED => Arc::new(unmapped(batch, rows)),
-            name => {
-                let attribute = present.promoted.iter().map(|index| &PROMOTED[*index]);
-                let attribute = attribute
-                    .into_iter()
-                    .find(|attribute| schema::column_name(attribute.path) == name);
-                let column =
-                    attribute.and_then(|attribute| batch.column(Namespace::Ocsf, attribute.path));
-                match attribute.map(|attribute| attribute.kind) {
-                    Some(AttributeType::Integer) => integers(column, rows),
-                    _ => texts(column, rows),
-                }
-            }
-        };
-        columns.push(column);
-    }
+    let fields = file_schema.fields().iter();
+    let columns = fields.map(|field| column(batch, rows, field.name()));
+    let columns: Vec<ArrayRef> = columns.collect();
     Ok(RecordBatch::try_new(Arc::clone(file_schema), columns)?)
+}
+
+/// A column of the table but the day, for some rows of a batch; texts of few distinct values
+/// as dictionaries.
+pub(crate) fn column(batch: &EventBatch, rows: &[u32], name: &str) -> ArrayRef {
+    let metas = || rows.iter().map(|row| &batch.rows()[*row as usize]);
+    let kinds = || metas().map(|meta| &batch.kinds()[usize::from(meta.kind)]);
+    let longs = |values: &mut dyn Iterator<Item = i64>| -> ArrayRef {
+        Arc::new(Int64Array::from_iter_values(values))
+    };
+    let ints = |values: &mut dyn Iterator<Item = i32>| -> ArrayRef {
+        Arc::new(Int32Array::from_iter_values(values))
+    };
+    match name {
+        schema::TIME => timestamps(metas().map(|meta| meta.time)),
+        "received_at" => timestamps(metas().map(|meta| meta.received_at)),
+        schema::POSITION => longs(&mut metas().map(|meta| meta.id.position() as i64)),
+        schema::PART => longs(&mut metas().map(|meta| i64::from(meta.id.part()))),
+        "source" => repeated(metas().map(|meta| &*meta.source)),
+        "format" => repeated(metas().map(|meta| meta.format.as_str())),
+        "product" => repeated(kinds().map(|kind| &*kind.product)),
+        "kind" => repeated(kinds().map(|kind| &*kind.name)),
+        schema::CLASS => ints(&mut kinds().map(|kind| kind.class_uid as i32)),
+        "activity_id" => ints(&mut metas().map(|meta| meta.activity_id)),
+        "severity_id" => ints(&mut metas().map(|meta| meta.severity_id)),
+        "status_id" => ints(&mut metas().map(|meta| meta.status_id)),
+        "anomalies" => anomalies(batch, rows),
+        schema::RAW => Arc::new(StringArray::from_iter_values(
+            metas().map(|meta| String::from_utf8_lossy(&meta.raw)),
+        )),
+        schema::RAW_BYTES => raw_bytes(metas()),
+        schema::CONTEXT => contexts(metas()),
+        schema::UNMAPPED => Arc::new(unmapped(batch, rows)),
+        name => attribute(batch, rows, name),
+    }
+}
+
+fn attribute(batch: &EventBatch, rows: &[u32], name: &str) -> ArrayRef {
+    let mut promoted = PROMOTED.iter();
+    let attribute = promoted.find(|attribute| schema::column_name(attribute.path) == name);
+    let column = attribute.and_then(|attribute| batch.column(Namespace::Ocsf, attribute.path));
+    match attribute.map(|attribute| attribute.kind) {
+        Some(AttributeType::Integer) => integers(column, rows),
+        _ => texts(column, rows),
+    }
 }
 
 fn timestamps(times: impl Iterator<Item = Timestamp>) -> ArrayRef {
@@ -355,6 +339,13 @@ fn unmapped(batch: &EventBatch, rows: &[u32]) -> arrow::array::MapArray {
         let _ = builder.append(true);
     }
     builder.finish()
+}
+
+/// What was odd about each row; null where nothing was.
+fn anomalies(batch: &EventBatch, rows: &[u32]) -> ArrayRef {
+    let by_row = anomalies_by_row(batch);
+    let texts = rows.iter().map(|row| by_row.get(row).map(String::as_str));
+    Arc::new(StringArray::from_iter(texts))
 }
 
 /// The anomalies of each row as a JSON list of code and detail.

@@ -5,6 +5,7 @@
 //! Start at [`Lake`].
 
 mod encode;
+mod files;
 mod findings;
 mod lower;
 mod maintain;
@@ -13,6 +14,7 @@ mod records;
 mod rows;
 mod schema;
 mod search;
+mod snapshot;
 mod table;
 
 pub use maintain::Maintained;

@@ -34,7 +34,7 @@ impl Lake {
     /// # Errors
     /// If the table refuses; it stays as it was.
     pub async fn maintain(&self) -> Result<Maintained, CommitError> {
-        let table = self.table.read().await.clone();
+        let table = self.table();
         let small = table
             .snapshot()
             .map_err(log_error)?
@@ -72,10 +72,9 @@ impl Lake {
     /// Takes up what the log holds now.
     async fn refresh(&self) -> Result<(), DeltaTableError> {
         let _writer = self.writer.lock().await;
-        let mut table = self.table.read().await.clone();
+        let mut table = self.table();
         table.update_state().await?;
-        *self.table.write().await = table;
-        Ok(())
+        self.set_table(table)
     }
 }
 

@@ -139,17 +139,13 @@ impl Lake {
     }
 
     async fn pipe_context(&self) -> Result<(SessionContext, Arc<dyn TableProvider>), ReadError> {
-        let table = self.table.read().await.clone();
-        let provider = table.table_provider().await.map_err(query_error)?;
-        let runtime = RuntimeEnvBuilder::new()
+        let runtime = RuntimeEnvBuilder::from_runtime_env(&self.runtime)
             .with_memory_limit(MEMORY_BYTES, 1.0)
             .build_arc()
             .map_err(query_error)?;
         let config = SessionConfig::new().with_target_partitions(2);
         let context = SessionContext::new_with_config_rt(config, runtime);
-        table
-            .update_datafusion_session(&context.state())
-            .map_err(|error| ReadError::Table(Box::new(error)))?;
+        let provider: Arc<dyn TableProvider> = Arc::new(self.snapshot());
         Ok((context, provider))
     }
 }

@@ -7,20 +7,23 @@
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError, RwLock};
 
+use datafusion::execution::runtime_env::{RuntimeEnv, RuntimeEnvBuilder};
 use deltalake::kernel::transaction::{CommitBuilder, CommitProperties};
 use deltalake::kernel::{Action, Add, Transaction};
 use deltalake::protocol::{DeltaOperation, SaveMode};
 use deltalake::{DeltaTable, DeltaTableError};
 use jiff::Timestamp;
-use tokio::sync::{Mutex, RwLock};
+use tokio::sync::Mutex;
 use url::Url;
 use watchfloor_event::{EventBatch, Finding};
 
 use crate::encode::{self, DayFile};
+use crate::files::{self, DataFile};
 use crate::findings;
 use crate::schema;
+use crate::snapshot::{Current, Recent, Snapshot};
 
 /// Name of the application whose transactions carry the journal position.
 const JOURNAL_APP: &str = "watchfloor-journal";
@@ -89,7 +92,7 @@ pub enum ReadError {
 #[derive(Debug, Default)]
 pub struct PendingCommit {
     /// Events.
-    pub batches: Vec<EventBatch>,
+    pub batches: Vec<Arc<EventBatch>>,
     /// Findings with the position of the last record of the batch that gave them.
     pub findings: Vec<(u64, Finding)>,
     /// Journal position after the last record that the commit covers.
@@ -126,7 +129,9 @@ pub struct LedgerCount {
 #[derive(Debug)]
 pub struct Lake {
     pub(crate) folder: PathBuf,
-    pub(crate) table: RwLock<DeltaTable>,
+    current: RwLock<Current>,
+    /// Footers of files that were read, for all queries.
+    pub(crate) runtime: Arc<RuntimeEnv>,
     /// Held by whoever changes the table.
     pub(crate) writer: Mutex<u64>,
 }
@@ -149,11 +154,7 @@ impl Lake {
         table = widen(table).await.map_err(table_error)?;
         let position = position(&table).await.map_err(table_error)?;
         remove_orphans(folder, &table);
-        Ok(Self {
-            folder: folder.to_owned(),
-            table: RwLock::new(table),
-            writer: Mutex::new(position),
-        })
+        Self::over(folder, table, position).map_err(table_error)
     }
 
     /// Opens the table to read it only, beside whoever writes to it.
@@ -170,11 +171,58 @@ impl Lake {
             .map_err(table_error)?;
         table.load().await.map_err(table_error)?;
         let position = position(&table).await.map_err(table_error)?;
+        Self::over(folder, table, position).map_err(table_error)
+    }
+
+    fn over(folder: &Path, table: DeltaTable, position: u64) -> Result<Self, DeltaTableError> {
+        let files = Arc::new(files::of_table(&table)?);
+        let runtime = RuntimeEnvBuilder::new()
+            .build_arc()
+            .map_err(DeltaTableError::generic)?;
+        let log = table.log_store();
+        runtime.register_object_store(log.object_store_url().as_ref(), log.object_store(None));
         Ok(Self {
             folder: folder.to_owned(),
-            table: RwLock::new(table),
+            current: RwLock::new(Current {
+                table,
+                files,
+                recent: Vec::new(),
+            }),
+            runtime,
             writer: Mutex::new(position),
         })
+    }
+
+    /// Lets events and findings be searched before they are committed; they go over into the
+    /// files of the commit that covers them.
+    pub fn show(&self, batches: &[Arc<EventBatch>], findings: &[(u64, Finding)]) {
+        let findings = (!findings.is_empty())
+            .then(|| Arc::new(findings::to_batch(findings, Timestamp::now())));
+        let recent = batches.iter().cloned().chain(findings).map(Recent::new);
+        let recent: Vec<Recent> = recent.collect();
+        self.current_mut().recent.extend(recent);
+    }
+
+    pub(crate) fn snapshot(&self) -> Snapshot {
+        Snapshot::of(&self.current.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    pub(crate) fn table(&self) -> DeltaTable {
+        let current = self.current.read().unwrap_or_else(PoisonError::into_inner);
+        current.table.clone()
+    }
+
+    /// Takes up a version of the table; the files are read from its log.
+    pub(crate) fn set_table(&self, table: DeltaTable) -> Result<(), DeltaTableError> {
+        let files = Arc::new(files::of_table(&table)?);
+        let mut current = self.current_mut();
+        current.table = table;
+        current.files = files;
+        Ok(())
+    }
+
+    fn current_mut(&self) -> std::sync::RwLockWriteGuard<'_, Current> {
+        self.current.write().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Journal position after the last record that the lake holds.
@@ -209,7 +257,8 @@ impl Lake {
         let folder = self.folder.clone();
         let adds = tokio::task::spawn_blocking(move || write_all(&folder, end, files));
         let adds = adds.await.map_err(|_| CommitError::Stopped)??;
-        let table = self.table.read().await.clone();
+        let added: Vec<DataFile> = adds.iter().map(DataFile::added).collect();
+        let table = self.table();
         let table = match append(table.clone(), adds, end).await {
             Ok(table) => table,
             Err(error) => self
@@ -219,8 +268,20 @@ impl Lake {
         };
         // From here on the commit is in the log, so trying again would add it twice.
         *committed = end;
-        *self.table.write().await = table.clone();
+        self.take_up(table.clone(), added, end);
         self.sync_log(&table)
+    }
+
+    /// Events that a commit brought into files leave the memory in the same moment.
+    fn take_up(&self, table: DeltaTable, added: Vec<DataFile>, end: u64) {
+        let mut current = self.current_mut();
+        let mut files = current.files.as_ref().clone();
+        files.extend(added);
+        current.table = table;
+        current.files = Arc::new(files);
+        current
+            .recent
+            .retain(|recent| recent.extent.position.0 >= end as i64);
     }
 
     /// After an error, the table as the log has it now, if the commit went in all the same
@@ -235,16 +296,14 @@ impl Lake {
     /// # Errors
     /// If the table's log cannot be read.
     pub async fn stats(&self) -> Result<LakeStats, ReadError> {
-        let table = self.table.read().await.clone();
-        let snapshot = table
-            .snapshot()
-            .map_err(|error| ReadError::Table(Box::new(error)))?;
+        let snapshot = self.snapshot();
         let mut stats = LakeStats::default();
-        for file in snapshot.log_data().iter() {
-            stats.rows += file.num_records().unwrap_or(0) as u64;
+        for file in snapshot.files() {
+            stats.rows += file.extent.rows;
             stats.files += 1;
-            stats.bytes += file.size().unsigned_abs();
+            stats.bytes += file.bytes;
         }
+        stats.rows += snapshot.recent_rows();
         Ok(stats)
     }
 
@@ -359,7 +418,8 @@ fn is_newer_than_log(file: &Path, folder: &Path) -> bool {
 fn encode_all(pending: &PendingCommit) -> Result<Vec<DayFile>, parquet::errors::ParquetError> {
     let findings = (!pending.findings.is_empty())
         .then(|| findings::to_batch(&pending.findings, Timestamp::now()));
-    let batches: Vec<&EventBatch> = pending.batches.iter().chain(&findings).collect();
+    let events = pending.batches.iter().map(Arc::as_ref);
+    let batches: Vec<&EventBatch> = events.chain(&findings).collect();
     encode::day_files(&batches)
 }
 
@@ -398,9 +458,9 @@ fn add(path: String, file: &DayFile) -> Add {
         format!("{time:.6}")
     };
     let stats = serde_json::json!({
-        "numRecords": file.rows,
-        "minValues": {"time": time(file.time_us.0), "position": file.position.0},
-        "maxValues": {"time": time(file.time_us.1), "position": file.position.1},
+        "numRecords": file.extent.rows,
+        "minValues": {"time": time(file.extent.time_us.0), "position": file.extent.position.0},
+        "maxValues": {"time": time(file.extent.time_us.1), "position": file.extent.position.1},
         "nullCount": {"time": 0, "position": 0},
     });
     Add {

@@ -1,11 +1,10 @@
-//! The committing task: one lake commit after the other, then ledger, journal and findings.
+//! The committing task: one lake commit after the other, then ledger and journal.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use tokio::sync::mpsc;
 use watchfloor_detect::SavedState;
-use watchfloor_event::Finding;
 use watchfloor_ingest::Journal;
 use watchfloor_lake::{Lake, PendingCommit};
 
@@ -21,12 +20,6 @@ const COMMITS_PER_MAINTENANCE: u64 = 50;
 /// How far maintenance gives way, from 0 (not at all) to 19.
 const NICENESS: i32 = 15;
 
-/// Findings of a commit that the lake now holds.
-pub(crate) struct Committed {
-    pub end: u64,
-    pub findings: Vec<Finding>,
-}
-
 pub(crate) struct Committer {
     pub lake: Arc<Lake>,
     pub journal: Journal,
@@ -34,7 +27,6 @@ pub(crate) struct Committer {
     pub states: StateFolder,
     pub timings: Arc<Timings>,
     pub input: mpsc::Receiver<Prepared>,
-    pub output: mpsc::UnboundedSender<Committed>,
     pub maintenance: Option<std::thread::JoinHandle<()>>,
 }
 
@@ -43,10 +35,9 @@ impl Committer {
         let mut commits = 0;
         while let Some(prepared) = self.input.recv().await {
             let start = Instant::now();
-            let last_received_us = last_received_us(&prepared.pending);
             self.commit(prepared).await;
             self.timings.add(Stage::Commit, start);
-            self.timings.count_commit(last_received_us);
+            self.timings.count_commit();
             commits += 1;
             if commits % COMMITS_PER_MAINTENANCE == 0 {
                 self.maintain();
@@ -92,18 +83,11 @@ impl Committer {
             state,
         } = prepared;
         let end = pending.end;
-        let findings: Vec<Finding> = pending
-            .findings
-            .iter()
-            .map(|(_, finding)| finding.clone())
-            .collect();
         self.save_until_done(end, &state).await;
         self.commit_until_done(pending).await;
         self.states.keep_only(end);
         self.ledger.commit(deltas, end);
         self.journal.release(end);
-        // The receiver goes first only at shutdown; the cursor brings the findings back.
-        let _ = self.output.send(Committed { end, findings });
     }
 
     /// Nor is the state that belongs to a commit: later pieces build on this one, and a crash
@@ -130,11 +114,6 @@ impl Committer {
             tokio::time::sleep(RETRY_WAIT).await;
         }
     }
-}
-
-fn last_received_us(pending: &PendingCommit) -> i64 {
-    let last = pending.batches.last().and_then(|batch| batch.rows().last());
-    last.map_or(0, |meta| meta.received_at.as_microsecond())
 }
 
 async fn maintain(lake: &Lake) {

@@ -1,4 +1,6 @@
-//! Handing findings over behind a cursor.
+//! Handing findings over behind a cursor: as soon as their events can be searched, and from the
+//! lake what was missed. The cursor may be ahead of the lake; after a crash the same findings come
+//! once more from the journal, and a finding is taken once.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -8,7 +10,7 @@ use tokio::sync::mpsc;
 use watchfloor_event::Finding;
 use watchfloor_lake::Lake;
 
-use crate::commit::Committed;
+use crate::process::Judged;
 
 /// Wait before findings are offered again.
 const RETRY_WAIT: Duration = Duration::from_secs(1);
@@ -34,9 +36,9 @@ pub trait FindingSink: Send + Sync {
 pub(crate) async fn run(
     lake: Arc<Lake>,
     sink: Arc<dyn FindingSink>,
-    mut input: mpsc::UnboundedReceiver<Committed>,
+    mut input: mpsc::UnboundedReceiver<Judged>,
 ) {
-    catch_up(&lake, sink.as_ref()).await;
+    catch_up(&lake, sink.as_ref(), &mut input, 0).await;
     while let Some(first) = input.recv().await {
         let mut end = first.end;
         let mut findings = first.findings;
@@ -48,32 +50,42 @@ pub(crate) async fn run(
         }
         if let Err(error) = sink.take(end, findings).await {
             tracing::warn!(%error, "findings wait behind their cursor");
-            // What waits in memory is in the lake as well; from there it comes in order.
-            while input.try_recv().is_ok() {}
             tokio::time::sleep(RETRY_WAIT).await;
-            catch_up(&lake, sink.as_ref()).await;
+            catch_up(&lake, sink.as_ref(), &mut input, end).await;
         }
     }
 }
 
-/// Hands over what the lake holds beyond the cursor.
-async fn catch_up(lake: &Lake, sink: &dyn FindingSink) {
+/// Hands over what the lake holds beyond the cursor, until that is at least at a position: what
+/// was not taken from memory is committed within seconds, and comes from there in order.
+async fn catch_up(
+    lake: &Lake,
+    sink: &dyn FindingSink,
+    input: &mut mpsc::UnboundedReceiver<Judged>,
+    mut goal: u64,
+) {
     loop {
         match try_catch_up(lake, sink).await {
-            Ok(()) => return,
+            Ok(cursor) if cursor >= goal => return,
+            Ok(_) => {}
             Err(error) => {
                 tracing::warn!(%error, "findings wait behind their cursor");
-                tokio::time::sleep(RETRY_WAIT).await;
+                // Nothing piles up in memory while nobody takes it.
+                while let Ok(next) = input.try_recv() {
+                    goal = next.end;
+                }
             }
         }
+        tokio::time::sleep(RETRY_WAIT).await;
     }
 }
 
-async fn try_catch_up(lake: &Lake, sink: &dyn FindingSink) -> Result<(), SinkError> {
+/// Gives the cursor behind what was handed over.
+async fn try_catch_up(lake: &Lake, sink: &dyn FindingSink) -> Result<u64, SinkError> {
     let cursor = sink.cursor().await?;
     let end = lake.committed().await;
     if cursor >= end {
-        return Ok(());
+        return Ok(cursor);
     }
     let found = lake
         .findings_from(cursor)
@@ -91,5 +103,6 @@ async fn try_catch_up(lake: &Lake, sink: &dyn FindingSink) -> Result<(), SinkErr
         sink.take(next, part.into_iter().map(|(_, finding)| finding).collect())
             .await?;
     }
-    sink.take(end, Vec::new()).await
+    sink.take(end, Vec::new()).await?;
+    Ok(end)
 }

@@ -40,8 +40,7 @@ pub struct PipelineOptions {
     pub data: PathBuf,
     /// Limits of the journal.
     pub journal: JournalOptions,
-    /// How long events are gathered before they are committed: what a sender of one event
-    /// waits until it can be searched and may become an alert.
+    /// How long events are gathered before they are committed. They can be searched before.
     pub commit_wait: Duration,
     /// What is looked for in every event beside the rules, from the first on.
     pub indicators: Arc<IndicatorSet>,
@@ -176,7 +175,7 @@ impl Pipeline {
     ) -> std::io::Result<()> {
         // One prepared commit waits while another is written: enough to keep both busy.
         let (prepared, to_commit) = mpsc::channel(1);
-        let (committed, to_deliver) = mpsc::unbounded_channel();
+        let (judged, to_deliver) = mpsc::unbounded_channel();
         let mut meter = CostMeter::new(nanos);
         meter.follow(&detector);
         let processor = Processor {
@@ -192,7 +191,9 @@ impl Pipeline {
             matcher: Matcher::new(Arc::clone(&options.indicators)),
             matches: Arc::clone(&self.matches),
             commit_wait: options.commit_wait,
+            lake: Arc::clone(&self.lake),
             output: prepared,
+            judged,
         };
         let runtime = Handle::current();
         let worker = std::thread::Builder::new().name("pipeline".to_owned());
@@ -204,7 +205,6 @@ impl Pipeline {
             states,
             timings: Arc::clone(&self.timings),
             input: to_commit,
-            output: committed,
             maintenance: None,
         };
         self.tasks.spawn(committer.run());
@@ -243,20 +243,19 @@ impl Pipeline {
         &self.timings
     }
 
-    /// How long ago the last record in the lake arrived, while later ones wait; 0 when none
-    /// does.
+    /// How long ago the last record that can be searched arrived, while later ones wait; 0 when
+    /// none does.
     pub fn lag_ms(&self) -> u64 {
-        let journal = self.journal.stats();
-        let committed_us = self.timings.committed_us();
-        if journal.next_position == journal.released || committed_us == 0 {
+        let (received_us, end) = self.timings.shown();
+        if self.journal.stats().next_position <= end || received_us == 0 {
             return 0;
         }
         let now_us = Timestamp::now().as_microsecond();
-        u64::try_from((now_us - committed_us) / 1000).unwrap_or(0)
+        u64::try_from((now_us - received_us) / 1000).unwrap_or(0)
     }
 
-    /// Waits until everything in the journal is in the lake, at most so long; says whether it
-    /// is.
+    /// Has everything in the journal committed, and waits for it, at most so long; says whether
+    /// it is in the lake.
     pub async fn settle(&self, limit: Duration) -> bool {
         let end = tokio::time::Instant::now() + limit;
         loop {
@@ -267,6 +266,7 @@ impl Pipeline {
             if tokio::time::Instant::now() >= end {
                 return false;
             }
+            self.replacements.commit_now();
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
     }

@@ -5,13 +5,13 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use tokio::runtime::Handle;
-use tokio::sync::mpsc;
+use tokio::sync::{Notify, mpsc};
 use watchfloor_decode::{Decoder, Limits};
 use watchfloor_detect::{CostMeter, Detector, SavedState, entities_of};
 use watchfloor_event::{EventBatch, Finding, MAX_BATCH_EVENTS, RawRecord};
 use watchfloor_ingest::{JournalReader, ReadError};
 use watchfloor_intel::{IndicatorSet, Matcher};
-use watchfloor_lake::PendingCommit;
+use watchfloor_lake::{Lake, PendingCommit};
 use watchfloor_normalize::PackSet;
 
 use crate::costs::{Costs, nanos};
@@ -22,11 +22,14 @@ use crate::sources::Sources;
 use crate::timings::{Stage, Timings};
 
 /// Events that make a commit even before its time.
-const COMMIT_EVENTS: usize = 4 * MAX_BATCH_EVENTS;
+const COMMIT_EVENTS: usize = 8 * MAX_BATCH_EVENTS;
 /// Bytes of raw records that make a commit even before its time.
 const COMMIT_BYTES: usize = 64 << 20;
 /// Records read at once; a record may hold several events.
 const READ_RECORDS: usize = 4096;
+/// How long judged events gather before they are shown: what a sender of one event waits until
+/// it can be searched and becomes an alert.
+const SHOW_WAIT: Duration = Duration::from_millis(100);
 /// Wait after the journal could not be read.
 const RETRY_WAIT: Duration = Duration::from_secs(1);
 
@@ -49,6 +52,8 @@ pub(crate) struct Replacements {
     indicators: Mutex<Option<Arc<IndicatorSet>>>,
     /// Findings that were made outside of the stream and go into the next commit.
     late: Mutex<Vec<Finding>>,
+    /// Told when what was gathered is to be committed at once.
+    commit_now: Notify,
 }
 
 impl Replacements {
@@ -59,6 +64,11 @@ impl Replacements {
     pub(crate) fn add_findings(&self, findings: Vec<Finding>) {
         let mut late = self.late.lock().unwrap_or_else(PoisonError::into_inner);
         late.extend(findings);
+    }
+
+    /// Has what was gathered committed before its time.
+    pub(crate) fn commit_now(&self) {
+        self.commit_now.notify_one();
     }
 
     fn take_findings(&self) -> Vec<Finding> {
@@ -92,7 +102,16 @@ pub(crate) struct Processor {
     pub costs: Arc<Costs>,
     pub timings: Arc<Timings>,
     pub commit_wait: Duration,
+    pub lake: Arc<Lake>,
     pub output: mpsc::Sender<Prepared>,
+    pub judged: mpsc::UnboundedSender<Judged>,
+}
+
+/// Findings of events that were judged and can be searched.
+pub(crate) struct Judged {
+    /// Position after the last of the events.
+    pub end: u64,
+    pub findings: Vec<Finding>,
 }
 
 #[derive(Default)]
@@ -102,6 +121,17 @@ struct Gathered {
     events: usize,
     bytes: usize,
     since: Option<Instant>,
+    shown: Shown,
+    is_asked_for: bool,
+}
+
+/// How much of what was gathered is shown.
+#[derive(Default)]
+struct Shown {
+    batches: usize,
+    findings: usize,
+    /// Since when something waits to be shown.
+    waits_since: Option<Instant>,
 }
 
 impl Processor {
@@ -110,7 +140,7 @@ impl Processor {
         let mut decoder = Decoder::new(Limits::STANDARD);
         let mut gathered = Gathered::default();
         loop {
-            if !self.wait(runtime, &gathered) {
+            if !self.wait(runtime, &mut gathered) {
                 break;
             }
             self.take_replacements();
@@ -121,25 +151,37 @@ impl Processor {
                 Ok(_) => {}
                 Err(error) => pause_after(&error),
             }
-            if self.is_due(&gathered) && !self.hand_over(runtime, &mut gathered) {
+            let is_commit_due = self.is_due(&gathered);
+            if is_commit_due || gathered.shown.is_due() {
+                self.show(&mut gathered);
+            }
+            if is_commit_due && !self.hand_over(runtime, &mut gathered) {
                 return;
             }
         }
         if gathered.since.is_some() {
+            self.show(&mut gathered);
             self.hand_over(runtime, &mut gathered);
         }
     }
 
-    /// Waits for records, at most until the commit is due; `false` at the journal's end.
-    fn wait(&mut self, runtime: &Handle, gathered: &Gathered) -> bool {
-        let rest = gathered
-            .since
-            .map(|since| self.commit_wait.saturating_sub(since.elapsed()));
-        let ready = self.reader.ready();
+    /// Waits for records, at most until something is due; `false` at the journal's end.
+    fn wait(&mut self, runtime: &Handle, gathered: &mut Gathered) -> bool {
+        let rest = |since: Option<Instant>, wait: Duration| {
+            since.map_or(Duration::MAX, |since| wait.saturating_sub(since.elapsed()))
+        };
+        let rest =
+            rest(gathered.since, self.commit_wait).min(rest(gathered.shown.waits_since, SHOW_WAIT));
+        let replacements = &self.replacements;
+        let reader = &mut self.reader;
         runtime.block_on(async {
-            match rest {
-                Some(rest) => tokio::time::timeout(rest, ready).await.unwrap_or(true),
-                None => ready.await,
+            tokio::select! {
+                is_open = reader.ready() => is_open,
+                () = replacements.commit_now.notified() => {
+                    gathered.is_asked_for = true;
+                    true
+                }
+                () = tokio::time::sleep(rest) => true,
             }
         })
     }
@@ -177,6 +219,7 @@ impl Processor {
 
     fn work(&mut self, decoder: &mut Decoder, records: Vec<RawRecord>, gathered: &mut Gathered) {
         gathered.since.get_or_insert_with(Instant::now);
+        gathered.shown.waits_since.get_or_insert_with(Instant::now);
         let mut rest = records.as_slice();
         while !rest.is_empty() {
             let mut batch = EventBatch::new();
@@ -235,14 +278,43 @@ impl Processor {
             .iter()
             .map(|record| record.bytes.len())
             .sum::<usize>();
-        gathered.pending.batches.push(batch);
+        gathered.pending.batches.push(Arc::new(batch));
+    }
+
+    /// Lets what was judged be searched, and hands its findings over: both are durable in the
+    /// journal, and judging the same records again after a crash gives the same findings.
+    fn show(&self, gathered: &mut Gathered) {
+        let (pending, shown) = (&gathered.pending, &mut gathered.shown);
+        let batches = &pending.batches[shown.batches..];
+        let findings = &pending.findings[shown.findings..];
+        if let Some(last) = batches.last().and_then(|batch| batch.rows().last()) {
+            self.timings
+                .count_shown(last.received_at.as_microsecond(), pending.end);
+        }
+        self.lake.show(batches, findings);
+        let findings = findings.iter().map(|(_, finding)| finding.clone());
+        let judged = Judged {
+            end: pending.end,
+            findings: findings.collect(),
+        };
+        // The receiver goes first only at shutdown; the cursor brings the findings back.
+        let _ = self.judged.send(judged);
+        *shown = Shown {
+            batches: pending.batches.len(),
+            findings: pending.findings.len(),
+            waits_since: None,
+        };
     }
 
     fn is_due(&self, gathered: &Gathered) -> bool {
         let is_late = gathered
             .since
             .is_some_and(|since| since.elapsed() >= self.commit_wait);
-        is_late || gathered.events >= COMMIT_EVENTS || gathered.bytes >= COMMIT_BYTES
+        let is_asked_for = gathered.is_asked_for && gathered.since.is_some();
+        is_late
+            || is_asked_for
+            || gathered.events >= COMMIT_EVENTS
+            || gathered.bytes >= COMMIT_BYTES
     }
 
     /// Gives what was gathered to the committing task, waiting for it: this is what holds the
@@ -255,6 +327,13 @@ impl Processor {
             state: self.detector.save_changes(),
         };
         runtime.block_on(self.output.send(prepared)).is_ok()
+    }
+}
+
+impl Shown {
+    fn is_due(&self) -> bool {
+        self.waits_since
+            .is_some_and(|since| since.elapsed() >= SHOW_WAIT)
     }
 }
 

@@ -13,8 +13,10 @@ pub struct Timings {
     events: AtomicU64,
     findings: AtomicU64,
     commits: AtomicU64,
-    /// Time of receipt of the last record in the lake, microseconds since 1970.
-    committed_us: AtomicI64,
+    /// Time of receipt of the last record that can be searched, microseconds since 1970.
+    shown_us: AtomicI64,
+    /// Journal position after it.
+    shown_end: AtomicU64,
 }
 
 /// The stages that are timed.
@@ -69,13 +71,20 @@ impl Timings {
         self.findings.fetch_add(findings, Ordering::Relaxed);
     }
 
-    pub(crate) fn count_commit(&self, last_received_us: i64) {
+    pub(crate) fn count_commit(&self) {
         self.commits.fetch_add(1, Ordering::Relaxed);
-        self.committed_us.store(last_received_us, Ordering::Relaxed);
     }
 
-    pub(crate) fn committed_us(&self) -> i64 {
-        self.committed_us.load(Ordering::Relaxed)
+    pub(crate) fn count_shown(&self, last_received_us: i64, end: u64) {
+        self.shown_us.store(last_received_us, Ordering::Relaxed);
+        self.shown_end.store(end, Ordering::Relaxed);
+    }
+
+    /// When the last record that can be searched was received, in microseconds since 1970 (0
+    /// before the first), and the journal position after it.
+    pub(crate) fn shown(&self) -> (i64, u64) {
+        let end = self.shown_end.load(Ordering::Relaxed);
+        (self.shown_us.load(Ordering::Relaxed), end)
     }
 
     /// The figures now.

@@ -29,6 +29,8 @@ impl ServerProcess {
             .arg("serve")
             .args(["--listen", "127.0.0.1:0", "--data"])
             .arg(data)
+            // Tests wait for commits more often than people do.
+            .args(["--commit-ms", "200"])
             .args(arguments)
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())

@@ -73,6 +73,10 @@ pub(crate) struct ServeArgs {
     /// Address of syslog, UDP and TCP; `off` for none [default: 127.0.0.1:5514].
     #[arg(long)]
     pub syslog: Option<String>,
+    /// How long events gather before they become files of the lake, in milliseconds, 10 to
+    /// 60,000; they can be searched at once [default: 5000].
+    #[arg(long)]
+    pub commit_ms: Option<u64>,
     /// Rules to run beside the built-in ones: files, folders or git checkouts. Changes in them
     /// apply without a restart.
     #[arg(long, num_args = 1..)]

@@ -3,6 +3,7 @@
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use anyhow::{Context, Result, anyhow, bail};
 use jiff::SignedDuration;
@@ -28,6 +29,8 @@ pub(crate) struct Config {
     pub budget: Budget,
     /// Names under which the server may be asked for, beside loopback.
     pub host_names: Vec<String>,
+    /// How long events gather before they become files of the lake.
+    pub commit_wait: Duration,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -48,6 +51,8 @@ struct File {
     rule_budget_us: Option<f64>,
     /// Seconds that a rule over its budget is suspended the first time.
     rule_cool_down_s: Option<u32>,
+    /// Milliseconds that events gather before they become files of the lake.
+    commit_ms: Option<u64>,
     #[serde(default)]
     mappings: Vec<PathBuf>,
     #[serde(default)]
@@ -55,6 +60,11 @@ struct File {
     #[serde(default)]
     host_names: Vec<String>,
 }
+
+/// How long events gather before they become files of the lake: long enough that files are not
+/// many, short enough that little is read from the journal again after a crash.
+pub(crate) const COMMIT_WAIT: Duration = Duration::from_secs(5);
+const COMMIT_MS: std::ops::RangeInclusive<u64> = 10..=60_000;
 
 /// The folder that is used when none is named.
 const DATA: &str = "watchfloor-data";
@@ -87,8 +97,14 @@ impl Config {
         if budget.us_per_event.is_nan() || budget.us_per_event <= 0.0 {
             bail!("rule_budget_us must be more than 0");
         }
+        let commit_wait = match args.commit_ms.or(file.commit_ms) {
+            None => COMMIT_WAIT,
+            Some(ms) if COMMIT_MS.contains(&ms) => Duration::from_millis(ms),
+            Some(ms) => bail!("commit_ms must be 10 to 60000, not {ms}"),
+        };
         Ok(Self {
             budget,
+            commit_wait,
             data: args
                 .data
                 .clone()
@@ -144,6 +160,7 @@ mod tests {
 
     fn args(config: Option<PathBuf>) -> ServeArgs {
         ServeArgs {
+            commit_ms: None,
             config,
             data: None,
             listen: None,

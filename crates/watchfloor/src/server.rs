@@ -21,8 +21,6 @@ use crate::data_folder::DataFolder;
 use crate::indicators::{self, Shelf};
 use crate::rules::{self, Budget, Desk};
 
-/// How long events are gathered before they are committed.
-const COMMIT_WAIT: Duration = Duration::from_millis(250);
 /// How long the end waits for the journal to be worked off; what is left is worked off at the
 /// next start.
 const END_LIMIT: Duration = Duration::from_secs(5);
@@ -57,6 +55,7 @@ impl Planes {
         mappings: &[std::path::PathBuf],
         indicators: &[std::path::PathBuf],
         budget: Budget,
+        commit_wait: Duration,
     ) -> Result<Self> {
         let store = Store::open(data)
             .await
@@ -68,7 +67,7 @@ impl Planes {
         let options = PipelineOptions {
             data: data.to_owned(),
             journal: JournalOptions::standard(),
-            commit_wait: COMMIT_WAIT,
+            commit_wait,
             indicators,
         };
         let sink = Arc::new(CaseworkSink(casework.clone()));
@@ -212,6 +211,7 @@ async fn planes(config: &Config, data: &Path) -> Result<Planes> {
         &config.mappings,
         &config.indicators,
         config.budget,
+        config.commit_wait,
     )
     .await
 }

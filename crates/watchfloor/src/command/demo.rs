@@ -19,7 +19,7 @@ use watchfloor_ingest::{Journal, NewRecord};
 use crate::Outcome;
 use crate::cli::DemoArgs;
 use crate::command::block_on;
-use crate::config::Config;
+use crate::config::{COMMIT_WAIT, Config};
 use crate::rules::{Budget, Sources};
 use crate::server::Server;
 
@@ -53,6 +53,7 @@ pub(crate) fn run(args: &DemoArgs) -> Result<Outcome> {
         None => std::env::temp_dir().join(format!("watchfloor-demo-{}", std::process::id())),
     };
     let config = Config {
+        commit_wait: COMMIT_WAIT,
         data,
         listen: args.listen,
         syslog: None,

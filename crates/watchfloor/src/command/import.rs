@@ -15,6 +15,7 @@ use watchfloor_ingest::{AppendError, Journal, LocalSender, NewRecord, SendError}
 
 use crate::cli::ImportArgs;
 use crate::command::{block_on, visible};
+use crate::config::COMMIT_WAIT;
 use crate::data_folder::DataFolder;
 use crate::rules::{Budget, Sources};
 use crate::server::Planes;
@@ -68,7 +69,15 @@ async fn import(
     };
     let mut target = match DataFolder::try_take(&args.data)? {
         Some(folder) => {
-            let planes = Planes::start(&folder.path, &sources, &[], &[], Budget::STANDARD).await?;
+            let planes = Planes::start(
+                &folder.path,
+                &sources,
+                &[],
+                &[],
+                Budget::STANDARD,
+                COMMIT_WAIT,
+            )
+            .await?;
             Target::Own { folder, planes }
         }
         None if !args.rules.is_empty() => {

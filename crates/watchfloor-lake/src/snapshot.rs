@@ -1,0 +1,409 @@
+//! What a query sees: the files of one version of the table, and the events that arrived after
+//! it and are no files yet.
+//!
+//! Both come from one look at [`Current`], so a reader never sees an event twice nor misses one
+//! while it goes from memory to a file.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+
+use arrow::array::{ArrayRef, BooleanArray, Int64Array, RecordBatch, StringArray, UInt64Array};
+use arrow::compute::cast;
+use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
+use datafusion::catalog::{Session, TableProvider};
+use datafusion::common::pruning::PruningStatistics;
+use datafusion::common::{Column, Result, ScalarValue, ToDFSchema};
+use datafusion::datasource::TableType;
+use datafusion::datasource::listing::PartitionedFile;
+use datafusion::datasource::memory::MemorySourceConfig;
+use datafusion::datasource::physical_plan::parquet::CachedParquetFileReaderFactory;
+use datafusion::datasource::physical_plan::{FileGroup, FileScanConfigBuilder, ParquetSource};
+use datafusion::datasource::source::DataSourceExec;
+use datafusion::datasource::table_schema::TableSchema;
+use datafusion::execution::object_store::ObjectStoreUrl;
+use datafusion::logical_expr::utils::conjunction;
+use datafusion::logical_expr::{Expr, TableProviderFilterPushDown};
+use datafusion::physical_expr::PhysicalExpr;
+use datafusion::physical_optimizer::pruning::PruningPredicateBuilder;
+use datafusion::physical_plan::ExecutionPlan;
+use datafusion::physical_plan::empty::EmptyExec;
+use datafusion::physical_plan::union::UnionExec;
+use jiff::Timestamp;
+use jiff::tz::TimeZone;
+use watchfloor_event::{EventBatch, EventId};
+
+use crate::encode;
+use crate::files::DataFile;
+use crate::rows::{self, StoredEvent};
+use crate::schema;
+
+/// Values of a list in a query that are compared with what is known of a file.
+const MAX_LIST: usize = 128;
+
+/// The lake as it is now: what the log holds, and what waits to be written.
+#[derive(Debug)]
+pub(crate) struct Current {
+    pub(crate) table: deltalake::DeltaTable,
+    /// The files of the table's version.
+    pub(crate) files: Arc<Vec<DataFile>>,
+    /// Events that are no files yet, in journal order.
+    pub(crate) recent: Vec<Recent>,
+}
+
+/// Events in memory.
+#[derive(Clone, Debug)]
+pub(crate) struct Recent {
+    pub(crate) batch: Arc<EventBatch>,
+    pub(crate) extent: Extent,
+}
+
+/// Between which values the rows of a file or batch lie; both ends are in it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Extent {
+    /// Event time in microseconds since 1970.
+    pub(crate) time_us: (i64, i64),
+    /// Journal positions.
+    pub(crate) position: (i64, i64),
+    pub(crate) rows: u64,
+}
+
+impl Extent {
+    /// Of no rows.
+    pub(crate) const EMPTY: Self = Self {
+        time_us: (i64::MAX, i64::MIN),
+        position: (i64::MAX, i64::MIN),
+        rows: 0,
+    };
+    /// Of rows of which nothing is known.
+    pub(crate) const UNKNOWN: Self = Self {
+        time_us: (i64::MIN, i64::MAX),
+        position: (i64::MIN, i64::MAX),
+        rows: 0,
+    };
+
+    pub(crate) fn add(&mut self, time_us: i64, position: i64) {
+        self.time_us = (self.time_us.0.min(time_us), self.time_us.1.max(time_us));
+        self.position = (self.position.0.min(position), self.position.1.max(position));
+        self.rows += 1;
+    }
+}
+
+impl Recent {
+    pub(crate) fn new(batch: Arc<EventBatch>) -> Self {
+        let mut extent = Extent::EMPTY;
+        for meta in batch.rows() {
+            extent.add(meta.time.as_microsecond(), meta.id.position() as i64);
+        }
+        Self { batch, extent }
+    }
+}
+
+/// One version of the table and the events after it, as a table of the query engine.
+#[derive(Debug)]
+pub(crate) struct Snapshot {
+    files: Arc<Vec<DataFile>>,
+    recent: Vec<Recent>,
+    store: ObjectStoreUrl,
+    columns: TableSchema,
+}
+
+impl Snapshot {
+    pub(crate) fn of(current: &Current) -> Self {
+        Self {
+            files: Arc::clone(&current.files),
+            recent: current.recent.clone(),
+            store: current.table.log_store().object_store_url(),
+            columns: columns(),
+        }
+    }
+
+    pub(crate) fn files(&self) -> &[DataFile] {
+        &self.files
+    }
+
+    /// How many events are no files yet.
+    pub(crate) fn recent_rows(&self) -> u64 {
+        self.recent.iter().map(|recent| recent.extent.rows).sum()
+    }
+
+    /// The events with some ids that are no files yet.
+    pub(crate) fn recent_events(&self, ids: &[EventId]) -> Result<Vec<StoredEvent>> {
+        let mut found = Vec::new();
+        for recent in &self.recent {
+            let (first, last) = recent.extent.position;
+            let is_in = |id: &&EventId| (first..=last).contains(&(id.position() as i64));
+            let wanted: HashSet<EventId> = ids.iter().filter(is_in).copied().collect();
+            if wanted.is_empty() {
+                continue;
+            }
+            let metas = recent.batch.rows().iter().enumerate();
+            let rows: Vec<u32> = metas
+                .filter(|(_, meta)| wanted.contains(&meta.id))
+                .map(|(row, _)| row as u32)
+                .collect();
+            let batch = recent.to_record_batch(&rows, &schema::arrow_schema())?;
+            found.extend(rows::events(&[batch])?);
+        }
+        Ok(found)
+    }
+
+    /// The files that may hold rows for a filter.
+    fn read_files(
+        &self,
+        state: &dyn Session,
+        projection: Option<&Vec<usize>>,
+        filter: Option<&Arc<dyn PhysicalExpr>>,
+        limit: Option<usize>,
+    ) -> Result<Option<Arc<dyn ExecutionPlan>>> {
+        let extents: Vec<Extent> = self.files.iter().map(|file| file.extent).collect();
+        let days = self
+            .files
+            .iter()
+            .map(|file| (file.day.as_str(), file.day.as_str()));
+        let kept = prune(filter, self.columns.table_schema(), &extents, days.unzip())?;
+        let kept: Vec<PartitionedFile> = self
+            .files
+            .iter()
+            .zip(kept)
+            .filter(|(_, is_kept)| *is_kept)
+            .map(|(file, _)| file.to_read())
+            .collect();
+        if kept.is_empty() {
+            return Ok(None);
+        }
+        let mut options = state.table_options().parquet.clone();
+        options.global.pushdown_filters = true;
+        options.global.reorder_filters = true;
+        let store = state.runtime_env().object_store(&self.store)?;
+        let footers = state.runtime_env().cache_manager.get_file_metadata_cache();
+        let reader = Arc::new(CachedParquetFileReaderFactory::new(store, footers));
+        let mut source = ParquetSource::new(self.columns.clone())
+            .with_table_parquet_options(options)
+            .with_parquet_file_reader_factory(reader);
+        if let Some(filter) = filter {
+            source = source.with_predicate(Arc::clone(filter));
+        }
+        let groups = FileGroup::new(kept).split_files(state.config().target_partitions());
+        let scan = FileScanConfigBuilder::new(self.store.clone(), Arc::new(source))
+            .with_file_groups(groups)
+            .with_projection_indices(projection.cloned())?
+            .with_limit(limit)
+            .build();
+        Ok(Some(DataSourceExec::from_data_source(scan)))
+    }
+
+    /// The events in memory that may be rows for a filter.
+    fn read_recent(
+        &self,
+        projection: Option<&Vec<usize>>,
+        filter: Option<&Arc<dyn PhysicalExpr>>,
+    ) -> Result<Option<Arc<dyn ExecutionPlan>>> {
+        let whole = self.columns.table_schema();
+        let wanted = match projection {
+            Some(columns) => Arc::new(whole.project(columns)?),
+            None => Arc::clone(whole),
+        };
+        let extents: Vec<Extent> = self.recent.iter().map(|recent| recent.extent).collect();
+        let days: Vec<(String, String)> = extents
+            .iter()
+            .map(|extent| (day_of(extent.time_us.0), day_of(extent.time_us.1)))
+            .collect();
+        let days = days
+            .iter()
+            .map(|(first, last)| (first.as_str(), last.as_str()))
+            .unzip();
+        let kept = prune(filter, whole, &extents, days)?;
+        let batches = self
+            .recent
+            .iter()
+            .zip(kept)
+            .filter(|(_, is_kept)| *is_kept)
+            .map(|(recent, _)| {
+                let rows: Vec<u32> = (0..recent.batch.len() as u32).collect();
+                recent.to_record_batch(&rows, &wanted)
+            })
+            .collect::<Result<Vec<_>>>()?;
+        if batches.is_empty() {
+            return Ok(None);
+        }
+        let plan = MemorySourceConfig::try_new_exec(&[batches], wanted, None)?;
+        Ok(Some(plan))
+    }
+}
+
+#[async_trait::async_trait]
+impl TableProvider for Snapshot {
+    fn schema(&self) -> SchemaRef {
+        Arc::clone(self.columns.table_schema())
+    }
+
+    fn table_type(&self) -> TableType {
+        TableType::Base
+    }
+
+    /// Files and batches are left out and rows are dropped early, but what passes is not exact.
+    fn supports_filters_pushdown(
+        &self,
+        filters: &[&Expr],
+    ) -> Result<Vec<TableProviderFilterPushDown>> {
+        Ok(vec![TableProviderFilterPushDown::Inexact; filters.len()])
+    }
+
+    async fn scan(
+        &self,
+        state: &dyn Session,
+        projection: Option<&Vec<usize>>,
+        filters: &[Expr],
+        limit: Option<usize>,
+    ) -> Result<Arc<dyn ExecutionPlan>> {
+        let columns = Arc::clone(self.columns.table_schema()).to_dfschema()?;
+        let filter = conjunction(filters.iter().cloned())
+            .map(|filter| state.create_physical_expr(filter, &columns))
+            .transpose()?;
+        let files = self.read_files(state, projection, filter.as_ref(), limit)?;
+        let recent = self.read_recent(projection, filter.as_ref())?;
+        match (files, recent) {
+            (Some(files), Some(recent)) => UnionExec::try_new(vec![files, recent]),
+            (Some(plan), None) | (None, Some(plan)) => Ok(plan),
+            (None, None) => {
+                let whole = self.columns.table_schema();
+                let wanted = match projection {
+                    Some(columns) => Arc::new(whole.project(columns)?),
+                    None => Arc::clone(whole),
+                };
+                Ok(Arc::new(EmptyExec::new(wanted)))
+            }
+        }
+    }
+}
+
+impl Recent {
+    fn to_record_batch(&self, rows: &[u32], wanted: &SchemaRef) -> Result<RecordBatch> {
+        let batch = &self.batch;
+        let columns = wanted.fields().iter().map(|field| -> Result<ArrayRef> {
+            let column = if field.name() == schema::DAY {
+                let times = rows.iter().map(|row| batch.rows()[*row as usize].time);
+                let days = times.map(|time| day_of(time.as_microsecond()));
+                Arc::new(StringArray::from_iter_values(days)) as ArrayRef
+            } else {
+                encode::column(batch, rows, field.name())
+            };
+            Ok(cast(&column, field.data_type())?)
+        });
+        let columns = columns.collect::<Result<Vec<_>>>()?;
+        let options = arrow::array::RecordBatchOptions::new().with_row_count(Some(rows.len()));
+        Ok(RecordBatch::try_new_with_options(
+            Arc::clone(wanted),
+            columns,
+            &options,
+        )?)
+    }
+}
+
+/// The columns as queries have them: texts and bytes as views, which are cheap to filter, and
+/// the day, which no file holds, behind the others.
+fn columns() -> TableSchema {
+    let viewed = |field: &Arc<Field>| {
+        let kind = match field.data_type() {
+            DataType::Utf8 => DataType::Utf8View,
+            DataType::Binary => DataType::BinaryView,
+            other => other.clone(),
+        };
+        field.as_ref().clone().with_data_type(kind)
+    };
+    let whole = schema::arrow_schema();
+    let in_files = whole
+        .fields()
+        .iter()
+        .filter(|field| field.name() != schema::DAY);
+    let in_files = Schema::new(in_files.map(viewed).collect::<Vec<_>>());
+    let day = Arc::new(Field::new(schema::DAY, DataType::Utf8View, true));
+    TableSchema::builder(Arc::new(in_files))
+        .with_table_partition_cols(vec![day])
+        .build()
+}
+
+/// The day of an instant, as the table's folders name it.
+pub(crate) fn day_of(time_us: i64) -> String {
+    let time = Timestamp::from_microsecond(time_us).unwrap_or(if time_us < 0 {
+        Timestamp::MIN
+    } else {
+        Timestamp::MAX
+    });
+    TimeZone::UTC.to_datetime(time).date().to_string()
+}
+
+/// Which extents may hold rows for a filter.
+fn prune(
+    filter: Option<&Arc<dyn PhysicalExpr>>,
+    columns: &SchemaRef,
+    extents: &[Extent],
+    days: (Vec<&str>, Vec<&str>),
+) -> Result<Vec<bool>> {
+    let Some(filter) = filter else {
+        return Ok(vec![true; extents.len()]);
+    };
+    let predicate = PruningPredicateBuilder::new()
+        .with_file_schema(Arc::clone(columns))
+        .with_max_in_list_size(MAX_LIST)
+        .build(Arc::clone(filter));
+    match predicate {
+        Some(predicate) => predicate.prune(&Extents { extents, days }),
+        None => Ok(vec![true; extents.len()]),
+    }
+}
+
+/// Extents as the engine asks for them.
+struct Extents<'a> {
+    extents: &'a [Extent],
+    days: (Vec<&'a str>, Vec<&'a str>),
+}
+
+impl Extents<'_> {
+    fn values(
+        &self,
+        column: &Column,
+        end: fn((i64, i64)) -> i64,
+        days: &[&str],
+    ) -> Option<ArrayRef> {
+        let numbers = |pair: fn(&Extent) -> (i64, i64)| {
+            Int64Array::from_iter_values(self.extents.iter().map(|extent| end(pair(extent))))
+        };
+        match column.name() {
+            schema::TIME => cast(&numbers(|extent| extent.time_us), &schema::time_type()).ok(),
+            schema::POSITION => Some(Arc::new(numbers(|extent| extent.position))),
+            schema::DAY => {
+                let days = StringArray::from_iter_values(days);
+                cast(&days, &DataType::Utf8View).ok()
+            }
+            _ => None,
+        }
+    }
+}
+
+impl PruningStatistics for Extents<'_> {
+    fn min_values(&self, column: &Column) -> Option<ArrayRef> {
+        self.values(column, |ends| ends.0, &self.days.0)
+    }
+
+    fn max_values(&self, column: &Column) -> Option<ArrayRef> {
+        self.values(column, |ends| ends.1, &self.days.1)
+    }
+
+    fn num_containers(&self) -> usize {
+        self.extents.len()
+    }
+
+    fn null_counts(&self, column: &Column) -> Option<ArrayRef> {
+        let is_never_null = matches!(column.name(), schema::TIME | schema::POSITION | schema::DAY);
+        is_never_null.then(|| Arc::new(UInt64Array::from(vec![0; self.extents.len()])) as ArrayRef)
+    }
+
+    fn row_counts(&self) -> Option<ArrayRef> {
+        None
+    }
+
+    fn contained(&self, _: &Column, _: &HashSet<ScalarValue>) -> Option<BooleanArray> {
+        None
+    }
+}
