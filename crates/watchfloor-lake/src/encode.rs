@@ -4,32 +4,36 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use arrow::array::{
-    ArrayRef, BinaryBuilder, DictionaryArray, Int32Array, Int64Array, MapBuilder, MapFieldNames,
-    RecordBatch, StringArray, StringBuilder, TimestampMicrosecondArray, UInt32Array,
+    ArrayRef, AsArray, BinaryBuilder, DictionaryArray, Int32Array, Int64Array, MapBuilder,
+    MapFieldNames, RecordBatch, StringArray, StringBuilder, TimestampMicrosecondArray, UInt32Array,
 };
-use arrow::datatypes::{DataType, Field, Schema, UInt32Type};
+use arrow::compute::cast;
+use arrow::datatypes::{DataType, Field, Int64Type, Schema, UInt32Type};
 use jiff::Timestamp;
 use jiff::civil::Date;
 use parquet::arrow::ArrowWriter;
 use parquet::arrow::arrow_writer::ArrowWriterOptions;
-use parquet::basic::{Compression, ZstdLevel};
+use parquet::basic::{Compression, Encoding, ZstdLevel};
 use parquet::file::properties::{EnabledStatistics, WriterProperties};
 use watchfloor_event::ocsf::{AttributeType, PROMOTED};
 use watchfloor_event::{Anomaly, Column, EventBatch, Namespace, RowMeta};
 
+use crate::needles::{self, Builder};
 use crate::schema;
 use crate::snapshot::Extent;
 
 /// Level 3 is zstd's own default: half the time of level 6 for about 3 % more bytes.
 const ZSTD_LEVEL: i32 = 3;
 /// Rows in a row group.
-const ROW_GROUP_ROWS: usize = 128 * 1024;
+pub(crate) const ROW_GROUP_ROWS: usize = 128 * 1024;
 
 /// A Parquet file of one day.
 #[derive(Debug)]
 pub(crate) struct DayFile {
     pub day: Date,
     pub bytes: Vec<u8>,
+    /// The filter beside the file.
+    pub needles: Vec<u8>,
     pub extent: Extent,
 }
 
@@ -73,39 +77,87 @@ fn day_file(
     day: Date,
     parts: &[(usize, Vec<u32>)],
 ) -> Result<DayFile, parquet::errors::ParquetError> {
-    let present = Present::of(batches, parts);
-    let file_schema = present.schema();
-    let properties = WriterProperties::builder()
+    let file_schema = Present::of(batches, parts).schema();
+    let mut writer = DayWriter::new(day, Arc::clone(&file_schema))?;
+    for (index, rows) in parts {
+        writer.write(&record_batch(batches[*index], rows, &file_schema)?)?;
+    }
+    writer.finish()
+}
+
+/// Writes a file of one day and the filter beside it.
+pub(crate) struct DayWriter {
+    day: Date,
+    parquet: ArrowWriter<Vec<u8>>,
+    needles: Builder,
+    extent: Extent,
+}
+
+impl DayWriter {
+    pub(crate) fn new(
+        day: Date,
+        file_schema: Arc<Schema>,
+    ) -> Result<Self, parquet::errors::ParquetError> {
+        // Without the Arrow schema in the file, readers see the plain types that Delta declares
+        // and not the dictionaries that the columns are written from.
+        let options = ArrowWriterOptions::new()
+            .with_properties(properties()?)
+            .with_skip_arrow_metadata(true);
+        let bytes = Vec::with_capacity(1 << 16);
+        Ok(Self {
+            day,
+            parquet: ArrowWriter::try_new_with_options(bytes, file_schema, options)?,
+            needles: Builder::default(),
+            extent: Extent::EMPTY,
+        })
+    }
+
+    /// Takes rows with the file's columns.
+    pub(crate) fn write(
+        &mut self,
+        batch: &RecordBatch,
+    ) -> Result<(), parquet::errors::ParquetError> {
+        let longs = |name: &str| -> Result<ArrayRef, parquet::errors::ParquetError> {
+            let index = batch.schema().index_of(name)?;
+            Ok(cast(batch.column(index), &DataType::Int64)?)
+        };
+        let (times, positions) = (longs(schema::TIME)?, longs(schema::POSITION)?);
+        let times = times.as_primitive::<Int64Type>().values();
+        let positions = positions.as_primitive::<Int64Type>().values();
+        for (time, position) in times.iter().zip(positions) {
+            self.extent.add(*time, *position);
+        }
+        self.needles.add(batch)?;
+        self.parquet.write(batch)
+    }
+
+    pub(crate) fn finish(self) -> Result<DayFile, parquet::errors::ParquetError> {
+        Ok(DayFile {
+            day: self.day,
+            bytes: self.parquet.into_inner()?,
+            needles: self.needles.finish(),
+            extent: self.extent,
+        })
+    }
+}
+
+/// How the columns are written: numbers that grow as what they grew by, and raw lines without an
+/// attempt at a dictionary, since hardly one comes twice.
+fn properties() -> Result<WriterProperties, parquet::errors::ParquetError> {
+    let mut properties = WriterProperties::builder()
         .set_compression(Compression::ZSTD(ZstdLevel::try_new(ZSTD_LEVEL)?))
         .set_statistics_enabled(EnabledStatistics::Chunk)
         .set_max_row_group_row_count(Some(ROW_GROUP_ROWS))
-        .build();
-    // Without the Arrow schema in the file, readers see the plain types that Delta declares
-    // and not the dictionaries that the columns are written from.
-    let options = ArrowWriterOptions::new()
-        .with_properties(properties)
-        .with_skip_arrow_metadata(true);
-    let mut writer = ArrowWriter::try_new_with_options(
-        Vec::with_capacity(1 << 16),
-        Arc::clone(&file_schema),
-        options,
-    )?;
-    let mut file = DayFile {
-        day,
-        bytes: Vec::new(),
-        extent: Extent::EMPTY,
-    };
-    for (index, rows) in parts {
-        let batch = batches[*index];
-        writer.write(&record_batch(batch, rows, &file_schema)?)?;
-        for row in rows {
-            let meta = &batch.rows()[*row as usize];
-            file.extent
-                .add(meta.time.as_microsecond(), meta.id.position() as i64);
-        }
+        .set_data_page_row_count_limit(needles::BLOCK_ROWS);
+    for name in [schema::TIME, "received_at", schema::POSITION] {
+        properties = properties
+            .set_column_dictionary_enabled(name.into(), false)
+            .set_column_encoding(name.into(), Encoding::DELTA_BINARY_PACKED);
     }
-    file.bytes = writer.into_inner()?;
-    Ok(file)
+    let properties = properties
+        .set_column_dictionary_enabled(schema::RAW.into(), false)
+        .set_column_encoding(schema::RAW.into(), Encoding::DELTA_LENGTH_BYTE_ARRAY);
+    Ok(properties.build())
 }
 
 /// Which optional columns a file has: those that are empty throughout are left out, readers

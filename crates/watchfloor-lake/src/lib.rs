@@ -9,6 +9,7 @@ mod files;
 mod findings;
 mod lower;
 mod maintain;
+mod needles;
 mod pipe;
 mod records;
 mod rows;
@@ -17,7 +18,7 @@ mod search;
 mod snapshot;
 mod table;
 
-pub use maintain::Maintained;
+pub use maintain::{MaintainError, Maintained};
 pub use pipe::{PipeColumn, PipeError, PipeRequest, PipeResult};
 pub use records::{RecordScope, RecordSpan, StoredRecord};
 pub use rows::StoredEvent;

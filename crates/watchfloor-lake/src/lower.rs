@@ -9,6 +9,7 @@ use watchfloor_event::EventId;
 use watchfloor_event::ocsf::{self, Attribute, AttributeType};
 use watchfloor_query::{CoreField, FieldTarget, Query, Test, TextPattern, field_targets};
 
+use crate::needles;
 use crate::schema;
 
 /// The expression that holds for the rows that a query asks for. An absent value never
@@ -19,6 +20,9 @@ pub(crate) fn query(query: &Query) -> Expr {
         Query::And(items) => join(items, Expr::and, true),
         Query::Or(items) => join(items, Expr::or, false),
         Query::Not(item) => not(self::query(item)),
+        Query::Contains(TextPattern::Exact(words)) => {
+            holds(needles::has_word().call(vec![col(schema::RAW), lit(words.as_str())]))
+        }
         Query::Contains(pattern) => holds(contains(col(schema::RAW), pattern)),
         Query::Field { name, test } => {
             let targets = field_targets(name);

@@ -4,7 +4,8 @@
 //! names have to be quoted in most engines. Source fields without an attribute stand in the
 //! map `unmapped`, so that any number of them, of any type, fits without a change of schema.
 
-use std::sync::Arc;
+use std::collections::HashMap;
+use std::sync::{Arc, LazyLock};
 
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef, TimeUnit};
 use deltalake::kernel::{DataType as DeltaType, MapType, PrimitiveType, StructField};
@@ -62,6 +63,26 @@ const CORE: &[(&str, Stored)] = &[
 /// ```
 pub fn column_name(path: &str) -> String {
     path.replace('.', "_")
+}
+
+/// Whether a column is that of a promoted attribute.
+pub(crate) fn is_attribute(column: &str) -> bool {
+    kinds().contains_key(column)
+}
+
+/// Whether a column is that of a promoted attribute whose values are texts.
+pub(crate) fn is_text_attribute(column: &str) -> bool {
+    kinds().get(column) == Some(&AttributeType::Text)
+}
+
+fn kinds() -> &'static HashMap<String, AttributeType> {
+    static KINDS: LazyLock<HashMap<String, AttributeType>> = LazyLock::new(|| {
+        let kinds = PROMOTED.iter();
+        kinds
+            .map(|attribute| (column_name(attribute.path), attribute.kind))
+            .collect()
+    });
+    &KINDS
 }
 
 /// Every column with its type as text, for documentation.

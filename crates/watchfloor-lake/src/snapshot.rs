@@ -16,10 +16,14 @@ use datafusion::common::{Column, Result, ScalarValue, ToDFSchema};
 use datafusion::datasource::TableType;
 use datafusion::datasource::listing::PartitionedFile;
 use datafusion::datasource::memory::MemorySourceConfig;
-use datafusion::datasource::physical_plan::parquet::CachedParquetFileReaderFactory;
+use datafusion::datasource::physical_plan::parquet::metadata::DFParquetMetadata;
+use datafusion::datasource::physical_plan::parquet::{
+    CachedParquetFileReaderFactory, ParquetAccessPlan, RowGroupAccess,
+};
 use datafusion::datasource::physical_plan::{FileGroup, FileScanConfigBuilder, ParquetSource};
 use datafusion::datasource::source::DataSourceExec;
 use datafusion::datasource::table_schema::TableSchema;
+use datafusion::execution::cache::cache_manager::FileMetadataCache;
 use datafusion::execution::object_store::ObjectStoreUrl;
 use datafusion::logical_expr::utils::conjunction;
 use datafusion::logical_expr::{Expr, TableProviderFilterPushDown};
@@ -28,17 +32,24 @@ use datafusion::physical_optimizer::pruning::PruningPredicateBuilder;
 use datafusion::physical_plan::ExecutionPlan;
 use datafusion::physical_plan::empty::EmptyExec;
 use datafusion::physical_plan::union::UnionExec;
+use futures::{StreamExt, stream};
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
+use object_store::ObjectStore;
+use parquet::arrow::arrow_reader::RowSelector;
+use parquet::file::metadata::PageIndexPolicy;
 use watchfloor_event::{EventBatch, EventId};
 
 use crate::encode;
 use crate::files::DataFile;
+use crate::needles::{self, Ask, BLOCK_ROWS, Blocks, NeedleFiles};
 use crate::rows::{self, StoredEvent};
 use crate::schema;
 
 /// Values of a list in a query that are compared with what is known of a file.
 const MAX_LIST: usize = 128;
+/// Files whose filters are asked at the same time.
+const FILES_AT_ONCE: usize = 16;
 
 /// The lake as it is now: what the log holds, and what waits to be written.
 #[derive(Debug)]
@@ -104,16 +115,27 @@ pub(crate) struct Snapshot {
     files: Arc<Vec<DataFile>>,
     recent: Vec<Recent>,
     store: ObjectStoreUrl,
+    needles: Arc<NeedleFiles>,
     columns: TableSchema,
 }
 
 impl Snapshot {
-    pub(crate) fn of(current: &Current) -> Self {
+    pub(crate) fn of(current: &Current, needles: &Arc<NeedleFiles>) -> Self {
         Self {
             files: Arc::clone(&current.files),
             recent: current.recent.clone(),
             store: current.table.log_store().object_store_url(),
+            needles: Arc::clone(needles),
             columns: columns(),
+        }
+    }
+
+    /// Only some files of the version.
+    pub(crate) fn only(self, files: Vec<DataFile>) -> Self {
+        Self {
+            files: Arc::new(files),
+            recent: Vec::new(),
+            ..self
         }
     }
 
@@ -148,12 +170,12 @@ impl Snapshot {
     }
 
     /// The files that may hold rows for a filter.
-    fn read_files(
+    async fn read_files(
         &self,
         state: &dyn Session,
         projection: Option<&Vec<usize>>,
         filter: Option<&Arc<dyn PhysicalExpr>>,
-        limit: Option<usize>,
+        (ask, limit): (Ask, Option<usize>),
     ) -> Result<Option<Arc<dyn ExecutionPlan>>> {
         let extents: Vec<Extent> = self.files.iter().map(|file| file.extent).collect();
         let days = self
@@ -161,21 +183,27 @@ impl Snapshot {
             .iter()
             .map(|file| (file.day.as_str(), file.day.as_str()));
         let kept = prune(filter, self.columns.table_schema(), &extents, days.unzip())?;
-        let kept: Vec<PartitionedFile> = self
-            .files
-            .iter()
-            .zip(kept)
-            .filter(|(_, is_kept)| *is_kept)
-            .map(|(file, _)| file.to_read())
+        let kept = self.files.iter().zip(kept);
+        let kept: Vec<DataFile> = kept
+            .filter_map(|(file, is_kept)| is_kept.then(|| file.clone()))
             .collect();
+        let store = state.runtime_env().object_store(&self.store)?;
+        let footers = state.runtime_env().cache_manager.get_file_metadata_cache();
+        let reads = kept.into_iter().map(|file| {
+            let (store, footers) = (Arc::clone(&store), Arc::clone(&footers));
+            read_file(store, footers, Arc::clone(&self.needles), file, ask.clone())
+        });
+        let kept: Vec<PartitionedFile> = stream::iter(reads)
+            .buffered(FILES_AT_ONCE)
+            .filter_map(std::future::ready)
+            .collect()
+            .await;
         if kept.is_empty() {
             return Ok(None);
         }
         let mut options = state.table_options().parquet.clone();
         options.global.pushdown_filters = true;
         options.global.reorder_filters = true;
-        let store = state.runtime_env().object_store(&self.store)?;
-        let footers = state.runtime_env().cache_manager.get_file_metadata_cache();
         let reader = Arc::new(CachedParquetFileReaderFactory::new(store, footers));
         let mut source = ParquetSource::new(self.columns.clone())
             .with_table_parquet_options(options)
@@ -260,7 +288,11 @@ impl TableProvider for Snapshot {
         let filter = conjunction(filters.iter().cloned())
             .map(|filter| state.create_physical_expr(filter, &columns))
             .transpose()?;
-        let files = self.read_files(state, projection, filter.as_ref(), limit)?;
+        let ask = conjunction(filters.iter().cloned());
+        let ask = ask.map_or(Ask::Whatever, |filter| needles::of_filter(&filter));
+        let files = self
+            .read_files(state, projection, filter.as_ref(), (ask, limit))
+            .await?;
         let recent = self.read_recent(projection, filter.as_ref())?;
         match (files, recent) {
             (Some(files), Some(recent)) => UnionExec::try_new(vec![files, recent]),
@@ -321,6 +353,75 @@ fn columns() -> TableSchema {
     TableSchema::builder(Arc::new(in_files))
         .with_table_partition_cols(vec![day])
         .build()
+}
+
+/// What is to be read of a file, if anything.
+async fn read_file(
+    store: Arc<dyn ObjectStore>,
+    footers: Arc<FileMetadataCache>,
+    needles: Arc<NeedleFiles>,
+    file: DataFile,
+    ask: Ask,
+) -> Option<PartitionedFile> {
+    let whole = file.to_read();
+    if ask == Ask::Whatever {
+        return Some(whole);
+    }
+    let rows = file.extent.rows;
+    let blocks = needles.ask(&store, &file.path, rows, &ask).await;
+    let Some(blocks) = blocks.filter(|blocks| !blocks.is_all()) else {
+        return Some(whole);
+    };
+    if blocks.is_empty() {
+        return None;
+    }
+    // With the places of pages at hand, only those of the blocks are read.
+    let loaded = DFParquetMetadata::new(&store, &whole.object_meta)
+        .with_file_metadata_cache(Some(footers))
+        .with_page_index_policy(Some(PageIndexPolicy::Optional))
+        .fetch_metadata()
+        .await;
+    match loaded {
+        Ok(footer) => {
+            let groups = footer.row_groups().iter();
+            let groups = groups.map(|group| group.num_rows() as usize);
+            let access = access(groups, &blocks);
+            Some(whole.with_extension(access))
+        }
+        // Reading the file says what is wrong with it.
+        Err(_) => Some(whole),
+    }
+}
+
+/// Which rows of each row group are to be read.
+fn access(groups: impl Iterator<Item = usize>, blocks: &Blocks) -> ParquetAccessPlan {
+    let mut start = 0;
+    let groups = groups.map(|rows| {
+        let end = start + rows;
+        let mut selectors: Vec<RowSelector> = Vec::new();
+        let mut at = start;
+        while at < end {
+            let block = at / BLOCK_ROWS;
+            let next = ((block + 1) * BLOCK_ROWS).min(end);
+            let skip = !blocks.has(block);
+            match selectors.last_mut() {
+                Some(last) if last.skip == skip => last.row_count += next - at,
+                _ => selectors.push(match skip {
+                    true => RowSelector::skip(next - at),
+                    false => RowSelector::select(next - at),
+                }),
+            }
+            at = next;
+        }
+        start = end;
+        match selectors.as_slice() {
+            [] => RowGroupAccess::Skip,
+            [one] if one.skip => RowGroupAccess::Skip,
+            [_] => RowGroupAccess::Scan,
+            _ => RowGroupAccess::Selection(selectors.into()),
+        }
+    });
+    ParquetAccessPlan::new(groups.collect())
 }
 
 /// The day of an instant, as the table's folders name it.

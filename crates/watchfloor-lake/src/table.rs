@@ -22,6 +22,8 @@ use watchfloor_event::{EventBatch, Finding};
 use crate::encode::{self, DayFile};
 use crate::files::{self, DataFile};
 use crate::findings;
+use crate::maintain;
+use crate::needles::{self, NeedleFiles};
 use crate::schema;
 use crate::snapshot::{Current, Recent, Snapshot};
 
@@ -132,6 +134,7 @@ pub struct Lake {
     current: RwLock<Current>,
     /// Footers of files that were read, for all queries.
     pub(crate) runtime: Arc<RuntimeEnv>,
+    needles: Arc<NeedleFiles>,
     /// Held by whoever changes the table.
     pub(crate) writer: Mutex<u64>,
 }
@@ -189,6 +192,7 @@ impl Lake {
                 recent: Vec::new(),
             }),
             runtime,
+            needles: Arc::default(),
             writer: Mutex::new(position),
         })
     }
@@ -204,7 +208,8 @@ impl Lake {
     }
 
     pub(crate) fn snapshot(&self) -> Snapshot {
-        Snapshot::of(&self.current.read().unwrap_or_else(PoisonError::into_inner))
+        let current = self.current.read().unwrap_or_else(PoisonError::into_inner);
+        Snapshot::of(&current, &self.needles)
     }
 
     pub(crate) fn table(&self) -> DeltaTable {
@@ -383,6 +388,7 @@ fn remove_orphans(folder: &Path, table: &DeltaTable) {
         .iter()
         .map(|file| folder.join(file.path().as_ref()))
         .collect();
+    maintain::remove_lonely_needles(folder, &known);
     let days = std::fs::read_dir(folder).into_iter().flatten().flatten();
     let days = days.filter(|entry| entry.file_name().to_string_lossy().starts_with("day="));
     let files = days.flat_map(|day| {
@@ -392,8 +398,9 @@ fn remove_orphans(folder: &Path, table: &DeltaTable) {
             .flatten()
     });
     for file in files {
-        // Compaction writes names of its own; its left-overs go with its vacuum.
-        let ours = file.file_name().to_string_lossy().starts_with("commit-");
+        let name = file.file_name();
+        let name = name.to_string_lossy();
+        let ours = name.starts_with("commit-") || name.starts_with("merged-");
         if ours && !known.contains(&file.path()) && is_newer_than_log(&file.path(), folder) {
             let removed = std::fs::remove_file(file.path());
             tracing::info!(path = %file.path().display(), ?removed, "file of an unfinished commit is removed");
@@ -424,17 +431,30 @@ fn encode_all(pending: &PendingCommit) -> Result<Vec<DayFile>, parquet::errors::
 }
 
 fn write_all(folder: &Path, end: u64, files: Vec<DayFile>) -> Result<Vec<Add>, CommitError> {
-    let mut adds = Vec::with_capacity(files.len());
-    for file in files {
-        let relative = format!("day={}/commit-{end:020}.parquet", file.day);
-        let path = folder.join(&relative);
-        write_synced(&path, &file.bytes).map_err(|source| CommitError::Write {
-            path: path.clone(),
-            source,
-        })?;
-        adds.push(add(relative, &file));
+    let name = format!("commit-{end:020}");
+    let files = files.iter();
+    files
+        .map(|file| write_file(folder, &name, file, true))
+        .collect()
+}
+
+/// Writes a file and the filter beside it, durably, and gives what the log needs to know of it.
+pub(crate) fn write_file(
+    folder: &Path,
+    name: &str,
+    file: &DayFile,
+    is_new_data: bool,
+) -> Result<Add, CommitError> {
+    let relative = format!("day={}/{name}.parquet", file.day);
+    let needles = needles::path_beside(&relative.as_str().into());
+    let both = [(needles.as_ref(), &file.needles), (&relative, &file.bytes)];
+    for (path, bytes) in both {
+        let path = folder.join(path);
+        write_synced(&path, bytes).map_err(|source| CommitError::Write { path, source })?;
     }
-    Ok(adds)
+    let mut add = add(relative, file);
+    add.data_change = is_new_data;
+    Ok(add)
 }
 
 fn write_synced(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
