@@ -8,7 +8,7 @@ use watchfloor_model::{
     Actor, Alert, AlertId, Attachment, Clocks, EntityRef, Incident, IncidentId, IncidentStatus,
     Severity, Suppression,
 };
-use watchfloor_store::{Change, WriteTx};
+use watchfloor_store::{Change, FindingOutcome, WriteTx};
 
 use crate::exceptions::{self, EventFields};
 use crate::triage::bind::{self, BINDING_WEIGHT};
@@ -70,6 +70,20 @@ struct Touched {
     new: BTreeSet<AlertId>,
     changed: BTreeSet<AlertId>,
     incidents: BTreeSet<IncidentId>,
+    /// Alerts that were seen again, by their repeat keys, to be saved once for all findings that
+    /// repeat them: a noisy rule repeats few alerts many times.
+    repeated: BTreeMap<String, Alert>,
+    outcomes: Vec<FindingOutcome>,
+}
+
+impl Touched {
+    fn note(&mut self, finding: &Finding, outcome: &'static str, record: &str) {
+        self.outcomes.push(FindingOutcome {
+            finding: finding.id.clone(),
+            outcome,
+            record: record.to_owned(),
+        });
+    }
 }
 
 impl Casework {
@@ -146,8 +160,10 @@ impl Casework {
         let mut count = *taken;
         let mut touched = Touched::default();
         let suppressions = tx.q().active_suppressions(self.now()).await?;
+        let ids: Vec<&str> = findings.iter().map(|finding| finding.id.as_str()).collect();
+        let mut known = tx.q().taken_findings(&ids).await?;
         for finding in findings {
-            if tx.q().finding_outcome(&finding.id).await?.is_some() {
+            if !known.insert(finding.id.clone()) {
                 count.known += 1;
                 continue;
             }
@@ -164,6 +180,9 @@ impl Casework {
             )
             .await?;
         }
+        self.save_repeated(&mut tx, &actor, &mut touched).await?;
+        tx.save_finding_outcomes(&touched.outcomes, self.now())
+            .await?;
         let incidents = self.redraw_touched(&mut tx, &actor, &touched).await?;
         let (new, changed) = read_touched(&mut tx, &touched).await?;
         if let Some(cursor) = cursor {
@@ -202,37 +221,81 @@ impl Casework {
             let change = self.change(actor, "suppression.hold_back", detail);
             let id = &held.suppression.id;
             tx.count_suppressed(id, &change).await?;
-            tx.save_finding_outcome(&finding.id, "suppressed", Some(id.as_str()), now)
-                .await?;
+            touched.note(finding, "suppressed", id.as_str());
             count.suppressed += 1;
             return Ok(());
         }
+        if let Some(mut open) = self
+            .repeated(tx, actor, finding, &alert.repeat_key, touched)
+            .await?
+        {
+            intake::raise(&mut open, finding, alert.entities, now);
+            touched.note(finding, "repeat", open.id.as_str());
+            touched.incidents.extend(open.incident_id().cloned());
+            touched.repeated.insert(alert.repeat_key, open);
+            count.repeats += 1;
+            return Ok(());
+        }
+        // What binds alerts is read from the store.
+        self.save_repeated(tx, actor, touched).await?;
+        let opened = self.place(tx, actor, &mut alert, touched).await?;
+        count.incidents += u64::from(opened);
+        let change = self.change(actor, "alert.create", format!("finding {}", finding.id));
+        tx.save_alert(&alert, &change).await?;
+        touched.note(finding, "alert", alert.id.as_str());
+        touched.new.insert(alert.id);
+        count.alerts += 1;
+        Ok(())
+    }
+
+    /// The open alert that a finding repeats, as this transaction left it.
+    async fn repeated(
+        &self,
+        tx: &mut WriteTx,
+        actor: &Actor,
+        finding: &Finding,
+        key: &str,
+        touched: &mut Touched,
+    ) -> Result<Option<Alert>, CaseworkError> {
         let window = self.settings().repeat_window;
         let from = finding
             .first_time
             .saturating_sub(window)
             .unwrap_or(finding.first_time);
         let to = finding.time.saturating_add(window).unwrap_or(finding.time);
-        if let Some(mut open) = tx.q().repeated_alert(&alert.repeat_key, from, to).await? {
-            intake::raise(&mut open, finding, alert.entities, now);
-            let detail = format!("seen again, {} times in all", open.count);
-            let change = self.change(actor, "alert.repeat", detail);
-            tx.save_alert(&open, &change).await?;
-            tx.save_finding_outcome(&finding.id, "repeat", Some(open.id.as_str()), now)
-                .await?;
-            touched.changed.insert(open.id.clone());
-            touched.incidents.extend(open.incident_id().cloned());
-            count.repeats += 1;
-            return Ok(());
+        match touched.repeated.remove(key) {
+            Some(open) if open.last_time >= from && open.first_time <= to => {
+                return Ok(Some(open));
+            }
+            Some(open) => self.save_repeat(tx, actor, &open, touched).await?,
+            None => {}
         }
-        let opened = self.place(tx, actor, &mut alert, touched).await?;
-        count.incidents += u64::from(opened);
-        let change = self.change(actor, "alert.create", format!("finding {}", finding.id));
-        tx.save_alert(&alert, &change).await?;
-        tx.save_finding_outcome(&finding.id, "alert", Some(alert.id.as_str()), now)
-            .await?;
-        touched.new.insert(alert.id);
-        count.alerts += 1;
+        Ok(tx.q().repeated_alert(key, from, to).await?)
+    }
+
+    async fn save_repeated(
+        &self,
+        tx: &mut WriteTx,
+        actor: &Actor,
+        touched: &mut Touched,
+    ) -> Result<(), CaseworkError> {
+        for open in std::mem::take(&mut touched.repeated).into_values() {
+            self.save_repeat(tx, actor, &open, touched).await?;
+        }
+        Ok(())
+    }
+
+    async fn save_repeat(
+        &self,
+        tx: &mut WriteTx,
+        actor: &Actor,
+        open: &Alert,
+        touched: &mut Touched,
+    ) -> Result<(), CaseworkError> {
+        let detail = format!("seen again, {} times in all", open.count);
+        let change = self.change(actor, "alert.repeat", detail);
+        tx.save_alert(open, &change).await?;
+        touched.changed.insert(open.id.clone());
         Ok(())
     }
 

@@ -12,10 +12,10 @@ use arrow::datatypes::{DataType, Schema};
 use datafusion::execution::runtime_env::RuntimeEnvBuilder;
 use datafusion::logical_expr::col;
 use datafusion::prelude::{SessionConfig, SessionContext};
+use deltalake::DeltaTableError;
 use deltalake::kernel::transaction::{CommitBuilder, CommitProperties};
 use deltalake::kernel::{Action, Remove};
 use deltalake::protocol::DeltaOperation;
-use deltalake::DeltaTableError;
 use futures::StreamExt;
 use jiff::civil::Date;
 

@@ -1,5 +1,7 @@
 //! Alerts: the queue with its filters, sorts and pages; look-ups for triage.
 
+use std::collections::HashSet;
+
 use jiff::Timestamp;
 use sqlx::sqlite::SqliteRow;
 use sqlx::{QueryBuilder, Row, Sqlite};
@@ -21,6 +23,17 @@ pub enum IncidentPart {
     Unattached,
     /// This one.
     Of(IncidentId),
+}
+
+/// What became of a finding.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FindingOutcome {
+    /// The finding.
+    pub finding: String,
+    /// `alert`, `repeat` or `suppressed`.
+    pub outcome: &'static str,
+    /// The alert or suppression.
+    pub record: String,
 }
 
 /// Which alerts; everything given must hold.
@@ -566,20 +579,23 @@ impl Queries<'_> {
         rows.iter().map(alert_from).collect()
     }
 
-    /// What became of a finding, if it was taken: the outcome word.
+    /// Which of some findings were taken before.
     ///
     /// # Errors
     /// [`StoreError`].
-    pub async fn finding_outcome(&mut self, finding: &str) -> Result<Option<String>, StoreError> {
-        Ok(
-            sqlx::query_scalar(
-                "SELECT outcome FROM findings WHERE tenant = $1 AND finding_id = $2",
-            )
-            .bind(self.tenant)
-            .bind(finding)
-            .fetch_optional(&mut *self.conn)
-            .await?,
+    pub async fn taken_findings(
+        &mut self,
+        findings: &[&str],
+    ) -> Result<HashSet<String>, StoreError> {
+        let taken: Vec<String> = sqlx::query_scalar(
+            "SELECT finding_id FROM findings WHERE tenant = $1 \
+             AND finding_id IN (SELECT value FROM json_each($2))",
         )
+        .bind(self.tenant)
+        .bind(serde_json::json!(findings).to_string())
+        .fetch_all(&mut *self.conn)
+        .await?;
+        Ok(taken.into_iter().collect())
     }
 
     /// A saved position.
@@ -690,26 +706,24 @@ impl WriteTx {
         Ok(())
     }
 
-    /// Notes what became of a finding, so that it is not taken twice.
+    /// Notes what became of findings, so that they are not taken twice.
     ///
     /// # Errors
     /// [`StoreError`].
-    pub async fn save_finding_outcome(
+    pub async fn save_finding_outcomes(
         &mut self,
-        finding: &str,
-        outcome: &'static str,
-        record: Option<&str>,
+        outcomes: &[FindingOutcome],
         now: Timestamp,
     ) -> Result<(), StoreError> {
+        let row = |one: &FindingOutcome| serde_json::json!([one.finding, one.outcome, one.record]);
+        let rows: Vec<serde_json::Value> = outcomes.iter().map(row).collect();
         let tenant = self.tenant();
         sqlx::query(
             "INSERT INTO findings (tenant, finding_id, outcome, record_id, taken_at) \
-             VALUES ($1, $2, $3, $4, $5)",
+             SELECT $1, value ->> 0, value ->> 1, value ->> 2, $3 FROM json_each($2)",
         )
         .bind(tenant)
-        .bind(finding)
-        .bind(outcome)
-        .bind(record)
+        .bind(serde_json::json!(rows).to_string())
         .bind(micros(now))
         .execute(self.conn())
         .await?;

@@ -20,7 +20,7 @@ mod tx;
 mod work;
 
 pub use access::{NewSession, NewToken, SessionOwner, TokenOwner};
-pub use alerts::{AlertFilter, AlertSort, AlertSortKey, IncidentPart};
+pub use alerts::{AlertFilter, AlertSort, AlertSortKey, FindingOutcome, IncidentPart};
 pub use audit::AuditFault;
 pub use corrections::CorrectionKind;
 pub use error::{OpenError, StoreError};

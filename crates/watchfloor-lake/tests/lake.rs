@@ -1,0 +1,226 @@
+//! The lake as a whole: events before and after they are files, needles, compaction, damage.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use bytes::Bytes;
+use jiff::{SignedDuration, Timestamp};
+use watchfloor_event::{
+    EventBatch, EventId, EventKind, Format, Namespace, RawRecord, ValueRef, ocsf,
+};
+use watchfloor_lake::{Lake, PendingCommit, SearchRequest, SortOrder};
+
+const BATCH: u64 = 1500;
+
+fn start() -> Timestamp {
+    "2026-11-20T22:00:00Z".parse().unwrap()
+}
+
+/// Events of which every third has a user of its own, in the disorder in which they arrive.
+fn batch(first: u64) -> Arc<EventBatch> {
+    let kind = Arc::new(EventKind {
+        name: Arc::from("test/login"),
+        product: Arc::from("Test"),
+        class_uid: ocsf::class_uid("authentication").unwrap(),
+        logsources: Vec::new(),
+    });
+    let mut batch = EventBatch::new();
+    let kind = batch.intern_kind(&kind);
+    for position in first..first + BATCH {
+        let (user, ip) = (
+            format!("user{position}"),
+            format!("10.0.{}.{}", position / 256, position % 256),
+        );
+        let raw = format!("login of {user} from {ip}: Straße \"C:\\\\tools\\nrun{position}.exe\"");
+        let record = RawRecord {
+            source: Arc::from("test"),
+            format: Format::Auto,
+            context: None,
+            position,
+            received_at: start(),
+            bytes: Bytes::from(raw),
+        };
+        let row = batch.push_row(&record, 0);
+        let meta = batch.row_mut(row);
+        meta.kind = kind;
+        meta.time = start() + SignedDuration::from_secs(((position * 7919) % 14_400) as i64);
+        batch.set(Namespace::Ocsf, "user.name", row, ValueRef::str(&user));
+        batch.set(Namespace::Ocsf, "src_endpoint.ip", row, ValueRef::str(&ip));
+        if position.is_multiple_of(3) {
+            batch.set(
+                Namespace::Source,
+                "Token",
+                row,
+                ValueRef::str(&format!("tok{position}x")),
+            );
+        }
+    }
+    Arc::new(batch)
+}
+
+async fn commit(lake: &Lake, first: u64) {
+    let pending = PendingCommit {
+        batches: vec![batch(first)],
+        findings: Vec::new(),
+        end: first + BATCH,
+    };
+    lake.commit(pending).await.unwrap();
+}
+
+async fn found(lake: &Lake, query: &str) -> Vec<u64> {
+    let request = SearchRequest {
+        query: watchfloor_query::parse(query).unwrap(),
+        from: start() - SignedDuration::from_hours(24),
+        to: start() + SignedDuration::from_hours(24),
+        limit: 10_000,
+        order: SortOrder::OldestFirst,
+        with_findings: false,
+        bucket_seconds: 0,
+    };
+    let result = lake.search(&request).await.unwrap();
+    assert_eq!(result.total, result.events.len() as u64, "{query}");
+    let mut positions: Vec<u64> = result
+        .events
+        .iter()
+        .map(|event| event.id.position())
+        .collect();
+    positions.sort_unstable();
+    positions
+}
+
+/// Each query has one answer, whatever became of the events.
+async fn check(lake: &Lake, total: u64) {
+    for position in [0, 1234, total / 2, total - 1] {
+        let one = vec![position];
+        assert_eq!(found(lake, &format!("user{position}")).await, one);
+        assert_eq!(found(lake, &format!("user.name:USER{position}")).await, one);
+        assert_eq!(
+            found(lake, &format!("run{position}.exe")).await,
+            one,
+            "behind an escape"
+        );
+        let ip = format!("10.0.{}.{}", position / 256, position % 256);
+        assert_eq!(found(lake, &format!("\"{ip}\"")).await, one);
+        assert_eq!(found(lake, &format!("src_endpoint.ip:{ip}")).await, one);
+        let third = position / 3 * 3;
+        assert_eq!(
+            found(lake, &format!("Token:tok{third}x")).await,
+            vec![third]
+        );
+    }
+    assert_eq!(found(lake, "user12").await, vec![12], "a word is whole");
+    assert_eq!(found(lake, "user.name:*r1242").await, vec![1242]);
+    assert!(found(lake, "user99999999").await.is_empty());
+    let both = found(lake, "user7 or user.name:user8 or Token:tok9x").await;
+    assert_eq!(both, vec![7, 8, 9]);
+    let most = found(lake, "user.name:user12* -user12").await;
+    let wanted = (13..total).filter(|number| number.to_string().starts_with("12"));
+    assert_eq!(most, wanted.collect::<Vec<_>>());
+}
+
+fn files_below(folder: &Path, suffix: &str) -> Vec<PathBuf> {
+    let mut found = Vec::new();
+    for entry in std::fs::read_dir(folder).into_iter().flatten().flatten() {
+        let path = entry.path();
+        if path.is_dir() {
+            found.extend(files_below(&path, suffix));
+        } else if path.to_string_lossy().ends_with(suffix) {
+            found.push(path);
+        }
+    }
+    found
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_event_is_found_once_wherever_it_is() {
+    let folder = tempfile::tempdir().unwrap();
+    let lake = Lake::open(folder.path()).await.unwrap();
+    let (committed, total) = (20 * BATCH, 21 * BATCH);
+    for number in 0..20 {
+        lake.show(&[batch(number * BATCH)], &[]);
+        commit(&lake, number * BATCH).await;
+    }
+    lake.show(&[batch(committed)], &[]);
+    check(&lake, total).await;
+    assert_eq!(lake.stats().await.unwrap().rows, total);
+    let ids: Vec<EventId> = [3, committed + 5]
+        .map(|position| EventId::new(position, 0))
+        .into();
+    let mut events = lake.events(&ids).await.unwrap();
+    events.sort_by_key(|event| event.id);
+    let users: Vec<_> = events
+        .iter()
+        .map(|event| event.field("user.name"))
+        .collect();
+    assert_eq!(
+        users,
+        [
+            Some("user3"),
+            Some(format!("user{}", committed + 5).as_str())
+        ]
+    );
+
+    let done = lake.maintain().await.unwrap();
+    assert_eq!(
+        (done.replaced, done.written),
+        (40, 2),
+        "20 commits over midnight"
+    );
+    check(&lake, total).await;
+    assert_eq!(lake.stats().await.unwrap().files, 2);
+    assert_eq!(lake.committed().await, committed);
+    drop(lake);
+
+    let lake = Lake::open(folder.path()).await.unwrap();
+    assert_eq!(lake.committed().await, committed);
+    assert_eq!(lake.stats().await.unwrap().rows, committed);
+    check(&lake, committed).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn filters_that_are_damaged_or_gone_cost_time_and_no_answer() {
+    let folder = tempfile::tempdir().unwrap();
+    let lake = Lake::open(folder.path()).await.unwrap();
+    for number in 0..3 {
+        commit(&lake, number * BATCH).await;
+    }
+    drop(lake);
+    let filters = files_below(folder.path(), ".needles");
+    assert_eq!(filters.len(), 6);
+    for filter in &filters[..2] {
+        let mut bytes = std::fs::read(filter).unwrap();
+        let last = bytes.len() - 40;
+        bytes[last] ^= 0xff;
+        bytes[40] ^= 0xff;
+        std::fs::write(filter, bytes).unwrap();
+    }
+    std::fs::write(&filters[2], b"WFNEED01").unwrap();
+    std::fs::remove_file(&filters[3]).unwrap();
+    let lake = Lake::open(folder.path()).await.unwrap();
+    check(&lake, 3 * BATCH).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_an_unfinished_compaction_leaves_goes_at_the_next_start() {
+    let folder = tempfile::tempdir().unwrap();
+    let lake = Lake::open(folder.path()).await.unwrap();
+    commit(&lake, 0).await;
+    drop(lake);
+    let known = files_below(folder.path(), ".parquet");
+    let left = known[0].with_file_name("merged-0-1-2.parquet");
+    std::fs::copy(&known[0], &left).unwrap();
+    let day = known[0].parent().unwrap().file_name().unwrap();
+    let filter = folder
+        .path()
+        .join("_needles")
+        .join(day)
+        .join("merged-0-1-2.parquet.needles");
+    std::fs::write(&filter, b"half").unwrap();
+    let lake = Lake::open(folder.path()).await.unwrap();
+    assert!(!left.exists());
+    check(&lake, BATCH.max(1500)).await;
+    drop(lake);
+    drop(Lake::open(folder.path()).await.unwrap());
+    assert!(!filter.exists());
+    assert_eq!(files_below(folder.path(), ".needles").len(), 2);
+}
