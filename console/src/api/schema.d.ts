@@ -2717,6 +2717,8 @@ export interface components {
             took_ms: number;
             /** @description Fields of the events found. */
             fields: components["schemas"]["FieldSummary"][];
+            /** @description Files of the asked time that cannot be read: what they hold is missing from the answer. */
+            unread: string[];
         };
         /** @description Who is signed in. */
         SessionInfo: {

@@ -28,12 +28,15 @@ function firstPipe(text: string): number {
   return -1
 }
 
-/** Whether a query has verbs (`… | summarize …`): its answer is rows and not events. */
-export const isPipe = (text: string): boolean => firstPipe(text) >= 0 || PIPE_START.test(text.trimStart())
+const SQL_START = /^(?:select\s(?:[\s\S]*\s)?from\s|with\s+\w+\s+as\s*\()/i
+
+/** Whether a query has verbs (`… | summarize …`) or is SQL: its answer is rows and not events. */
+export const isPipe = (text: string): boolean =>
+  firstPipe(text) >= 0 || PIPE_START.test(text.trimStart()) || SQL_START.test(text.trimStart())
 
 /** The events that a query with verbs starts from; empty where it does not start from a plain search. */
 export function pipeHead(text: string): string {
-  if (PIPE_START.test(text.trimStart())) return ''
+  if (PIPE_START.test(text.trimStart()) || SQL_START.test(text.trimStart())) return ''
   const at = firstPipe(text)
   return (at < 0 ? text : text.slice(0, at)).trim()
 }

@@ -160,6 +160,7 @@ impl EventReader for MemoryDataPlane {
         let fields = summaries(&events);
         events.truncate(request.limit as usize);
         ready(Ok(SearchResult {
+            unread: Vec::new(),
             capped: events.len() < total,
             events,
             total: total as u64,

@@ -133,6 +133,8 @@ pub struct SearchResult {
     pub took_ms: u64,
     /// Fields of the events found.
     pub fields: Vec<FieldSummary>,
+    /// Files of the asked time that cannot be read: what they hold is missing from the answer.
+    pub unread: Vec<String>,
 }
 
 /// Asks for the rows of a query with verbs.

@@ -132,10 +132,11 @@ impl DayWriter {
     }
 
     pub(crate) fn finish(self) -> Result<DayFile, parquet::errors::ParquetError> {
+        let bytes = self.parquet.into_inner()?;
         Ok(DayFile {
             day: self.day,
-            bytes: self.parquet.into_inner()?,
-            needles: self.needles.finish(),
+            needles: self.needles.finish(crc32fast::hash(&bytes)),
+            bytes,
             extent: self.extent,
         })
     }

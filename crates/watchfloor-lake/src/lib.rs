@@ -7,6 +7,7 @@
 mod encode;
 mod files;
 mod findings;
+mod health;
 mod lower;
 mod maintain;
 mod needles;
@@ -16,12 +17,15 @@ mod rows;
 mod schema;
 mod search;
 mod snapshot;
+mod sql;
 mod table;
 
+pub use health::Damage;
 pub use maintain::{MaintainError, Maintained};
 pub use pipe::{PipeColumn, PipeError, PipeRequest, PipeResult};
 pub use records::{RecordScope, RecordSpan, StoredRecord};
 pub use rows::StoredEvent;
 pub use schema::{column_name, table_columns};
 pub use search::{Bucket, RuleCount, SearchRequest, SearchResult, SortOrder};
+pub use sql::SqlRequest;
 pub use table::{CommitError, Lake, LakeStats, LedgerCount, OpenError, PendingCommit, ReadError};

@@ -71,9 +71,21 @@ impl Lake {
     /// # Errors
     /// If files cannot be read or written, or the log refuses; the table stays as it was.
     pub async fn maintain(&self) -> Result<Maintained, MaintainError> {
+        self.shape(MIN_FILES, true).await
+    }
+
+    /// Compacts every day with more than one small file, as fast as it can be done.
+    ///
+    /// # Errors
+    /// As [`Lake::maintain`].
+    pub async fn compact(&self) -> Result<Maintained, MaintainError> {
+        self.shape(2, false).await
+    }
+
+    async fn shape(&self, min_files: usize, may_rest: bool) -> Result<Maintained, MaintainError> {
         let mut done = Maintained::default();
-        while let Some((files, is_late)) = self.due() {
-            let rests = !is_late;
+        while let Some((files, is_late)) = self.due(min_files) {
+            let rests = may_rest && !is_late;
             let file = self.merge(files.clone(), rests).await?;
             self.replace(&files, file).await?;
             done.replaced += files.len() as u64;
@@ -86,7 +98,7 @@ impl Lake {
     }
 
     /// Small files of one day that are to be one, and whether many more wait.
-    fn due(&self) -> Option<(Vec<DataFile>, bool)> {
+    fn due(&self, min_files: usize) -> Option<(Vec<DataFile>, bool)> {
         let snapshot = self.snapshot();
         let mut by_day: BTreeMap<&str, Vec<&DataFile>> = BTreeMap::new();
         let small = |file: &&DataFile| file.extent.rows < SMALL_ROWS;
@@ -95,7 +107,7 @@ impl Lake {
         }
         let mut files = by_day
             .into_values()
-            .find(|files| files.len() >= MIN_FILES)?;
+            .find(|files| files.len() >= min_files)?;
         let is_late = files.len() >= HURRY_FILES;
         files.sort_by_key(|file| file.extent.time_us);
         let mut rows = 0;
@@ -207,7 +219,7 @@ fn file_key(files: &[DataFile]) -> String {
     )
 }
 
-fn removal(file: &DataFile) -> Remove {
+pub(crate) fn removal(file: &DataFile) -> Remove {
     Remove {
         path: file.path.to_string(),
         data_change: false,
@@ -241,7 +253,7 @@ fn with_columns(
     RecordBatch::try_new(Arc::clone(columns), arrays.collect::<Result<_, _>>()?)
 }
 
-fn log_error(error: DeltaTableError) -> CommitError {
+pub(crate) fn log_error(error: DeltaTableError) -> CommitError {
     CommitError::Log(Box::new(error))
 }
 

@@ -99,7 +99,7 @@ impl Lake {
     /// If the query is wrong, runs into a limit, or the lake cannot be read.
     pub async fn pipe(&self, request: &PipeRequest) -> Result<PipeResult, PipeError> {
         let start = Instant::now();
-        let (context, events) = self.pipe_context().await?;
+        let (context, events) = self.pipe_context()?;
         let search = SearchRequest {
             query: Query::All,
             from: request.from,
@@ -123,12 +123,7 @@ impl Lake {
         let run = collect(frame, request.limit);
         let (columns, rows, is_capped) = tokio::time::timeout(request.timeout, run)
             .await
-            .map_err(|_| {
-                let seconds = request.timeout.as_secs();
-                PipeError::Stopped(format!(
-                    "it took longer than {seconds} s; ask for less time or fewer groups"
-                ))
-            })??;
+            .map_err(|_| too_long(request.timeout))??;
         Ok(PipeResult {
             columns,
             rows,
@@ -138,7 +133,9 @@ impl Lake {
         })
     }
 
-    async fn pipe_context(&self) -> Result<(SessionContext, Arc<dyn TableProvider>), ReadError> {
+    pub(crate) fn pipe_context(
+        &self,
+    ) -> Result<(SessionContext, Arc<dyn TableProvider>), ReadError> {
         let runtime = RuntimeEnvBuilder::from_runtime_env(&self.runtime)
             .with_memory_limit(MEMORY_BYTES, 1.0)
             .build_arc()
@@ -150,9 +147,9 @@ impl Lake {
     }
 }
 
-type Collected = (Vec<PipeColumn>, Vec<Vec<serde_json::Value>>, bool);
+pub(crate) type Collected = (Vec<PipeColumn>, Vec<Vec<serde_json::Value>>, bool);
 
-async fn collect(frame: DataFrame, limit: usize) -> Result<Collected, PipeError> {
+pub(crate) async fn collect(frame: DataFrame, limit: usize) -> Result<Collected, PipeError> {
     let columns = output::columns(frame.schema());
     // One more tells whether there are more.
     let frame = frame.limit(0, Some(limit + 1)).map_err(query_error)?;
@@ -165,6 +162,14 @@ async fn collect(frame: DataFrame, limit: usize) -> Result<Collected, PipeError>
     let is_capped = rows.len() > limit;
     rows.truncate(limit);
     Ok((columns, rows, is_capped))
+}
+
+/// What is said of a query that ran out of time.
+pub(crate) fn too_long(timeout: Duration) -> PipeError {
+    let seconds = timeout.as_secs();
+    PipeError::Stopped(format!(
+        "it took longer than {seconds} s; ask for less time or fewer groups"
+    ))
 }
 
 /// What running a plan says: a limit of memory is the asker's to mend.

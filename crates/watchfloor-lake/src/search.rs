@@ -72,6 +72,8 @@ pub struct SearchResult {
     pub total: u64,
     /// Buckets that hold events, in time order.
     pub histogram: Vec<Bucket>,
+    /// Files of the asked time that cannot be read: what they hold is not in the result.
+    pub unread: Vec<String>,
 }
 
 /// Findings of one rule.
@@ -94,6 +96,17 @@ impl Lake {
     /// # Errors
     /// If the lake cannot be read.
     pub async fn search(&self, request: &SearchRequest) -> Result<SearchResult, ReadError> {
+        let mut result = loop {
+            match self.find(request).await {
+                Err(_) if self.note_broken().await => {}
+                other => break other?,
+            }
+        };
+        result.unread = self.unread(request.from, request.to);
+        Ok(result)
+    }
+
+    async fn find(&self, request: &SearchRequest) -> Result<SearchResult, ReadError> {
         let filter = self.filter(request);
         let histogram = self
             .histogram(filter.clone(), request.bucket_seconds)
@@ -108,6 +121,7 @@ impl Lake {
         Ok(SearchResult {
             events,
             total,
+            unread: Vec::new(),
             histogram: if request.bucket_seconds == 0 {
                 Vec::new()
             } else {

@@ -4,7 +4,7 @@
 //! Both come from one look at [`Current`], so a reader never sees an event twice nor misses one
 //! while it goes from memory to a file.
 
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
 
 use arrow::array::{ArrayRef, BooleanArray, Int64Array, RecordBatch, StringArray, UInt64Array};
@@ -36,6 +36,7 @@ use futures::{StreamExt, stream};
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use object_store::ObjectStore;
+use object_store::path::Path;
 use parquet::arrow::arrow_reader::RowSelector;
 use parquet::file::metadata::PageIndexPolicy;
 use watchfloor_event::{EventBatch, EventId};
@@ -59,6 +60,8 @@ pub(crate) struct Current {
     pub(crate) files: Arc<Vec<DataFile>>,
     /// Events that are no files yet, in journal order.
     pub(crate) recent: Vec<Recent>,
+    /// Files that cannot be read, and why; queries pass over them.
+    pub(crate) broken: BTreeMap<Path, String>,
 }
 
 /// Events in memory.
@@ -121,8 +124,15 @@ pub(crate) struct Snapshot {
 
 impl Snapshot {
     pub(crate) fn of(current: &Current, needles: &Arc<NeedleFiles>) -> Self {
+        let files = if current.broken.is_empty() {
+            Arc::clone(&current.files)
+        } else {
+            let files = current.files.iter();
+            let whole = files.filter(|file| !current.broken.contains_key(&file.path));
+            Arc::new(whole.cloned().collect())
+        };
         Self {
-            files: Arc::clone(&current.files),
+            files,
             recent: current.recent.clone(),
             store: current.table.log_store().object_store_url(),
             needles: Arc::clone(needles),

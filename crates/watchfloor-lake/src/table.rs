@@ -5,7 +5,7 @@
 //! the files (Delta's application transaction), so after a crash either both are there or
 //! neither is.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, PoisonError, RwLock};
 
@@ -110,6 +110,8 @@ pub struct LakeStats {
     pub files: u64,
     /// Bytes of these files.
     pub bytes: u64,
+    /// Files that cannot be read; they are among the others.
+    pub unread: u64,
 }
 
 /// What the table itself says about a source and hour of receipt.
@@ -157,7 +159,21 @@ impl Lake {
         table = widen(table).await.map_err(table_error)?;
         let position = position(&table).await.map_err(table_error)?;
         remove_orphans(folder, &table);
-        Self::over(folder, table, position).map_err(table_error)
+        let lake = Self::over(folder, table, position).map_err(table_error)?;
+        lake.note_missing();
+        Ok(lake)
+    }
+
+    /// Files that are gone are passed over from the start.
+    fn note_missing(&self) {
+        let gone = |file: &DataFile| !self.folder.join(file.path.as_ref()).exists();
+        let gone = self.all_files().into_iter().filter(gone);
+        let gone = gone.map(|file| {
+            tracing::error!(path = %file.path, rows = file.extent.rows,
+                "a file of the lake is missing and is passed over; watchfloor lake repair takes it out");
+            (file.path, "is missing".to_owned())
+        });
+        self.set_broken(gone.collect());
     }
 
     /// Opens the table to read it only, beside whoever writes to it.
@@ -190,6 +206,7 @@ impl Lake {
                 table,
                 files,
                 recent: Vec::new(),
+                broken: BTreeMap::new(),
             }),
             runtime,
             needles: Arc::default(),
@@ -210,6 +227,30 @@ impl Lake {
     pub(crate) fn snapshot(&self) -> Snapshot {
         let current = self.current.read().unwrap_or_else(PoisonError::into_inner);
         Snapshot::of(&current, &self.needles)
+    }
+
+    /// All files of the table, those that cannot be read among them.
+    pub(crate) fn all_files(&self) -> Vec<DataFile> {
+        let current = self.current.read().unwrap_or_else(PoisonError::into_inner);
+        current.files.as_ref().clone()
+    }
+
+    /// Files that cannot be read, and why.
+    pub(crate) fn broken(&self) -> BTreeMap<object_store::path::Path, String> {
+        let current = self.current.read().unwrap_or_else(PoisonError::into_inner);
+        current.broken.clone()
+    }
+
+    pub(crate) fn set_broken(&self, more: BTreeMap<object_store::path::Path, String>) {
+        self.current_mut().broken.extend(more);
+    }
+
+    pub(crate) fn store(&self) -> Arc<dyn object_store::ObjectStore> {
+        self.table().log_store().object_store(None)
+    }
+
+    pub(crate) fn needles(&self) -> &NeedleFiles {
+        &self.needles
     }
 
     pub(crate) fn table(&self) -> DeltaTable {
@@ -303,12 +344,13 @@ impl Lake {
     pub async fn stats(&self) -> Result<LakeStats, ReadError> {
         let snapshot = self.snapshot();
         let mut stats = LakeStats::default();
-        for file in snapshot.files() {
+        for file in self.all_files() {
             stats.rows += file.extent.rows;
             stats.files += 1;
             stats.bytes += file.bytes;
         }
         stats.rows += snapshot.recent_rows();
+        stats.unread = self.broken().len() as u64;
         Ok(stats)
     }
 
@@ -457,7 +499,7 @@ pub(crate) fn write_file(
     Ok(add)
 }
 
-fn write_synced(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
+pub(crate) fn write_synced(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
     let folder = path.parent().unwrap_or(path);
     if !folder.is_dir() {
         std::fs::create_dir_all(folder)?;

@@ -8,7 +8,7 @@ use jiff::{SignedDuration, Timestamp};
 use watchfloor_event::{
     EventBatch, EventId, EventKind, Format, Namespace, RawRecord, ValueRef, ocsf,
 };
-use watchfloor_lake::{Lake, PendingCommit, SearchRequest, SortOrder};
+use watchfloor_lake::{Lake, PendingCommit, PipeError, SearchRequest, SortOrder, SqlRequest};
 
 const BATCH: u64 = 1500;
 
@@ -223,4 +223,136 @@ async fn what_an_unfinished_compaction_leaves_goes_at_the_next_start() {
     drop(Lake::open(folder.path()).await.unwrap());
     assert!(!filter.exists());
     assert_eq!(files_below(folder.path(), ".needles").len(), 2);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_damaged_file_is_named_and_the_rest_answers() {
+    let folder = tempfile::tempdir().unwrap();
+    let lake = Lake::open(folder.path()).await.unwrap();
+    for number in 0..3 {
+        commit(&lake, number * BATCH).await;
+    }
+    assert_eq!(lake.verify().await.unwrap(), []);
+    let mut files = files_below(&folder.path().join("day=2026-11-20"), ".parquet");
+    files.sort();
+    // One loses its first bytes, one its end, one goes.
+    let mut bytes = std::fs::read(&files[0]).unwrap();
+    bytes[4..4000].fill(0);
+    std::fs::write(&files[0], bytes).unwrap();
+    std::fs::write(&files[1], b"PAR1").unwrap();
+    std::fs::remove_file(&files[2]).unwrap();
+    drop(lake);
+
+    let lake = Lake::open(folder.path()).await.unwrap();
+    assert_eq!(
+        lake.stats().await.unwrap().unread,
+        1,
+        "the one that is gone"
+    );
+    let request = SearchRequest {
+        query: watchfloor_query::parse("user.name:user*").unwrap(),
+        from: start() - SignedDuration::from_hours(24),
+        to: start() + SignedDuration::from_hours(24),
+        limit: 10,
+        order: SortOrder::OldestFirst,
+        with_findings: false,
+        bucket_seconds: 0,
+    };
+    let found = lake.search(&request).await.unwrap();
+    assert_eq!(found.unread.len(), 3);
+    let after_midnight = found.total;
+    assert!(after_midnight > 0 && after_midnight < 3 * BATCH);
+
+    let repaired = lake.repair().await.unwrap();
+    let lost: u64 = repaired.iter().map(|damage| damage.rows).sum();
+    assert_eq!(lost, 3 * BATCH - after_midnight);
+    assert!(
+        repaired.iter().all(|damage| damage.repair.is_some()),
+        "{repaired:?}"
+    );
+    assert_eq!(
+        files_below(&folder.path().join("_damaged"), ".parquet").len(),
+        2
+    );
+    drop(lake);
+    let lake = Lake::open(folder.path()).await.unwrap();
+    assert_eq!(lake.verify().await.unwrap(), []);
+    assert_eq!(lake.stats().await.unwrap().rows, after_midnight);
+    assert_eq!(lake.committed().await, 3 * BATCH);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_filter_is_made_anew() {
+    let folder = tempfile::tempdir().unwrap();
+    let lake = Lake::open(folder.path()).await.unwrap();
+    commit(&lake, 0).await;
+    let filters = files_below(folder.path(), ".needles");
+    let whole = std::fs::read(&filters[0]).unwrap();
+    std::fs::write(&filters[0], &whole[..whole.len() / 2]).unwrap();
+    std::fs::remove_file(&filters[1]).unwrap();
+    assert_eq!(lake.verify().await.unwrap().len(), 2);
+    let repaired = lake.repair().await.unwrap();
+    assert!(
+        repaired.iter().all(|damage| damage.rows == 0),
+        "{repaired:?}"
+    );
+    assert_eq!(std::fs::read(&filters[0]).unwrap(), whole);
+    assert_eq!(lake.verify().await.unwrap(), []);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn sql_reads_and_does_nothing_else() {
+    let folder = tempfile::tempdir().unwrap();
+    let lake = Lake::open(folder.path()).await.unwrap();
+    commit(&lake, 0).await;
+    lake.show(&[batch(BATCH)], &[]);
+    let ask = |text: &str| SqlRequest {
+        text: text.to_owned(),
+        from: start() - SignedDuration::from_hours(24),
+        to: start() + SignedDuration::from_hours(24),
+        limit: 5,
+        timeout: std::time::Duration::from_secs(60),
+    };
+    let found = lake
+        .sql(&ask(
+            "SELECT count(*) AS n, count(DISTINCT user_name) FROM events",
+        ))
+        .await
+        .unwrap();
+    assert_eq!(found.columns[0].name, "n");
+    assert_eq!(found.rows, [[2 * BATCH, 2 * BATCH]]);
+    let found = lake
+        .sql(&ask("with u as (select user_name from events where lower(user_name) = 'user7') select * from u"))
+        .await
+        .unwrap();
+    assert_eq!(found.rows, [["user7"]]);
+    let found = lake
+        .sql(&ask("select user_name from events order by position"))
+        .await
+        .unwrap();
+    assert!(found.is_capped && found.rows.len() == 5);
+    let outside = SqlRequest {
+        to: start() - SignedDuration::from_hours(1),
+        ..ask("select 1 from events")
+    };
+    assert!(lake.sql(&outside).await.unwrap().rows.is_empty());
+    for (text, place, says) in [
+        ("select usr_name from events", 7, "usr_name"),
+        ("select user_name frm events", 0, "found"),
+        ("select * from\n nothing", 0, "nothing"),
+        ("select * from '/etc/passwd'", 0, "passwd"),
+        ("drop table events", 0, "DDL"),
+        ("insert into events select * from events", 0, "DML"),
+        ("set datafusion.execution.batch_size = 1", 0, "Statement"),
+        ("copy events to '/tmp/x.csv'", 0, "DML"),
+    ] {
+        let Err(PipeError::Query(error)) = lake.sql(&ask(text)).await else {
+            panic!("{text} is no error of the query");
+        };
+        assert!(error.message.contains(says), "{text}: {}", error.message);
+        assert!(
+            error.start >= place && error.end <= text.len(),
+            "{text}: {error:?}"
+        );
+    }
 }

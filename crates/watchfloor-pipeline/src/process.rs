@@ -168,10 +168,18 @@ impl Processor {
     /// Waits for records, at most until something is due; `false` at the journal's end.
     fn wait(&mut self, runtime: &Handle, gathered: &mut Gathered) -> bool {
         let rest = |since: Option<Instant>, wait: Duration| {
-            since.map_or(Duration::MAX, |since| wait.saturating_sub(since.elapsed()))
+            since.map(|since| wait.saturating_sub(since.elapsed()))
         };
-        let rest =
-            rest(gathered.since, self.commit_wait).min(rest(gathered.shown.waits_since, SHOW_WAIT));
+        let commit = rest(gathered.since, self.commit_wait);
+        let show = rest(gathered.shown.waits_since, SHOW_WAIT);
+        let rest = commit.into_iter().chain(show).min();
+        let due = async {
+            match rest {
+                Some(rest) => tokio::time::sleep(rest).await,
+                // No timer while nothing waits: at the very end there is none to be had.
+                None => std::future::pending().await,
+            }
+        };
         let replacements = &self.replacements;
         let reader = &mut self.reader;
         runtime.block_on(async {
@@ -181,7 +189,7 @@ impl Processor {
                     gathered.is_asked_for = true;
                     true
                 }
-                () = tokio::time::sleep(rest) => true,
+                () = due => true,
             }
         })
     }

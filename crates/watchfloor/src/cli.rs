@@ -420,8 +420,27 @@ pub(crate) struct IntelMatchArgs {
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum LakeCommand {
-    /// Print rows, files and bytes.
+    /// Print rows, files and bytes, and how many files cannot be read.
     Stats {
+        /// Data folder.
+        #[arg(long)]
+        data: PathBuf,
+    },
+    /// Make small files into large ones at once; a running server does so by itself.
+    Compact {
+        /// Data folder.
+        #[arg(long)]
+        data: PathBuf,
+    },
+    /// Look at every byte of every file; prints what is damaged and fails if something is.
+    Verify {
+        /// Data folder.
+        #[arg(long)]
+        data: PathBuf,
+    },
+    /// Make damaged filters anew, and take data files that cannot be read out of the table; they
+    /// are put aside, not deleted. The server must not run.
+    Repair {
         /// Data folder.
         #[arg(long)]
         data: PathBuf,

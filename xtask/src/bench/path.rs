@@ -31,7 +31,10 @@ pub(super) fn run(is_quick: bool) -> Result<()> {
     let rules = shell::root().join("../shared/corpus/sigma-rules");
     let config = folder.join("watchfloor.toml");
     let text = if rules.is_dir() {
-        format!("rules = [{:?}]\n", rules.display().to_string())
+        format!(
+            "commit_ms = 1000\nrules = [{:?}]\n",
+            rules.display().to_string()
+        )
     } else {
         println!(
             "note: {} is absent, only the built-in rules are loaded",

@@ -32,6 +32,13 @@ describe('addClause', () => {
 })
 
 describe('isPipe', () => {
+  it('knows SQL by its beginning', () => {
+    expect(isPipe('SELECT count(*)\nFROM events')).toBe(true)
+    expect(isPipe('with a as (select 1) select * from a')).toBe(true)
+    expect(isPipe('select user')).toBe(false)
+    expect(isPipe('with john')).toBe(false)
+  })
+
   const check = (input: string, expected: boolean) => expect(isPipe(input), input).toBe(expected)
   it('finds a pipe outside of quotes', () => {
     check('class:authentication | summarize count() by user.name', true)

@@ -149,6 +149,13 @@ function Totals({ data, limit, onMore }: { data: SearchResult; limit: number; on
           )}
         </>
       )}
+      {data.unread.length > 0 && (
+        <span className="capped" title={data.unread.join('\n')}>
+          {' '}
+          · incomplete: {plural(data.unread.length, 'file')} of this time cannot be read; run watchfloor lake
+          verify
+        </span>
+      )}
       {data.capped && (
         <span className="capped"> · capped: counts above are exact, rows and fields are not all</span>
       )}

@@ -38,13 +38,13 @@ impl Builder {
         Ok(())
     }
 
-    /// The filter as bytes.
-    pub(crate) fn finish(mut self) -> Vec<u8> {
+    /// The filter as bytes; it keeps the checksum of the data file, CRC-32, as well.
+    pub(crate) fn finish(mut self, data_crc: u32) -> Vec<u8> {
         if !self.rows.is_multiple_of(BLOCK_ROWS) {
             self.end_block(self.rows / BLOCK_ROWS);
         }
         self.pairs.sort_unstable();
-        file::encode(&self.pairs, self.rows as u64)
+        file::encode(&self.pairs, self.rows as u64, data_crc)
     }
 
     fn end_block(&mut self, number: usize) {

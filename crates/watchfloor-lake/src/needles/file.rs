@@ -3,7 +3,7 @@
 //! Numbers are little-endian. A file is
 //!
 //! - the mark `WFNEED01`; rows of the data file (u64), rows of a block (u32), bits of a bucket's
-//!   number (u32);
+//!   number (u32), CRC-32 of the data file (u32);
 //! - the end of each bucket, counted from the end of this table (u32 each);
 //! - a CRC-32 of all that;
 //! - the buckets, each with a CRC-32 (u32) behind it.
@@ -23,7 +23,7 @@ use object_store::{ObjectStore, ObjectStoreExt};
 use super::{Ask, BLOCK_ROWS};
 
 const MARK: &[u8; 8] = b"WFNEED01";
-const HEAD_BYTES: usize = 24;
+const HEAD_BYTES: usize = 28;
 /// Words that a bucket has on average: one of 2 KiB is read in one go.
 const BUCKET_WORDS: usize = 512;
 const KEY_BITS: u32 = 24;
@@ -37,7 +37,7 @@ pub(crate) fn path_beside(data_file: &Path) -> Path {
 }
 
 /// Writes words with their blocks, sorted, as a file.
-pub(super) fn encode(pairs: &[(u64, u32)], rows: u64) -> Vec<u8> {
+pub(super) fn encode(pairs: &[(u64, u32)], rows: u64, data_crc: u32) -> Vec<u8> {
     let words = pairs.chunk_by(|left, right| left.0 == right.0).count();
     let bits = (words / BUCKET_WORDS).max(1).ilog2();
     let (mut ends, mut buckets) = (Vec::new(), Vec::new());
@@ -57,6 +57,7 @@ pub(super) fn encode(pairs: &[(u64, u32)], rows: u64) -> Vec<u8> {
     file.extend(rows.to_le_bytes());
     file.extend((BLOCK_ROWS as u32).to_le_bytes());
     file.extend(bits.to_le_bytes());
+    file.extend(data_crc.to_le_bytes());
     file.extend(ends.iter().flat_map(|end| end.to_le_bytes()));
     let crc = crc32fast::hash(&file);
     file.extend(crc.to_le_bytes());
@@ -170,6 +171,7 @@ struct Head {
     rows: u64,
     block_rows: usize,
     bits: u32,
+    data_crc: u32,
     ends: Vec<u32>,
 }
 
@@ -184,6 +186,7 @@ impl Head {
             rows: u64::from_le_bytes(head.get(8..16)?.try_into().ok()?),
             block_rows: u32::from_le_bytes(head.get(16..20)?.try_into().ok()?) as usize,
             bits: bits_of(head)?,
+            data_crc: u32::from_le_bytes(head.get(24..HEAD_BYTES)?.try_into().ok()?),
             ends: ends
                 .map(|end| u32::from_le_bytes([end[0], end[1], end[2], end[3]]))
                 .collect(),
@@ -209,7 +212,7 @@ impl Head {
 }
 
 fn bits_of(head: &[u8]) -> Option<u32> {
-    let bits = u32::from_le_bytes(head.get(20..HEAD_BYTES)?.try_into().ok()?);
+    let bits = u32::from_le_bytes(head.get(20..24)?.try_into().ok()?);
     (bits <= 24).then_some(bits)
 }
 
@@ -286,6 +289,16 @@ impl NeedleFiles {
         Some(ask.blocks(&found, head.blocks()))
     }
 
+    /// The checksum that a data file was written with, if its filter can tell.
+    pub(crate) async fn data_crc(&self, store: &dyn ObjectStore, path: &Path) -> Option<u32> {
+        Some(self.head(store, path).await?.data_crc)
+    }
+
+    /// Reads all heads anew from then on.
+    pub(crate) fn forget(&self) {
+        self.lock().clear();
+    }
+
     async fn head(&self, store: &dyn ObjectStore, path: &Path) -> Option<Arc<Head>> {
         let known = self.lock().get(path).cloned();
         if let Some(head) = known {
@@ -316,6 +329,30 @@ async fn read_head(store: &dyn ObjectStore, path: &Path) -> Option<Arc<Head>> {
     head.map(Arc::new)
 }
 
+/// Whether a whole filter is as it was written, for a data file of so many rows.
+pub(crate) fn is_whole(bytes: &[u8], rows: u64) -> bool {
+    let Some(bits) = bytes.get(..HEAD_BYTES).and_then(bits_of) else {
+        return false;
+    };
+    let Some((head, buckets)) = bytes.split_at_checked(HEAD_BYTES + 4 * (1 << bits) + 4) else {
+        return false;
+    };
+    let Some(head) = Head::parse(head) else {
+        return false;
+    };
+    let mut start = 0;
+    let mut all = head.ends.iter().map(|end| {
+        let bucket = buckets.get(start..*end as usize);
+        start = *end as usize;
+        bucket.and_then(|bucket| bucket.split_last_chunk::<4>())
+    });
+    head.rows == rows
+        && head.ends.last().map(|end| *end as usize) == Some(buckets.len())
+        && all.all(|bucket| {
+            bucket.is_some_and(|(bucket, crc)| crc32fast::hash(bucket).to_le_bytes() == *crc)
+        })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -332,7 +369,7 @@ mod tests {
     #[test]
     fn every_word_is_found_in_its_blocks() {
         let pairs = pairs();
-        let file = encode(&pairs, 20 * BLOCK_ROWS as u64);
+        let file = encode(&pairs, 20 * BLOCK_ROWS as u64, 7);
         let bits = bits_of(&file).unwrap();
         let head = Head::parse(&file[..HEAD_BYTES + 4 * (1 << bits) + 4]).unwrap();
         for of_word in pairs.chunk_by(|left, right| left.0 == right.0) {
@@ -341,6 +378,7 @@ mod tests {
             let blocks = find(bucket, of_word[0].0, &head).unwrap();
             assert!(of_word.iter().all(|(_, block)| blocks.has(*block as usize)));
         }
+        assert!(is_whole(&file, 20 * BLOCK_ROWS as u64));
         let absent = (1..1000_u64).filter(|word| {
             let range = head.range_of(word << 40).unwrap();
             !find(
@@ -357,7 +395,7 @@ mod tests {
     #[test]
     fn damage_is_seen() {
         let pairs = pairs();
-        let mut file = encode(&pairs, 20 * BLOCK_ROWS as u64);
+        let mut file = encode(&pairs, 20 * BLOCK_ROWS as u64, 7);
         let bits = bits_of(&file).unwrap();
         let len = HEAD_BYTES + 4 * (1 << bits) + 4;
         let head = Head::parse(&file[..len]).unwrap();
@@ -365,6 +403,7 @@ mod tests {
         file[range.start as usize] ^= 1;
         let bucket = &file[range.start as usize..range.end as usize];
         assert_eq!(find(bucket, pairs[9].0, &head), None);
+        assert!(!is_whole(&file, 20 * BLOCK_ROWS as u64));
         file[30] ^= 1;
         assert!(Head::parse(&file[..len]).is_none());
     }

@@ -16,9 +16,10 @@ use watchfloor_casework::{EventFieldsFuture, EventLookup};
 use watchfloor_event::EventId;
 use watchfloor_event::ocsf::{AttributeType, PROMOTED};
 use watchfloor_lake::{
-    Lake, PipeColumn, PipeError, PipeRequest, ReadError, SortOrder, StoredEvent,
+    Lake, PipeColumn, PipeError, PipeRequest, PipeResult, ReadError, SortOrder, SqlRequest,
+    StoredEvent,
 };
-use watchfloor_query::{CoreField, Diagnostic, Query, TextPattern, pipe};
+use watchfloor_query::{CoreField, Diagnostic, Query, TextPattern, is_sql, pipe};
 
 use super::convert;
 
@@ -66,6 +67,7 @@ impl LakeEvents {
         });
         Ok(SearchResult {
             total: found.total,
+            unread: found.unread,
             capped: (found.events.len() as u64) < found.total,
             histogram: histogram.collect(),
             bucket_seconds,
@@ -76,15 +78,8 @@ impl LakeEvents {
     }
 
     async fn find_rows(&self, request: RowsRequest) -> Result<RowsResult, SearchError> {
-        let program = pipe::parse(&request.query).map_err(invalid)?;
-        let asked = PipeRequest {
-            program,
-            from: request.from,
-            to: request.to,
-            limit: request.limit as usize,
-            timeout: ROWS_TIMEOUT,
-        };
-        let found = self.lake.pipe(&asked).await.map_err(|error| match error {
+        let found = self.run_rows(&request).await;
+        let found = found.map_err(|error| match error {
             PipeError::Query(error) => invalid(error),
             PipeError::Stopped(detail) => SearchError::TooCostly { detail },
             PipeError::Read(error) => unavailable(error),
@@ -104,6 +99,28 @@ impl LakeEvents {
             }),
             took_ms: u64::try_from(found.took.as_millis()).unwrap_or(u64::MAX),
         })
+    }
+
+    async fn run_rows(&self, request: &RowsRequest) -> Result<PipeResult, PipeError> {
+        let (from, to, limit) = (request.from, request.to, request.limit as usize);
+        if is_sql(&request.query) {
+            let asked = SqlRequest {
+                text: request.query.clone(),
+                from,
+                to,
+                limit,
+                timeout: ROWS_TIMEOUT,
+            };
+            return self.lake.sql(&asked).await;
+        }
+        let asked = PipeRequest {
+            program: pipe::parse(&request.query)?,
+            from,
+            to,
+            limit,
+            timeout: ROWS_TIMEOUT,
+        };
+        self.lake.pipe(&asked).await
     }
 
     async fn find_related(&self, request: RelatedRequest) -> Result<RelatedEvents, SearchError> {

@@ -8,9 +8,10 @@ use anyhow::{Context, Result, anyhow, bail};
 use jiff::{SignedDuration, Timestamp};
 use serde_json::json;
 use watchfloor_lake::{
-    Lake, PipeError, PipeRequest, PipeResult, SearchRequest, SearchResult, SortOrder, StoredEvent,
+    Lake, PipeError, PipeRequest, PipeResult, SearchRequest, SearchResult, SortOrder, SqlRequest,
+    StoredEvent,
 };
-use watchfloor_query::{Diagnostic, pipe};
+use watchfloor_query::{Diagnostic, is_sql, pipe};
 
 use crate::Outcome;
 use crate::cli::{EventFormat, HuntArgs};
@@ -20,6 +21,9 @@ use crate::command::{block_on, csv_field, visible};
 const TIMEOUT: Duration = Duration::from_secs(600);
 
 pub(crate) fn run(args: &HuntArgs) -> Result<Outcome> {
+    if is_sql(&args.query) {
+        return run_sql(args);
+    }
     if pipe::is_pipe(&args.query) {
         return run_pipe(args);
     }
@@ -41,6 +45,11 @@ pub(crate) fn run(args: &HuntArgs) -> Result<Outcome> {
         Ok(lake.search(&request).await?)
     })?;
     print(&found, args.format)?;
+    for path in &found.unread {
+        eprintln!(
+            "watchfloor: {path} cannot be read, what it holds is missing from the answer; see watchfloor lake verify"
+        );
+    }
     if (found.events.len() as u64) < found.total {
         eprintln!(
             "{} of {} events shown; raise --limit for more",
@@ -100,7 +109,31 @@ fn run_pipe(args: &HuntArgs) -> Result<Outcome> {
             other => Ok(other?),
         }
     })?;
-    print_rows(&found, args.format)?;
+    show_rows(&found, args.format)
+}
+
+fn run_sql(args: &HuntArgs) -> Result<Outcome> {
+    let now = Timestamp::now();
+    let request = SqlRequest {
+        text: args.query.clone(),
+        from: instant(&args.from, now)?,
+        to: instant(&args.to, now)?,
+        limit: args.limit,
+        timeout: TIMEOUT,
+    };
+    let folder = lake_folder(args)?;
+    let found = block_on(async {
+        let lake = Lake::open_to_read(&folder).await?;
+        match lake.sql(&request).await {
+            Err(PipeError::Query(error)) => Err(marked(&args.query, &error)),
+            other => Ok(other?),
+        }
+    })?;
+    show_rows(&found, args.format)
+}
+
+fn show_rows(found: &PipeResult, format: EventFormat) -> Result<Outcome> {
+    print_rows(found, format)?;
     if found.is_capped {
         eprintln!(
             "the first {} rows are shown, there are more; raise --limit for them",

@@ -1,0 +1,283 @@
+//! Damage: a file that is gone or cannot be read is named, and the rest answers.
+
+use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use deltalake::kernel::Action;
+use deltalake::kernel::transaction::{CommitBuilder, CommitProperties};
+use deltalake::protocol::DeltaOperation;
+use jiff::Timestamp;
+use object_store::path::Path;
+use object_store::{ObjectStore, ObjectStoreExt};
+use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
+
+use crate::files::DataFile;
+use crate::maintain::{self, MaintainError};
+use crate::needles::{self, Builder};
+use crate::table::{self, CommitError, Lake, ReadError};
+
+/// How long a query that failed looks for the file that is to blame.
+const SEARCH_LIMIT: Duration = Duration::from_secs(20);
+/// Where damaged files are put aside, below the lake; engines pass over it.
+const DAMAGED: &str = "_damaged";
+
+/// A file that is not as it was written.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Damage {
+    /// Below the lake's folder.
+    pub path: String,
+    /// What is wrong with it.
+    pub reason: String,
+    /// Rows that cannot be read; none if it is a filter, which only makes searches faster.
+    pub rows: u64,
+    /// Day of these rows.
+    pub day: String,
+    /// What `repair` did about it; nothing yet, if it was only looked for.
+    pub repair: Option<String>,
+}
+
+/// How closely a file is looked at.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Look {
+    /// Whether it is there, as long as the log says, and has an end that can be read.
+    AtEnds,
+    /// Each byte.
+    Whole,
+}
+
+impl Lake {
+    /// Looks at every byte of every file and filter.
+    ///
+    /// # Errors
+    /// If the store cannot be reached.
+    pub async fn verify(&self) -> Result<Vec<Damage>, ReadError> {
+        let store = self.store();
+        let mut damages = Vec::new();
+        for file in self.all_files() {
+            if let Some(reason) = self.damage(&store, &file, Look::Whole).await {
+                damages.push(damage(
+                    &file,
+                    file.path.to_string(),
+                    reason,
+                    file.extent.rows,
+                ));
+                continue;
+            }
+            let filter = needles::path_beside(&file.path);
+            if let Some(reason) = self.filter_damage(&store, &file, &filter).await {
+                damages.push(damage(&file, filter.to_string(), reason, 0));
+            }
+        }
+        Ok(damages)
+    }
+
+    /// Makes damaged filters anew, and takes data files that cannot be read out of the table:
+    /// they are put aside, not deleted. The lake must not be in use.
+    ///
+    /// # Errors
+    /// If files cannot be read, moved or written, or the log refuses.
+    pub async fn repair(&self) -> Result<Vec<Damage>, MaintainError> {
+        let files: BTreeMap<String, DataFile> = self
+            .all_files()
+            .into_iter()
+            .map(|file| (file.path.to_string(), file))
+            .collect();
+        let mut damages = self.verify().await?;
+        let mut lost = Vec::new();
+        for damage in &mut damages {
+            if let Some(file) = files.get(&damage.path) {
+                lost.push(file.clone());
+                damage.repair = Some(self.put_aside(file)?);
+                continue;
+            }
+            let of = |file: &&DataFile| needles::path_beside(&file.path).as_ref() == damage.path;
+            if let Some(file) = files.values().find(of) {
+                self.make_filter(file).await?;
+                damage.repair = Some("made anew from its data file".to_owned());
+            }
+        }
+        if !lost.is_empty() {
+            self.take_out(&lost).await?;
+        }
+        Ok(damages)
+    }
+
+    /// Files that a search of a span of event time passes over since they cannot be read.
+    pub fn unread(&self, from: Timestamp, to: Timestamp) -> Vec<String> {
+        let (from, to) = (from.as_microsecond(), to.as_microsecond());
+        let is_asked =
+            |file: &&DataFile| file.extent.time_us.1 >= from && file.extent.time_us.0 < to;
+        let broken = self.broken();
+        let files = self.all_files();
+        let files = files.iter().filter(|file| broken.contains_key(&file.path));
+        files
+            .filter(is_asked)
+            .map(|file| file.path.to_string())
+            .collect()
+    }
+
+    /// Looks for files that cannot be read, after a query failed; whether there are new ones. They
+    /// are named and passed over from then on, so that the query may be run once more.
+    pub(crate) async fn note_broken(&self) -> bool {
+        let store = self.store();
+        let start = Instant::now();
+        let known = self.broken();
+        let mut found = BTreeMap::new();
+        for look in [Look::AtEnds, Look::Whole] {
+            for file in self.all_files().iter().rev() {
+                if known.contains_key(&file.path) || start.elapsed() > SEARCH_LIMIT {
+                    continue;
+                }
+                if let Some(reason) = self.damage(&store, file, look).await {
+                    tracing::error!(path = %file.path, reason, rows = file.extent.rows,
+                        "a file of the lake cannot be read and is passed over; stop the server and run watchfloor lake repair");
+                    found.insert(file.path.clone(), reason);
+                }
+            }
+            if !found.is_empty() {
+                break;
+            }
+        }
+        let is_new = !found.is_empty();
+        self.set_broken(found);
+        is_new
+    }
+
+    async fn damage(&self, store: &dyn ObjectStore, file: &DataFile, look: Look) -> Option<String> {
+        match store.head(&file.path).await {
+            Err(object_store::Error::NotFound { .. }) => return Some("is missing".to_owned()),
+            // A store that does not answer is no damage.
+            Err(_) => return None,
+            Ok(found) if found.size != file.bytes => {
+                let (is, was) = (found.size, file.bytes);
+                return Some(format!("has {is} bytes, but was written with {was}"));
+            }
+            Ok(_) => {}
+        }
+        let start = match look {
+            Look::AtEnds => file.bytes.saturating_sub(8),
+            Look::Whole => 0,
+        };
+        let bytes = store.get_range(&file.path, start..file.bytes).await.ok()?;
+        if !bytes.ends_with(b"PAR1") {
+            return Some("does not end as a Parquet file".to_owned());
+        }
+        if look == Look::AtEnds {
+            return None;
+        }
+        let filter = needles::path_beside(&file.path);
+        match self.needles().data_crc(store, &filter).await {
+            Some(crc) if crc == crc32fast::hash(&bytes) => None,
+            Some(_) => Some("is not as it was written: its checksum differs".to_owned()),
+            None => read_whole(bytes, file.extent.rows).err(),
+        }
+    }
+
+    async fn filter_damage(
+        &self,
+        store: &dyn ObjectStore,
+        file: &DataFile,
+        filter: &Path,
+    ) -> Option<String> {
+        match store.get(filter).await {
+            Err(object_store::Error::NotFound { .. }) => Some("is missing".to_owned()),
+            Err(_) => None,
+            Ok(found) => {
+                let bytes = found.bytes().await.ok()?;
+                let is_right = needles::is_whole(&bytes, file.extent.rows);
+                (!is_right).then(|| "is not as it was written".to_owned())
+            }
+        }
+    }
+
+    fn put_aside(&self, file: &DataFile) -> Result<String, CommitError> {
+        let from = self.folder.join(file.path.as_ref());
+        let to = self.folder.join(DAMAGED).join(file.path.as_ref());
+        if !from.exists() {
+            return Ok("taken out of the table".to_owned());
+        }
+        let write_error = |source| CommitError::Write {
+            path: to.clone(),
+            source,
+        };
+        let folder = to.parent().unwrap_or(&to);
+        std::fs::create_dir_all(folder).map_err(write_error)?;
+        std::fs::rename(&from, &to).map_err(write_error)?;
+        Ok(format!(
+            "taken out of the table and put aside as {DAMAGED}/{}",
+            file.path
+        ))
+    }
+
+    async fn take_out(&self, files: &[DataFile]) -> Result<(), CommitError> {
+        let removals = files.iter().map(|file| {
+            let mut removal = maintain::removal(file);
+            removal.data_change = true;
+            Action::Remove(removal)
+        });
+        let table = self.table();
+        let state = table.snapshot().map_err(maintain::log_error)?.clone();
+        CommitBuilder::from(CommitProperties::default())
+            .with_actions(removals.collect())
+            .build(
+                Some(&state),
+                table.log_store(),
+                DeltaOperation::FileSystemCheck {},
+            )
+            .await
+            .map_err(maintain::log_error)?;
+        self.refresh().await.map_err(maintain::log_error)
+    }
+
+    async fn make_filter(&self, file: &DataFile) -> Result<(), MaintainError> {
+        let store_error = |error| {
+            ReadError::Query(Box::new(datafusion::error::DataFusionError::ObjectStore(
+                Box::new(error),
+            )))
+        };
+        let store = self.store();
+        let data = store.get(&file.path).await.map_err(store_error)?;
+        let bytes = data.bytes().await.map_err(store_error)?;
+        let crc = crc32fast::hash(&bytes);
+        let mut builder = Builder::default();
+        let reader = ParquetRecordBatchReaderBuilder::try_new(bytes)
+            .and_then(ParquetRecordBatchReaderBuilder::build)
+            .map_err(CommitError::Encode)?;
+        for batch in reader {
+            builder
+                .add(&batch.map_err(ReadError::Rows)?)
+                .map_err(ReadError::Rows)?;
+        }
+        let path = self.folder.join(needles::path_beside(&file.path).as_ref());
+        table::write_synced(&path, &builder.finish(crc))
+            .map_err(|source| CommitError::Write { path, source })?;
+        self.needles().forget();
+        Ok(())
+    }
+}
+
+fn damage(file: &DataFile, path: String, reason: String, rows: u64) -> Damage {
+    Damage {
+        path,
+        reason,
+        rows,
+        day: file.day.clone(),
+        repair: None,
+    }
+}
+
+/// Decodes a file that has no checksum.
+fn read_whole(bytes: Bytes, rows: u64) -> Result<(), String> {
+    let reader = ParquetRecordBatchReaderBuilder::try_new(bytes)
+        .and_then(ParquetRecordBatchReaderBuilder::build)
+        .map_err(|error| error.to_string())?;
+    let mut found = 0;
+    for batch in reader {
+        found += batch.map_err(|error| error.to_string())?.num_rows() as u64;
+    }
+    match found == rows || rows == 0 {
+        true => Ok(()),
+        false => Err(format!("has {found} rows, but was written with {rows}")),
+    }
+}

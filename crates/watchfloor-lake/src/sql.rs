@@ -1,0 +1,133 @@
+//! Plain SQL over events and findings: read-only, within the limits of pipe queries.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use datafusion::error::DataFusionError;
+use datafusion::execution::context::SQLOptions;
+use datafusion::logical_expr::{Expr, col, lit};
+use datafusion::prelude::SessionContext;
+use jiff::Timestamp;
+use watchfloor_query::{Diagnostic, Query};
+
+use crate::pipe::{self, PipeError, PipeResult};
+use crate::search::{SearchRequest, SortOrder, query_error};
+use crate::table::Lake;
+
+/// The tables that SQL knows.
+const TABLES: &str =
+    "the tables are events and findings; columns are OCSF paths with _ for ., such as user_name";
+
+/// A query in SQL and its limits.
+#[derive(Clone, Debug)]
+pub struct SqlRequest {
+    /// One `SELECT`, over `events` and `findings`.
+    pub text: String,
+    /// First instant of event time.
+    pub from: Timestamp,
+    /// First instant of event time that is left out.
+    pub to: Timestamp,
+    /// Most rows to return.
+    pub limit: usize,
+    /// Most time that it may take.
+    pub timeout: Duration,
+}
+
+impl Lake {
+    /// Runs a query in SQL.
+    ///
+    /// # Errors
+    /// If the query is wrong or no `SELECT`, runs into a limit, or the lake cannot be read.
+    pub async fn sql(&self, request: &SqlRequest) -> Result<PipeResult, PipeError> {
+        let start = Instant::now();
+        let context = self.sql_context(request)?;
+        let only_reads = SQLOptions::new()
+            .with_allow_ddl(false)
+            .with_allow_dml(false)
+            .with_allow_statements(false);
+        let frame = context
+            .sql_with_options(&request.text, only_reads)
+            .await
+            .map_err(|error| PipeError::Query(diagnostic(&request.text, &error)))?;
+        let run = pipe::collect(frame, request.limit);
+        let (columns, rows, is_capped) = tokio::time::timeout(request.timeout, run)
+            .await
+            .map_err(|_| pipe::too_long(request.timeout))??;
+        Ok(PipeResult {
+            columns,
+            rows,
+            is_capped,
+            render: None,
+            took: start.elapsed(),
+        })
+    }
+
+    fn sql_context(&self, request: &SqlRequest) -> Result<SessionContext, PipeError> {
+        let (context, lake) = self.pipe_context()?;
+        context
+            .state_ref()
+            .write()
+            .config_mut()
+            .options_mut()
+            .sql_parser
+            .collect_spans = true;
+        let search = SearchRequest {
+            query: Query::All,
+            from: request.from,
+            to: request.to,
+            limit: 0,
+            order: SortOrder::NewestFirst,
+            with_findings: true,
+            bucket_seconds: 0,
+        };
+        let in_time = self.filter(&search);
+        let is_finding: Expr = col("kind").eq(lit("watchfloor/finding"));
+        let is_event: Expr = col("kind").not_eq(lit("watchfloor/finding"));
+        for (name, filter) in [("events", is_event), ("findings", is_finding)] {
+            let view = context
+                .read_table(Arc::clone(&lake))
+                .and_then(|frame| frame.filter(in_time.clone().and(filter)))
+                .map_err(query_error)?
+                .into_view();
+            context.register_table(name, view).map_err(query_error)?;
+        }
+        Ok(context)
+    }
+}
+
+/// What the planner says, at its place in the text.
+fn diagnostic(text: &str, error: &DataFusionError) -> Diagnostic {
+    let root = error.find_root().strip_backtrace();
+    let span = error.diagnostic().and_then(|found| found.span);
+    let place = match span {
+        Some(span) => {
+            let (start, end) = (span.start, span.end);
+            let start = offset(text, start.line, start.column);
+            start..offset(text, end.line, end.column).max(start)
+        }
+        // The parser names its place in words only.
+        None => named_place(&root).map_or(0..text.len(), |(line, column)| {
+            let start = offset(text, line, column);
+            start..start
+        }),
+    };
+    let message = root.split(" at Line:").next().unwrap_or_default();
+    let message = message.lines().next().unwrap_or_default();
+    Diagnostic::new(message.to_owned(), place, TABLES)
+}
+
+/// The place in a message such as `… at Line: 2, Column: 8`.
+fn named_place(message: &str) -> Option<(u64, u64)> {
+    let (line, column) = message.split_once("Line: ")?.1.split_once(", Column: ")?;
+    let digits = column.split(|next: char| !next.is_ascii_digit()).next()?;
+    Some((line.parse().ok()?, digits.parse().ok()?))
+}
+
+/// The byte at a line and column, both counted from one.
+fn offset(text: &str, line: u64, column: u64) -> usize {
+    let skipped = usize::try_from(line.saturating_sub(1)).unwrap_or(usize::MAX);
+    let start: usize = text.split_inclusive('\n').take(skipped).map(str::len).sum();
+    let column = usize::try_from(column.saturating_sub(1)).unwrap_or(usize::MAX);
+    let mut chars = text[start..].char_indices().map(|(at, _)| at);
+    chars.nth(column).map_or(text.len(), |at| start + at)
+}
