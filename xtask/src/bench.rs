@@ -2,6 +2,7 @@
 //! to bench/RESULTS.md by hand, with machine and command.
 
 mod detect;
+mod lake;
 mod load;
 mod path;
 mod process;
@@ -13,6 +14,12 @@ pub(crate) fn run(arguments: &[String]) -> Result<()> {
     match arguments.first().map(String::as_str) {
         Some("detect") => detect::run(is_quick),
         Some("path") => path::run(is_quick),
-        _ => bail!("there are: bench detect [--quick], bench path [--quick]"),
+        Some("lake") => {
+            let is_full = arguments.iter().any(|argument| argument == "--full");
+            lake::run(is_quick, is_full)
+        }
+        _ => bail!(
+            "there are: bench detect [--quick], bench path [--quick], bench lake [--quick | --full]"
+        ),
     }
 }

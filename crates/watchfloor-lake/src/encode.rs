@@ -53,7 +53,7 @@ pub(crate) fn day_files(
         .collect()
 }
 
-/// Rows of each day, in time order.
+/// Rows of each day, those of a kind together and in time order: what is alike packs well.
 fn rows_by_day(batch: &EventBatch) -> BTreeMap<Date, Vec<u32>> {
     const DAY_SECONDS: i64 = 86_400;
     let mut by_number: BTreeMap<i64, Vec<u32>> = BTreeMap::new();
@@ -64,7 +64,10 @@ fn rows_by_day(batch: &EventBatch) -> BTreeMap<Date, Vec<u32>> {
     by_number
         .into_iter()
         .map(|(number, mut rows)| {
-            rows.sort_by_key(|row| batch.rows()[*row as usize].time);
+            rows.sort_by_key(|row| {
+                let meta = &batch.rows()[*row as usize];
+                (meta.kind, meta.time)
+            });
             let noon =
                 Timestamp::from_second(number * DAY_SECONDS).unwrap_or(Timestamp::UNIX_EPOCH);
             (jiff::tz::TimeZone::UTC.to_datetime(noon).date(), rows)

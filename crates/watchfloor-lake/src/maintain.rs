@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use arrow::array::RecordBatch;
-use arrow::compute::cast;
+use arrow::compute::{SortColumn, cast, concat_batches, lexsort_to_indices, take_record_batch};
 use arrow::datatypes::{DataType, Schema};
 use datafusion::execution::runtime_env::RuntimeEnvBuilder;
 use datafusion::logical_expr::col;
@@ -19,7 +19,7 @@ use deltalake::protocol::DeltaOperation;
 use futures::StreamExt;
 use jiff::civil::Date;
 
-use crate::encode::{DayFile, DayWriter};
+use crate::encode::{DayFile, DayWriter, ROW_GROUP_ROWS};
 use crate::files::DataFile;
 use crate::needles;
 use crate::schema;
@@ -140,16 +140,26 @@ impl Lake {
             .map_err(query_error)?;
         let columns = Arc::new(plain(&rows.schema()));
         let mut writer = DayWriter::new(day, Arc::clone(&columns)).map_err(CommitError::Encode)?;
+        let (mut window, mut waiting) = (Vec::new(), 0);
         let mut begin = Instant::now();
         while let Some(batch) = rows.next().await {
             let batch = with_columns(&batch.map_err(query_error)?, &columns);
             let batch = batch.map_err(ReadError::Rows)?;
-            writer.write(&batch).map_err(CommitError::Encode)?;
+            let free = ROW_GROUP_ROWS - waiting;
+            let taken = free.min(batch.num_rows());
+            window.push(batch.slice(0, taken));
+            waiting += taken;
+            if waiting == ROW_GROUP_ROWS {
+                write_window(&mut writer, &columns, &mut window)?;
+                window.push(batch.slice(taken, batch.num_rows() - taken));
+                waiting = batch.num_rows() - taken;
+            }
             if rests {
                 tokio::time::sleep(rest_after(begin.elapsed())).await;
                 begin = Instant::now();
             }
         }
+        write_window(&mut writer, &columns, &mut window)?;
         Ok(writer.finish().map_err(CommitError::Encode)?)
     }
 
@@ -200,6 +210,35 @@ impl Lake {
         }
         Ok(vacuumed.files_deleted.len() as u64)
     }
+}
+
+/// Writes the rows of a row group, those of a kind together. Row groups follow each other in
+/// time, so that a search of an hour reads few; within one, what is alike packs well: a third less
+/// than in time order.
+fn write_window(
+    writer: &mut DayWriter,
+    columns: &Arc<Schema>,
+    window: &mut Vec<RecordBatch>,
+) -> Result<(), MaintainError> {
+    let rows = concat_batches(columns, window.iter()).map_err(ReadError::Rows)?;
+    window.clear();
+    let keys = ["kind", schema::TIME].map(|name| {
+        let index = columns.index_of(name)?;
+        Ok(SortColumn {
+            values: Arc::clone(rows.column(index)),
+            options: None,
+        })
+    });
+    let keys: Result<Vec<_>, arrow::error::ArrowError> = keys.into_iter().collect();
+    let order = keys.and_then(|keys| lexsort_to_indices(&keys, None));
+    let order = order.map_err(ReadError::Rows)?;
+    for start in (0..rows.num_rows()).step_by(needles::BLOCK_ROWS) {
+        let count = needles::BLOCK_ROWS.min(rows.num_rows() - start);
+        let part = take_record_batch(&rows, &order.slice(start, count));
+        let part = part.map_err(ReadError::Rows)?;
+        writer.write(&part).map_err(CommitError::Encode)?;
+    }
+    Ok(())
 }
 
 /// How long to rest after some work, so that both together keep the share.

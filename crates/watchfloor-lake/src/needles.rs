@@ -4,7 +4,7 @@
 //! which blocks of [`BLOCK_ROWS`] rows it occurs. A search reads a few kilobytes of it and then
 //! only the blocks that may match. The data files stay plain Parquet; without the filters the
 //! same queries give the same answers, slower. Why this and not Parquet's bloom filters, fuse
-//! filters or an inverted index: `docs/adr/0013-needle-filters.md`.
+//! filters or an inverted index: `docs/adr/0008-needle-filters.md`.
 
 mod ask;
 mod build;

@@ -116,7 +116,8 @@ impl Lake {
         let events = if total == 0 || limit == 0 {
             Vec::new()
         } else {
-            self.first_events(filter, limit, request.order).await?
+            let is_whole = total <= limit as u64;
+            self.first_events(request, filter, limit, is_whole).await?
         };
         Ok(SearchResult {
             events,
@@ -358,52 +359,81 @@ impl Lake {
         Ok(buckets)
     }
 
-    /// Finds the span of time of the first events on few columns, then reads the events of that
-    /// span whole. A list of keys instead of a span would be exact, but engines turn long
-    /// lists into deep trees.
+    /// The first events in the asked order. Where there are more than are asked for, the files
+    /// at that end of time are looked at first, and others only if these hold too few.
     async fn first_events(
         &self,
+        request: &SearchRequest,
         filter: Expr,
         limit: usize,
-        order: SortOrder,
+        is_whole: bool,
     ) -> Result<Vec<StoredEvent>, ReadError> {
-        let ascending = order == SortOrder::OldestFirst;
-        let frame = self
-            .frame()
-            .await?
-            .filter(filter.clone())
-            .map_err(query_error)?;
-        let times = frame
-            .select([cast_expr(col(schema::TIME), DataType::Int64).alias("micros")])
-            .and_then(|frame| frame.sort(vec![col("micros").sort(ascending, false)]))
-            .and_then(|frame| frame.limit(0, Some(limit)))
-            .map_err(query_error)?;
-        let mut span: Option<(i64, i64)> = None;
-        for batch in times.collect().await.map_err(query_error)? {
-            let column = long_column(&batch, "micros").map_err(ReadError::Rows)?;
-            for micros in column.as_primitive::<Int64Type>().iter().flatten() {
-                let (least, most) = span.unwrap_or((micros, micros));
-                span = Some((least.min(micros), most.max(micros)));
+        let is_newest = request.order == SortOrder::NewestFirst;
+        let mut files = 1;
+        let span = loop {
+            let cut = (!is_whole)
+                .then(|| self.snapshot().cut(is_newest, files))
+                .flatten();
+            let Some(cut) = cut else {
+                break None;
+            };
+            let side = match is_newest {
+                true => col(schema::TIME).gt(micros(cut)),
+                false => col(schema::TIME).lt(micros(cut)),
+            };
+            let times = self.first_times(side.and(filter.clone()), limit, is_newest);
+            let times = times.await?;
+            if let (true, [first, .., last]) = (times.len() >= limit, times.as_slice()) {
+                break Some((*first.min(last), *first.max(last)));
             }
-        }
-        let Some((least, most)) = span else {
-            return Ok(Vec::new());
+            files *= 4;
         };
-        let within = col(schema::TIME)
-            .gt_eq(micros(least))
-            .and(col(schema::TIME).lt_eq(micros(most)));
-        let frame = self
-            .frame()
-            .await?
-            .filter(within.and(filter))
-            .map_err(query_error)?;
+        let span = match span {
+            None if !is_whole => {
+                let times = self.first_times(filter.clone(), limit, is_newest).await?;
+                let ends = (times.iter().min(), times.iter().max());
+                ends.0.zip(ends.1).map(|(least, most)| (*least, *most))
+            }
+            span => span,
+        };
+        let filter = match span {
+            Some((least, most)) => col(schema::TIME)
+                .gt_eq(micros(least))
+                .and(col(schema::TIME).lt_eq(micros(most)))
+                .and(filter),
+            None => filter,
+        };
+        let frame = self.frame().await?.filter(filter).map_err(query_error)?;
         let mut events = collect_events(frame).await?;
         events.sort_by_key(|event| (event.time, event.id));
-        if !ascending {
+        if is_newest {
             events.reverse();
         }
         events.truncate(limit);
         Ok(events)
+    }
+
+    /// Times of the first events, in microseconds and in order, read from few columns. Their
+    /// span is then read whole; a list of keys would be exact, but engines turn long lists into
+    /// deep trees.
+    async fn first_times(
+        &self,
+        filter: Expr,
+        limit: usize,
+        is_newest: bool,
+    ) -> Result<Vec<i64>, ReadError> {
+        let frame = self.frame().await?.filter(filter).map_err(query_error)?;
+        let frame = frame
+            .select([cast_expr(col(schema::TIME), DataType::Int64).alias("micros")])
+            .and_then(|frame| frame.sort(vec![col("micros").sort(!is_newest, false)]))
+            .and_then(|frame| frame.limit(0, Some(limit)))
+            .map_err(query_error)?;
+        let mut times = Vec::new();
+        for batch in frame.collect().await.map_err(query_error)? {
+            let column = long_column(&batch, "micros").map_err(ReadError::Rows)?;
+            times.extend(column.as_primitive::<Int64Type>().iter().flatten());
+        }
+        Ok(times)
     }
 }
 

@@ -158,6 +158,24 @@ impl Snapshot {
         self.recent.iter().map(|recent| recent.extent.rows).sum()
     }
 
+    /// An instant in microseconds such that all events after it (or before it) are in memory
+    /// and in so many files; none if there are not that many.
+    pub(crate) fn cut(&self, is_newest: bool, files: usize) -> Option<i64> {
+        let mut ends: Vec<i64> = self
+            .files
+            .iter()
+            .map(|file| match is_newest {
+                true => file.extent.time_us.1,
+                false => file.extent.time_us.0,
+            })
+            .collect();
+        ends.sort_unstable();
+        if is_newest {
+            ends.reverse();
+        }
+        ends.get(files).copied()
+    }
+
     /// The events with some ids that are no files yet.
     pub(crate) fn recent_events(&self, ids: &[EventId]) -> Result<Vec<StoredEvent>> {
         let mut found = Vec::new();

@@ -97,7 +97,7 @@ enum Transport {
     Syslog,
 }
 
-fn start(data: &Path, config: Option<&Path>) -> Result<(Server, String)> {
+pub(super) fn start(data: &Path, config: Option<&Path>) -> Result<(Server, String)> {
     let program = shell::watchfloor();
     let data = data.to_string_lossy().into_owned();
     let mut arguments = vec![

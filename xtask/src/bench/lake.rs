@@ -1,0 +1,81 @@
+//! The lake beside DuckDB, chDB and ripgrep over zstd text: sizes, needles, aggregations, over
+//! events that are made with a seed (`bench/lake`).
+
+use std::path::Path;
+use std::process::Command;
+
+use anyhow::Result;
+
+use super::path;
+use crate::{setup, shell};
+
+/// Peers beside those that tests use.
+const PEERS: &[&str] = &["chdb", "pytz", "tantivy", "pyfusefilter"];
+const FORMATS: [&str; 3] = ["json", "syslog", "access-log"];
+
+pub(super) fn run(is_quick: bool, is_full: bool) -> Result<()> {
+    shell::build()?;
+    let events: u64 = match (is_quick, is_full) {
+        (true, _) => 1_000_000,
+        (false, true) => 100_000_000,
+        (false, false) => 10_000_000,
+    };
+    let python = setup::python()?;
+    let mut pip = Command::new(&python);
+    shell::run(pip.args(["-m", "pip", "install", "--quiet"]).args(PEERS))?;
+    let folder = shell::target().join(format!("bench/lake-{events}"));
+    let texts = folder.join("texts");
+    let generated = folder.join("generated.json");
+    if !generated.exists() {
+        generate(&python, events, &texts, &generated)?;
+    }
+    let data = folder.join("data");
+    if data.exists() {
+        std::fs::remove_dir_all(&data)?;
+    }
+    fill(&data, &texts)?;
+    println!("profile: the shared one (dev: DataFusion at levels 0 and 1), {events} events");
+    let (server, token) = path::start(&data, None)?;
+    let mut measure = Command::new(&python);
+    measure
+        .arg(shell::root().join("bench/lake/measure.py"))
+        .args([&server.url, &token])
+        .args([&data, &generated, &texts])
+        .arg(folder.join("scratch"));
+    shell::run(&mut measure)?;
+    weigh_filters(&python, &data, &folder)
+}
+
+fn generate(python: &Path, events: u64, texts: &Path, generated: &Path) -> Result<()> {
+    let mut make = Command::new(python);
+    make.arg(shell::root().join("bench/lake/generate.py"))
+        .arg(events.to_string())
+        .arg(texts);
+    let told = shell::output(&mut make)?;
+    for format in FORMATS {
+        let text = texts.join(format!("{format}.log"));
+        shell::run(Command::new("zstd").args(["-q", "-f"]).arg(&text))?;
+    }
+    Ok(std::fs::write(generated, told)?)
+}
+
+fn fill(data: &Path, texts: &Path) -> Result<()> {
+    for format in FORMATS {
+        let mut import = Command::new(shell::watchfloor());
+        import.args(["import", "--format", format, "--data"]);
+        import.arg(data).arg(texts.join(format!("{format}.log")));
+        shell::run(&mut import)?;
+    }
+    let mut compact = Command::new(shell::watchfloor());
+    shell::run(compact.args(["lake", "compact", "--data"]).arg(data))
+}
+
+/// What other filters of the largest file would weigh and find.
+fn weigh_filters(python: &Path, data: &Path, folder: &Path) -> Result<()> {
+    let mut weigh = Command::new(python);
+    weigh
+        .arg(shell::root().join("bench/lake/filters.py"))
+        .arg(data.join("lake"))
+        .arg(folder.join("scratch"));
+    shell::run(&mut weigh)
+}
