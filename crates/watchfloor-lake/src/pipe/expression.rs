@@ -1,23 +1,21 @@
 //! Expressions to the engine's, with the types that Kusto's rules give them.
 
 use std::ops::Range;
+use std::sync::Arc;
 
 use arrow::datatypes::{DataType, TimeUnit};
 use datafusion::common::{DFSchema, ScalarValue};
 use datafusion::functions::expr_fn as df;
-use datafusion::functions_nested::expr_fn::{array_element, array_has, make_array, map_extract};
+use datafusion::functions_nested::expr_fn::{array_element, make_array, map_extract};
 use datafusion::logical_expr::simplify::SimplifyContext;
-use datafusion::logical_expr::{
-    Expr as DfExpr, cast, in_subquery, lit, not, scalar_subquery, try_cast,
-};
+use datafusion::logical_expr::{Expr as DfExpr, cast, in_subquery, lit, not, try_cast};
 use datafusion::optimizer::simplify_expressions::ExprSimplifier;
-use std::sync::Arc;
-use watchfloor_event::ocsf::{self, Attribute};
-use watchfloor_query::pipe::{Arg, Binary, Expr, ExprKind, Source, column_aliases, nearest};
-use watchfloor_query::{CoreField, Diagnostic, FieldTarget, field_targets};
+use watchfloor_query::Diagnostic;
+use watchfloor_query::pipe::{Arg, Binary, Expr, ExprKind, LetValue, Pipeline, Source, nearest};
 
+use super::aggregates::name_of;
 use super::sources::{column, type_of};
-use super::{Lowered, Lowering, Rows, Scope, Value, at, find, functions};
+use super::{Lowered, Lowering, Rows, Scope, Value, at, fields, find, functions, output};
 use crate::schema;
 
 /// From so many values on, a list is looked up as a set.
@@ -71,7 +69,7 @@ fn yes(expr: DfExpr) -> DfExpr {
     DfExpr::IsTrue(Box::new(expr))
 }
 
-impl Lowering<'_> {
+impl Lowering {
     /// An expression over rows.
     pub(super) fn expr(&self, rows: &Rows, expr: &Expr, scope: &Scope) -> Lowered<DfExpr> {
         self.step(&expr.place)?;
@@ -92,7 +90,7 @@ impl Lowering<'_> {
             ExprKind::Star => return Err(unfit(expr, "* stands for all columns and no value")),
             ExprKind::Index(of, key) => self.index(rows, of, key, scope)?,
             ExprKind::Call(name, args) => self.call(rows, name, args, &expr.place, scope)?,
-            ExprKind::Not(of) => not(yes(lower(of)?)),
+            ExprKind::Not(of) => self.negated(rows, of, scope)?,
             ExprKind::Minus(of) => DfExpr::Negative(Box::new(lower(of)?)),
             ExprKind::Binary(operator, left, right) => {
                 self.binary(rows, *operator, (left, right), scope)?
@@ -103,7 +101,7 @@ impl Lowering<'_> {
                 is_folded,
                 is_not,
             } => {
-                let is_in = self.is_in(rows, value, list, (*is_folded, scope))?;
+                let is_in = self.is_in(rows, value, list, (*is_folded, false, scope))?;
                 if *is_not { not(yes(is_in)) } else { is_in }
             }
             ExprKind::Between(value, from, to) => {
@@ -112,17 +110,79 @@ impl Lowering<'_> {
                 low.and(high)
             }
             ExprKind::Rows(pipeline) => {
-                let inner = self.pipeline(pipeline, scope)?.0;
-                let frame = self.shown(inner, &expr.place)?;
-                let first = frame.schema().field(0).name().clone();
-                let frame = frame
-                    .select(vec![column(&first)])
-                    .and_then(|frame| frame.limit(0, Some(1)));
-                scalar_subquery(Arc::new(
-                    frame.map_err(at(&expr.place))?.logical_plan().clone(),
-                ))
+                if let Some((name, args)) = call_in_brackets(pipeline, scope) {
+                    return self.call(rows, name, args, &expr.place, scope);
+                }
+                match self.name_in_brackets(pipeline, scope) {
+                    Some(name) => self.name(rows, name, &expr.place, scope)?,
+                    None => self.first_value(pipeline, scope)?,
+                }
             }
         })
+    }
+
+    /// A name alone in brackets reads as rows; it may be that of a value or a column.
+    fn name_in_brackets<'p>(&self, pipeline: &'p Pipeline, scope: &Scope) -> Option<&'p str> {
+        let (Source::Table(name), []) = (&pipeline.source, pipeline.verbs.as_slice()) else {
+            return None;
+        };
+        let is_rows = match find(scope, name) {
+            Some(Value::Rows(_) | Value::Function(..)) => true,
+            Some(Value::Scalar(expr, _)) => matches!(expr.kind, ExprKind::Rows(_)),
+            None => super::tables::filter_of(name).is_some(),
+        };
+        (!is_rows).then_some(name)
+    }
+
+    /// The condition of `where`: parts that `and` joins may look among rows by a join.
+    pub(super) fn condition(&self, rows: &Rows, expr: &Expr, scope: &Scope) -> Lowered<DfExpr> {
+        match &expr.kind {
+            ExprKind::Binary(Binary::And, left, right) => {
+                let left = self.condition(rows, left, scope)?;
+                Ok(left.and(self.condition(rows, right, scope)?))
+            }
+            ExprKind::In {
+                value,
+                list,
+                is_folded,
+                is_not,
+            } => {
+                let is_in = self.is_in(rows, value, list, (*is_folded, true, scope))?;
+                Ok(if *is_not { not(yes(is_in)) } else { is_in })
+            }
+            _ => {
+                let was_filter = self.is_filter.replace(true);
+                let lowered = self.expr(rows, expr, scope);
+                self.is_filter.set(was_filter);
+                lowered
+            }
+        }
+    }
+
+    /// `not`: an absent number or time stays unknown, an absent text is an empty one.
+    fn negated(&self, rows: &Rows, of: &Expr, scope: &Scope) -> Lowered<DfExpr> {
+        self.step(&of.place)?;
+        match &of.kind {
+            ExprKind::Binary(Binary::And, left, right) => {
+                let left = self.negated(rows, left, scope)?;
+                Ok(left.or(self.negated(rows, right, scope)?))
+            }
+            ExprKind::Binary(Binary::Or, left, right) => {
+                let left = self.negated(rows, left, scope)?;
+                Ok(left.and(self.negated(rows, right, scope)?))
+            }
+            ExprKind::Binary(
+                Binary::Less | Binary::LessEqual | Binary::Greater | Binary::GreaterEqual,
+                left,
+                _,
+            )
+            | ExprKind::Between(left, ..)
+                if !is_text(&type_of(&self.expr(rows, left, scope)?, rows)) =>
+            {
+                Ok(not(self.expr(rows, of, scope)?))
+            }
+            _ => Ok(not(yes(self.expr(rows, of, scope)?))),
+        }
     }
 
     /// A span as the upper bound is one from the lower bound on.
@@ -159,7 +219,7 @@ impl Lowering<'_> {
         }
         match find(scope, name) {
             Some(Value::Scalar(expr, outer)) => return self.expr(rows, &expr, &outer),
-            Some(Value::Rows(_)) => {
+            Some(Value::Rows(_)) if fields::of_rows(rows, name).is_none() => {
                 return Err(Diagnostic::new(
                     format!("'{name}' names rows and no value"),
                     place.clone(),
@@ -179,8 +239,9 @@ impl Lowering<'_> {
                 return Ok(functions::json_member(of, path.split('.')));
             }
         }
-        if rows.is_wide {
-            return Ok(field(name));
+        // A member of a right side's column, which has a number behind its name.
+        if let Some(field) = fields::of_rows(rows, name) {
+            return Ok(field);
         }
         let known: Vec<String> = rows
             .frame
@@ -188,6 +249,7 @@ impl Lowering<'_> {
             .fields()
             .iter()
             .map(|field| field.name().clone())
+            .filter(|name| !name.starts_with(super::join::MARK))
             .collect();
         let near = nearest(name, known.iter().map(String::as_str));
         let hint = match near {
@@ -213,7 +275,7 @@ impl Lowering<'_> {
         if matches!(kind, DataType::Map(..)) {
             return Ok(array_element(map_extract(value, key), lit(1_i64)));
         }
-        Ok(functions::call("json_member", vec![value, text(key)]))
+        Ok(functions::call("json_member", vec![value, key]))
     }
 
     fn binary(
@@ -223,13 +285,18 @@ impl Lowering<'_> {
         (left_ast, right_ast): (&Expr, &Expr),
         scope: &Scope,
     ) -> Lowered<DfExpr> {
+        if left_ast.kind == ExprKind::Star {
+            return self.any_column(rows, operator, right_ast, scope);
+        }
         let left = self.expr(rows, left_ast, scope)?;
         let right = self.expr(rows, right_ast, scope)?;
         let kinds = (type_of(&left, rows), type_of(&right, rows));
         Ok(match operator {
             Binary::And => left.and(right),
             Binary::Or => left.or(right),
-            Binary::Equal => equal(left, right, &kinds),
+            // In a condition, unknown is as good as no, and the plain form can skip files.
+            Binary::Equal if self.is_filter.get() => equal(left, right, &kinds),
+            Binary::Equal => yes(equal(left, right, &kinds)),
             Binary::NotEqual => not(yes(equal(left, right, &kinds))),
             Binary::EqualFolded => df::lower(text(left)).eq(df::lower(text(right))),
             Binary::NotEqualFolded => not(yes(df::lower(text(left)).eq(df::lower(text(right))))),
@@ -250,20 +317,53 @@ impl Lowering<'_> {
                 if let ("matches regex", Some(pattern)) = (test, functions::text_of(&right)) {
                     functions::checked(&pattern, &right_ast.place)?;
                 }
-                text_test(test, left, right)
+                text_test(test, shown(left, &kinds.0), right)
             }
         })
     }
 
-    /// Whether a value is among others: written ones, those of a list, or rows.
+    /// `* has "x"`: any column holds it; of whole events, the record.
+    fn any_column(
+        &self,
+        rows: &Rows,
+        operator: Binary,
+        right: &Expr,
+        scope: &Scope,
+    ) -> Lowered<DfExpr> {
+        let sought = self.expr(rows, right, scope)?;
+        let test = match operator {
+            Binary::Text(test) => test,
+            Binary::Equal | Binary::EqualFolded => "has",
+            _ => return Err(unfit(right, "* is compared with has, contains or ==")),
+        };
+        if rows.is_wide {
+            let record = column(schema::RAW);
+            return Ok(yes(text_test(test, record, sought)));
+        }
+        let names = rows.names().into_iter();
+        let names = names.filter(|name| !name.starts_with(super::join::MARK));
+        let tests = names.map(|name| {
+            let value = functions::call("as_text", vec![column(&name)]);
+            match operator {
+                Binary::Equal => yes(value.eq(text(sought.clone()))),
+                Binary::EqualFolded => yes(df::lower(value).eq(df::lower(text(sought.clone())))),
+                _ => yes(text_test(test, value, sought.clone())),
+            }
+        });
+        Ok(tests.reduce(DfExpr::or).unwrap_or_else(|| lit(false)))
+    }
+
+    /// Whether a value is among others: written ones, those of a list, or rows. Only a part of a
+    /// condition of its own can be a join with those rows; elsewhere they are run beforehand.
     fn is_in(
         &self,
         rows: &Rows,
         value: &Expr,
         list: &[Expr],
-        (is_folded, scope): (bool, &Scope),
+        (is_folded, is_direct, scope): (bool, bool, &Scope),
     ) -> Lowered<DfExpr> {
         let value = self.expr(rows, value, scope)?;
+        let value_kind = type_of(&value, rows);
         let fold = |expr: DfExpr| {
             if is_folded {
                 df::lower(text(expr))
@@ -275,36 +375,41 @@ impl Lowering<'_> {
         let mut tests: Vec<DfExpr> = Vec::new();
         for one in list {
             let (one, scope) = self.unfold(one, scope);
-            let from_rows = match &one.kind {
-                ExprKind::Rows(pipeline) => Some(self.pipeline(pipeline, &scope)?.0),
-                ExprKind::Name(name) => match find(&scope, name) {
-                    Some(Value::Rows(rows)) => Some(rows),
-                    _ => None,
-                },
-                _ => None,
-            };
-            if let Some(inner) = from_rows {
+            if let Some(inner) = self.rows_of(&one, &scope)? {
                 let frame = self.shown(inner, &one.place)?;
-                let first = frame.schema().field(0).name().clone();
-                let select = fold(text(column(&first))).alias("value");
+                if !is_direct {
+                    texts.extend(self.texts_of(frame, &one.place)?);
+                    continue;
+                }
+                let first = frame.schema().field(0).clone();
+                let first = shown(column(first.name()), first.data_type());
+                let select = fold(first).alias("value");
                 let frame = frame.select(vec![select]).map_err(at(&one.place))?;
                 let plan = Arc::new(frame.logical_plan().clone());
-                tests.push(in_subquery(fold(text(value.clone())), plan));
+                let value = shown(value.clone(), &value_kind);
+                tests.push(in_subquery(fold(value), plan));
+                continue;
+            }
+            if let Some(values) = literal_texts(&one) {
+                texts.extend(values);
                 continue;
             }
             let lowered = self.expr(rows, &one, &scope)?;
             let kind = type_of(&lowered, rows);
-            match literal_texts(&one) {
-                Some(values) => texts.extend(values),
-                None if is_list(&kind) => tests.push(array_has(lowered, value.clone())),
-                None => {
-                    let kinds = (type_of(&value, rows), kind);
-                    tests.push(if is_folded {
-                        fold(value.clone()).eq(fold(lowered))
-                    } else {
-                        equal(value.clone(), lowered, &kinds)
-                    });
-                }
+            if let Some(values) = known_items(&lowered) {
+                texts.extend(values);
+            } else if is_list(&kind) || is_document(&one) {
+                let test = if is_folded {
+                    "list_has_folded"
+                } else {
+                    "list_has"
+                };
+                tests.push(functions::call(test, vec![lowered, value.clone()]));
+            } else if is_folded {
+                tests.push(fold(value.clone()).eq(fold(lowered)));
+            } else {
+                let kinds = (value_kind.clone(), kind);
+                tests.push(equal(value.clone(), lowered, &kinds));
             }
         }
         if is_folded {
@@ -312,16 +417,59 @@ impl Lowering<'_> {
                 .iter_mut()
                 .for_each(|text| *text = text.to_lowercase());
         }
+        let value = shown(value, &value_kind);
+        // Nothing is in an absent text but the empty one.
+        if texts.iter().any(String::is_empty) {
+            tests.push(value.clone().is_null());
+        }
         if texts.len() > LARGE_LIST {
-            tests.push(functions::in_set(fold(text(value)), texts));
+            tests.push(functions::in_set(fold(value), texts));
         } else if !texts.is_empty() {
             let items = texts.into_iter().map(lit).collect();
-            tests.push(fold(text(value)).in_list(items, false));
+            tests.push(fold(value).in_list(items, false));
         }
         Ok(tests
             .into_iter()
             .reduce(DfExpr::or)
             .unwrap_or_else(|| lit(false)))
+    }
+
+    /// The rows that an item of a list stands for, if it does.
+    fn rows_of(&self, item: &Expr, scope: &Scope) -> Lowered<Option<Rows>> {
+        match &item.kind {
+            ExprKind::Rows(pipeline)
+                if self.name_in_brackets(pipeline, scope).is_none()
+                    && call_in_brackets(pipeline, scope).is_none() =>
+            {
+                Ok(Some(self.pipeline(pipeline, scope)?.0))
+            }
+            ExprKind::Name(name) => match find(scope, name) {
+                Some(Value::Rows(rows)) => Ok(Some(*rows)),
+                Some(Value::Function(parameters, body, _))
+                    if parameters.is_empty() && matches!(body.1, LetValue::Table(_)) =>
+                {
+                    Ok(Some(self.call_rows(name, &[], &item.place, scope)?))
+                }
+                _ => Ok(None),
+            },
+            ExprKind::Call(name, args) if name != "toscalar" => {
+                let gives_rows = match find(scope, name) {
+                    Some(Value::Function(_, body, _)) => matches!(body.1, LetValue::Table(_)),
+                    Some(_) => false,
+                    None => name == "materialize" || super::tables::gives_rows(name),
+                };
+                if !gives_rows {
+                    return Ok(None);
+                }
+                if let ("materialize", [Arg { expr, .. }]) = (name.as_str(), args.as_slice())
+                    && let ExprKind::Rows(pipeline) = &expr.kind
+                {
+                    return Ok(Some(self.pipeline(pipeline, scope)?.0));
+                }
+                Ok(Some(self.call_rows(name, args, &item.place, scope)?))
+            }
+            _ => Ok(None),
+        }
     }
 
     /// What a name stands for, as far as it is another expression.
@@ -362,11 +510,22 @@ impl Lowering<'_> {
                 )),
             };
         }
-        if let ("has_any" | "has_all", [value, lists @ ..]) = (name, args) {
-            return self.has_some(rows, (name, &value.expr), lists, scope);
+        match (name, args) {
+            ("has_any" | "has_all", [value, lists @ ..]) => {
+                return self.has_some(rows, (name, &value.expr), lists, scope);
+            }
+            ("toscalar" | "materialize", [of]) => return self.expr(rows, &of.expr, scope),
+            ("pack_all", _) => return self.packed(rows, &rows.names(), place, scope),
+            ("bag_pack_columns", _) => {
+                let names: Vec<String> = args.iter().map(|arg| name_of(&arg.expr)).collect();
+                return self.packed(rows, &names, place, scope);
+            }
+            ("ingestion_time", []) if rows.is_wide => return Ok(column("received_at")),
+            ("typeof", [kind]) => return self.expr(rows, &kind.expr, scope),
+            _ => {}
         }
-        if let ("toscalar" | "materialize", [rows_arg]) = (name, args) {
-            return self.expr(rows, &rows_arg.expr, scope);
+        if let Some(window) = self.window(rows, (name, args), place, scope)? {
+            return Ok(window);
         }
         if let ("column_ifexists" | "columnifexists", [wanted, default]) = (name, args) {
             let ExprKind::Text(wanted) = &wanted.expr.kind else {
@@ -380,6 +539,34 @@ impl Lowering<'_> {
         functions::scalar(name, lowered, rows, self.now, place)
     }
 
+    /// Columns as a document.
+    fn packed(
+        &self,
+        rows: &Rows,
+        names: &[String],
+        place: &Range<usize>,
+        scope: &Scope,
+    ) -> Lowered<DfExpr> {
+        let all = if rows.is_wide || !rows.sides.is_empty() {
+            let shown = self.shown(rows.clone(), place)?;
+            let shown = shown
+                .schema()
+                .fields()
+                .iter()
+                .map(|field| field.name().clone());
+            shown.collect()
+        } else {
+            names.to_vec()
+        };
+        let names = if names == rows.names() { &all } else { names };
+        let mut pairs = Vec::new();
+        for name in names {
+            pairs.push(lit(name.clone()));
+            pairs.push(self.name(rows, name, place, scope)?);
+        }
+        functions::scalar("bag_pack", pairs, rows, self.now, place)
+    }
+
     fn has_some(
         &self,
         rows: &Rows,
@@ -387,19 +574,38 @@ impl Lowering<'_> {
         lists: &[Arg],
         scope: &Scope,
     ) -> Lowered<DfExpr> {
-        let value = self.expr(rows, value, scope)?;
+        let value = if value.kind == ExprKind::Star && rows.is_wide {
+            column(schema::RAW)
+        } else {
+            self.expr(rows, value, scope)?
+        };
         let mut tests = Vec::new();
         for list in lists {
             let (list, scope) = self.unfold(&list.expr, scope);
-            match literal_texts(&list) {
-                Some(texts) => tests.extend(
+            let known = match self.rows_of(&list, &scope)? {
+                Some(inner) => {
+                    let frame = self.shown(inner, &list.place)?;
+                    Some(self.texts_of(frame, &list.place)?)
+                }
+                None => literal_texts(&list),
+            };
+            let known = match known {
+                Some(texts) => Some(texts),
+                None => known_items(&self.expr(rows, &list, &scope)?),
+            };
+            match known {
+                Some(texts) if texts.len() <= LARGE_LIST => tests.extend(
                     texts
                         .into_iter()
                         .map(|word| text_test("has", value.clone(), lit(word))),
                 ),
+                Some(texts) => {
+                    let words = serde_json::json!(texts).to_string();
+                    tests.push(functions::call(name, vec![value.clone(), lit(words)]));
+                }
                 None => {
-                    let word = self.expr(rows, &list, &scope)?;
-                    tests.push(text_test("has", value.clone(), word));
+                    let words = self.expr(rows, &list, &scope)?;
+                    tests.push(functions::call(name, vec![value.clone(), words]));
                 }
             }
         }
@@ -412,12 +618,79 @@ impl Lowering<'_> {
     }
 }
 
-/// The texts of a literal: one, or those of a JSON list.
-fn literal_texts(expr: &Expr) -> Option<Vec<String>> {
-    let as_text = |value: &serde_json::Value| match value {
+/// A call in brackets reads as rows; it may be that of a function that gives a value.
+fn call_in_brackets<'p>(pipeline: &'p Pipeline, scope: &Scope) -> Option<(&'p str, &'p [Arg])> {
+    let (Source::Call(name, args), []) = (&pipeline.source, pipeline.verbs.as_slice()) else {
+        return None;
+    };
+    match find(scope, name) {
+        Some(Value::Function(_, body, _)) if !matches!(body.1, LetValue::Table(_)) => {
+            Some((name, args))
+        }
+        _ => None,
+    }
+}
+
+/// The items of a list that is known beforehand.
+fn known_items(lowered: &DfExpr) -> Option<Vec<String>> {
+    let DfExpr::Literal(value, _) = lowered else {
+        return None;
+    };
+    if !is_list(&value.data_type()) {
+        return match value {
+            ScalarValue::Utf8(Some(text)) => super::texts::items(text),
+            _ => None,
+        };
+    }
+    let array = value.to_array().ok()?;
+    match output::values(&array).ok()?.into_iter().next()? {
+        serde_json::Value::Array(items) => Some(items.iter().map(as_text).collect()),
+        _ => Some(Vec::new()),
+    }
+}
+
+fn as_text(value: &serde_json::Value) -> String {
+    match value {
         serde_json::Value::String(text) => text.clone(),
         other => other.to_string(),
-    };
+    }
+}
+
+/// Whether an expression is a list or a document by what made it.
+fn is_document(expr: &Expr) -> bool {
+    match &expr.kind {
+        ExprKind::Dynamic(_) => true,
+        ExprKind::Call(name, _) => {
+            matches!(
+                name.as_str(),
+                "parse_json" | "todynamic" | "split" | "range" | "pack_array" | "extract_all"
+            ) || name.starts_with("set_")
+                || name.starts_with("array_")
+        }
+        _ => false,
+    }
+}
+
+/// As a text, lists and spans as they are shown.
+pub(super) fn shown(expr: DfExpr, kind: &DataType) -> DfExpr {
+    match kind {
+        DataType::Utf8 => expr,
+        kind if is_list(kind) || is_span(kind) || matches!(kind, DataType::Map(..)) => {
+            functions::call("as_text", vec![expr])
+        }
+        _ => text(expr),
+    }
+}
+
+fn is_text(kind: &DataType) -> bool {
+    matches!(
+        kind,
+        DataType::Utf8 | DataType::LargeUtf8 | DataType::Utf8View
+    )
+}
+
+/// The texts of a literal: one, or those of a JSON list.
+fn literal_texts(expr: &Expr) -> Option<Vec<String>> {
     match &expr.kind {
         ExprKind::Text(text) => Some(vec![text.clone()]),
         ExprKind::Long(number) => Some(vec![number.to_string()]),
@@ -429,20 +702,8 @@ fn literal_texts(expr: &Expr) -> Option<Vec<String>> {
     }
 }
 
-/// Kusto's JSON takes single quotes and comments less strictly.
 fn parse_dynamic(json: &str) -> Option<serde_json::Value> {
-    let parsed = serde_json::from_str(json);
-    let relaxed = || {
-        let text = json.replace('\'', "\"");
-        let text = text.trim_end_matches(']').trim_end().trim_end_matches(',');
-        let text = if json.trim_end().ends_with(']') {
-            format!("{text}]")
-        } else {
-            text.to_owned()
-        };
-        serde_json::from_str(&text)
-    };
-    parsed.or_else(|_| relaxed()).ok()
+    serde_json::from_str(json).ok()
 }
 
 fn dynamic(json: &str) -> DfExpr {
@@ -458,6 +719,7 @@ fn dynamic(json: &str) -> DfExpr {
                     .collect(),
             )
         }
+        Some(serde_json::Value::String(text)) => lit(text),
         Some(value) => lit(value.to_string()),
         None => lit(json),
     }
@@ -474,92 +736,6 @@ pub(super) fn df_case(condition: DfExpr, yes: DfExpr, no: DfExpr) -> DfExpr {
     datafusion::logical_expr::when(condition, yes)
         .otherwise(no)
         .unwrap_or_else(|_| lit(ScalarValue::Null))
-}
-
-/// A field of the event by any of its names; the first place that holds a value counts.
-fn field(name: &str) -> DfExpr {
-    let aliases = column_aliases(name);
-    if aliases.contains(&"time") {
-        return column(schema::TIME);
-    }
-    let mut places: Vec<Place> = aliases.iter().map(|path| Place::of_path(path)).collect();
-    for target in field_targets(name) {
-        let place = match target {
-            FieldTarget::Core(core) => Place::of_core(core, name),
-            FieldTarget::Attribute(one) if aliases.contains(&one.path) => continue,
-            FieldTarget::Attribute(one) => Place::of_attribute(one),
-            FieldTarget::Unmapped(name) => {
-                let value = map_extract(column(schema::UNMAPPED), lit(name));
-                Place(array_element(value, lit(1_i64)), None)
-            }
-        };
-        places.push(place);
-    }
-    if places.len() == 1 {
-        return places.remove(0).0;
-    }
-    let numbers = places.iter().filter_map(|place| place.1);
-    let (some, all) = numbers.fold((false, true), |(some, all), is| (some || is, all && is));
-    let kind = if some && all {
-        DataType::Int64
-    } else {
-        DataType::Utf8
-    };
-    let values = places
-        .into_iter()
-        .map(|place| try_cast(place.0, kind.clone()));
-    df::coalesce(values.collect())
-}
-
-/// Where a value may stand, and whether numbers stand there; a source's own field holds texts
-/// that may be numbers.
-struct Place(DfExpr, Option<bool>);
-
-impl Place {
-    fn of_attribute(attribute: &Attribute) -> Self {
-        let is_number = attribute.kind == ocsf::AttributeType::Integer;
-        Self(
-            column(&schema::column_name(attribute.path)),
-            Some(is_number),
-        )
-    }
-
-    fn of_path(path: &str) -> Self {
-        // Sources that tell a file's path only have its name at the end of it.
-        if let (Some(name), Some(file)) = (ocsf::promoted(path), path.strip_suffix(".name"))
-            && file.ends_with("file")
-            && let Some(whole) = ocsf::promoted(&format!("{file}.path"))
-        {
-            let (name, whole) = (Self::of_attribute(name).0, Self::of_attribute(whole).0);
-            let last = functions::call("file_name", vec![text(whole)]);
-            return Self(df::coalesce(vec![name, last]), Some(false));
-        }
-        ocsf::promoted(path).map_or_else(|| Self(column(path), Some(false)), Self::of_attribute)
-    }
-
-    fn of_core(core: CoreField, name: &str) -> Self {
-        let name = match core {
-            CoreField::Id => {
-                let id = vec![column(schema::POSITION), column(schema::PART)];
-                return Self(functions::call("event_id", id), Some(false));
-            }
-            CoreField::Class if name != "class_uid" => {
-                let class = vec![text(column(schema::CLASS))];
-                return Self(functions::call("class_name", class), Some(false));
-            }
-            CoreField::Class => schema::CLASS,
-            CoreField::Source => "source",
-            CoreField::Product => "product",
-            CoreField::Kind => "kind",
-            CoreField::Severity => "severity_id",
-            CoreField::Status => "status_id",
-            CoreField::Activity => "activity_id",
-            CoreField::Anomalies => "anomalies",
-            CoreField::Raw => schema::RAW,
-        };
-        let is_number = name.ends_with("_id") || name.ends_with("_uid");
-        Self(column(name), Some(is_number))
-    }
 }
 
 fn unfit(expr: &Expr, message: &str) -> Diagnostic {
@@ -579,12 +755,29 @@ fn comparable(left: DfExpr, right: DfExpr, kinds: &(DataType, DataType)) -> (DfE
     if of_left == of_right || is_null || (is_number(of_left) && is_number(of_right)) {
         (left, right)
     } else if (is_time(of_left) || is_time(of_right)) && !is_span(of_left) && !is_span(of_right) {
-        both(schema::time_type())
+        (time_of(left, of_left), time_of(right, of_right))
+    } else if is_span(of_left) || is_span(of_right) {
+        (span_of(left, of_left), span_of(right, of_right))
     } else if is_number(of_left) || is_number(of_right) {
         both(DataType::Float64)
     } else {
-        both(DataType::Utf8)
+        (shown(left, of_left), shown(right, of_right))
     }
+}
+
+/// As a time; a text in any form that is known.
+pub(super) fn time_of(expr: DfExpr, kind: &DataType) -> DfExpr {
+    if is_text(kind) {
+        return functions::call("todatetime", vec![expr]);
+    }
+    try_cast(expr, schema::time_type())
+}
+
+fn span_of(expr: DfExpr, kind: &DataType) -> DfExpr {
+    if is_text(kind) {
+        return functions::call("totimespan", vec![expr]);
+    }
+    try_cast(expr, span_type())
 }
 
 fn equal(left: DfExpr, right: DfExpr, kinds: &(DataType, DataType)) -> DfExpr {
@@ -658,8 +851,7 @@ fn product(
 }
 
 /// A test of two texts; with a text that is known beforehand as the engine's own pattern.
-fn text_test(test: &str, left: DfExpr, right: DfExpr) -> DfExpr {
-    let left = text(left);
+pub(super) fn text_test(test: &str, left: DfExpr, right: DfExpr) -> DfExpr {
     let known = match &right {
         DfExpr::Literal(ScalarValue::Utf8(Some(text)), _) => Some(text.clone()),
         _ => None,
@@ -676,6 +868,7 @@ fn text_test(test: &str, left: DfExpr, right: DfExpr) -> DfExpr {
             _ => None,
         };
         if let Some(pattern) = pattern {
+            let left = text(left);
             return if test.ends_with("_cs") {
                 left.like(lit(pattern))
             } else {
@@ -683,5 +876,5 @@ fn text_test(test: &str, left: DfExpr, right: DfExpr) -> DfExpr {
             };
         }
     }
-    functions::call(&test.replace(' ', "_"), vec![left, text(right)])
+    functions::call(&test.replace(' ', "_"), vec![left, right])
 }
