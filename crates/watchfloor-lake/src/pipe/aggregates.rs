@@ -213,28 +213,15 @@ impl Lowering {
             ExprKind::Binary(operator, left, right)
                 if has_aggregate(left) || has_aggregate(right) =>
             {
-                use watchfloor_query::pipe::Binary;
                 let (left, right) = (over(left)?, over(right)?);
-                let real = |one: DfExpr| cast(one, DataType::Float64);
-                Ok(match operator {
-                    Binary::Add => left + right,
-                    Binary::Subtract => left - right,
-                    Binary::Multiply => left * right,
-                    Binary::Divide
-                        if type_of(&left, rows).is_floating()
-                            || type_of(&right, rows).is_floating() =>
-                    {
-                        real(left) / real(right)
-                    }
-                    Binary::Divide => left / right,
-                    Binary::Greater => left.gt(right),
-                    Binary::GreaterEqual => left.gt_eq(right),
-                    Binary::Less => left.lt(right),
-                    Binary::LessEqual => left.lt_eq(right),
-                    Binary::Equal => left.eq(right),
-                    _ => return Err(unfit(expr)),
-                })
+                self.operated(rows, *operator, (left, right), &expr.place)
             }
+            ExprKind::Index(of, key) if has_aggregate(of) => {
+                let (of, key) = (over(of)?, over(key)?);
+                Ok(super::expression::item(rows, of, key))
+            }
+            ExprKind::Not(of) if has_aggregate(of) => Ok(datafusion::logical_expr::not(over(of)?)),
+            ExprKind::Minus(of) if has_aggregate(of) => Ok(DfExpr::Negative(Box::new(over(of)?))),
             ExprKind::Name(_) => {
                 let hint =
                     "write an aggregate such as count() or max(x), or name the column behind by";
@@ -433,7 +420,7 @@ fn has_aggregate(expr: &Expr) -> bool {
             NAMES.contains(&name.as_str()) || args.iter().any(|arg| has_aggregate(&arg.expr))
         }
         ExprKind::Binary(_, left, right) => has_aggregate(left) || has_aggregate(right),
-        ExprKind::Not(of) | ExprKind::Minus(of) => has_aggregate(of),
+        ExprKind::Not(of) | ExprKind::Minus(of) | ExprKind::Index(of, _) => has_aggregate(of),
         _ => false,
     }
 }
@@ -466,6 +453,11 @@ fn default_name(name: &str, args: &[Arg]) -> String {
         "countif" => None,
         _ => args.first(),
     };
+    if let ("percentile", [value, share]) = (name, args)
+        && let ExprKind::Long(share) = share.expr.kind
+    {
+        return format!("percentile_{}_{share}", name_of(&value.expr));
+    }
     format!(
         "{name}_{}",
         of.map_or_else(String::new, |arg| name_of(&arg.expr))

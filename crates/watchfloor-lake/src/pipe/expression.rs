@@ -265,17 +265,8 @@ impl Lowering {
 
     fn index(&self, rows: &Rows, of: &Expr, key: &Expr, scope: &Scope) -> Lowered<DfExpr> {
         let value = self.expr(rows, of, scope)?;
-        let kind = type_of(&value, rows);
         let key = self.expr(rows, key, scope)?;
-        if is_list(&kind) {
-            // Kusto counts from 0, and from the end with negative numbers.
-            let from_one = df_case(key.clone().gt_eq(lit(0_i64)), key.clone() + lit(1_i64), key);
-            return Ok(array_element(value, from_one));
-        }
-        if matches!(kind, DataType::Map(..)) {
-            return Ok(array_element(map_extract(value, key), lit(1_i64)));
-        }
-        Ok(functions::call("json_member", vec![value, key]))
+        Ok(item(rows, value, key))
     }
 
     fn binary(
@@ -290,6 +281,17 @@ impl Lowering {
         }
         let left = self.expr(rows, left_ast, scope)?;
         let right = self.expr(rows, right_ast, scope)?;
+        self.operated(rows, operator, (left, right), &right_ast.place)
+    }
+
+    /// An operator between values that are lowered.
+    pub(super) fn operated(
+        &self,
+        rows: &Rows,
+        operator: Binary,
+        (left, right): (DfExpr, DfExpr),
+        place: &Range<usize>,
+    ) -> Lowered<DfExpr> {
         let kinds = (type_of(&left, rows), type_of(&right, rows));
         Ok(match operator {
             Binary::And => left.and(right),
@@ -315,7 +317,7 @@ impl Lowering {
             }
             Binary::Text(test) => {
                 if let ("matches regex", Some(pattern)) = (test, functions::text_of(&right)) {
-                    functions::checked(&pattern, &right_ast.place)?;
+                    functions::checked(&pattern, place)?;
                 }
                 text_test(test, shown(left, &kinds.0), right)
             }
@@ -377,11 +379,17 @@ impl Lowering {
             let (one, scope) = self.unfold(one, scope);
             if let Some(inner) = self.rows_of(&one, &scope)? {
                 let frame = self.shown(inner, &one.place)?;
-                if !is_direct {
-                    texts.extend(self.texts_of(frame, &one.place)?);
+                let first = frame.schema().field(0).clone();
+                // A column of lists stands for the items of all of them.
+                let has_lists = is_list(first.data_type());
+                if has_lists || !is_direct {
+                    let found = self.texts_of(frame, &one.place)?.into_iter();
+                    texts.extend(found.flat_map(|text| match has_lists {
+                        true => super::texts::items(&text).unwrap_or_default(),
+                        false => vec![text],
+                    }));
                     continue;
                 }
-                let first = frame.schema().field(0).clone();
                 let first = shown(column(first.name()), first.data_type());
                 let select = fold(first).alias("value");
                 let frame = frame.select(vec![select]).map_err(at(&one.place))?;
@@ -585,7 +593,10 @@ impl Lowering {
             let known = match self.rows_of(&list, &scope)? {
                 Some(inner) => {
                     let frame = self.shown(inner, &list.place)?;
-                    Some(self.texts_of(frame, &list.place)?)
+                    let found = self.texts_of(frame, &list.place)?.into_iter();
+                    let items =
+                        |text: String| super::texts::items(&text).unwrap_or_else(|| vec![text]);
+                    Some(found.flat_map(items).collect())
                 }
                 None => literal_texts(&list),
             };
@@ -687,6 +698,20 @@ fn is_text(kind: &DataType) -> bool {
         kind,
         DataType::Utf8 | DataType::LargeUtf8 | DataType::Utf8View
     )
+}
+
+/// An item of a list, or a member of a document.
+pub(super) fn item(rows: &Rows, value: DfExpr, key: DfExpr) -> DfExpr {
+    let kind = type_of(&value, rows);
+    if is_list(&kind) {
+        // Kusto counts from 0, and from the end with negative numbers.
+        let from_one = df_case(key.clone().gt_eq(lit(0_i64)), key.clone() + lit(1_i64), key);
+        return array_element(value, from_one);
+    }
+    if matches!(kind, DataType::Map(..)) {
+        return array_element(map_extract(value, key), lit(1_i64));
+    }
+    functions::call("json_member", vec![value, key])
 }
 
 /// The texts of a literal: one, or those of a JSON list.

@@ -146,10 +146,14 @@ const TEXTS: &[Entry] = &[
         3,
         4,
         Row::Text(|row| {
-            let group: usize = row[1]?.parse().ok()?;
+            let group = row[1]?;
             with_regex(row[0]?, |regex| {
                 let found = regex.captures(row[2]?)?;
-                found.get(group).map(|part| part.as_str().to_owned())
+                let part = match group.parse() {
+                    Ok(number) => found.get(number),
+                    Err(_) => found.name(group),
+                };
+                part.map(|part| part.as_str().to_owned())
             })?
         }),
     ),

@@ -504,7 +504,7 @@ impl Lowering {
             rows.frame = rows.frame.filter(fits).map_err(at(place))?;
         }
         for (number, (name, kind)) in columns.iter().enumerate() {
-            let group = lit((number + 1).to_string());
+            let group = lit(format!("column{number}"));
             let part = functions::call("extract", vec![lit(pattern.clone()), group, value.clone()]);
             let part = match kind {
                 Some(kind) => functions::typed(part, kind),
@@ -677,10 +677,12 @@ fn pattern_of(parse: &ParseVerb) -> (String, Vec<(String, Option<String>)>) {
             ParsePart::Text(text) => pattern.push_str(&regex::escape(text)),
             ParsePart::Column(name, kind) => {
                 let is_number = matches!(kind.as_deref(), Some("long" | "int"));
-                pattern.push_str(match (is_number, is_last) {
-                    (true, _) => r"\s*(-?\d+)",
-                    (false, true) => "(.*)",
-                    (false, false) => "(.*?)",
+                // Groups have names, since a text of the pattern may hold groups too.
+                let group = columns.len();
+                pattern.push_str(&match (is_number, is_last) {
+                    (true, _) => format!(r"\s*(?<column{group}>-?\d+)"),
+                    (false, true) => format!("(?<column{group}>.*)"),
+                    (false, false) => format!("(?<column{group}>.*?)"),
                 });
                 columns.push((name.clone(), kind.clone()));
             }
