@@ -4,7 +4,7 @@
 use std::ops::Range;
 
 use arrow::datatypes::DataType;
-use datafusion::common::{Column, ScalarValue, UnnestOptions};
+use datafusion::common::{Column, JoinType, ScalarValue, UnnestOptions};
 use datafusion::functions_nested::expr_fn::array_slice;
 use datafusion::functions_window::expr_fn::row_number;
 use datafusion::logical_expr::{Expr as DfExpr, ExprFunctionExt, LogicalPlanBuilder, cast, lit};
@@ -16,7 +16,7 @@ use super::aggregates::{default_name_of, name_of};
 use super::expression::{is_list, shown};
 use super::sources::{column, kind_type, type_of};
 use super::verbs::{aggregated, free_name};
-use super::{Group, Lowered, Lowering, Rows, Scope, at, functions};
+use super::{Group, Lowered, Lowering, Rows, Scope, Value, at, functions};
 
 /// Most columns that values of the data become.
 const MAX_COLUMNS: usize = 500;
@@ -24,7 +24,7 @@ const MAX_COLUMNS: usize = 500;
 const LOOKED_AT: usize = 100_000;
 
 /// Plugins of `evaluate`.
-const PLUGINS: &str = "plugins are bag_unpack, pivot and narrow";
+const PLUGINS: &str = "plugins are bag_unpack, pivot, narrow and ipv4_lookup";
 
 impl Lowering {
     pub(super) fn mv_expand(
@@ -220,6 +220,10 @@ impl Lowering {
             }
             ("pivot", [of, ..]) => self.pivot(rows, &of.expr, &args[1..], (place, scope)),
             ("narrow", []) => self.narrow_rows(rows, place),
+            ("ipv4_lookup", [table, address, network, ..]) => {
+                let parts = [&table.expr, &address.expr, &network.expr];
+                self.ipv4_lookup(rows, parts, &args[3..], (place, scope))
+            }
             _ => Err(Diagnostic::new(
                 format!("the plugin '{name}' is not known here"),
                 place.clone(),
@@ -369,6 +373,52 @@ impl Lowering {
             });
         }
         whole.map(Rows::new).ok_or_else(|| too_many(place))
+    }
+
+    /// Rows with those of a table whose network holds the address.
+    fn ipv4_lookup(
+        &self,
+        mut rows: Rows,
+        [table, address, network]: [&Expr; 3],
+        more: &[Arg],
+        (place, scope): (&Range<usize>, &Scope),
+    ) -> Lowered<Rows> {
+        const NETWORK: &str = "\u{2}network";
+        let Value::Rows(right) = self.argument(table, scope)? else {
+            return Err(Diagnostic::new(
+                "a table is expected here",
+                table.place.clone(),
+                "name a table or a let that has rows",
+            ));
+        };
+        let keeps_all = more.iter().any(|arg| arg.expr.kind == ExprKind::Bool(true));
+        let address = self.expr(&rows, address, scope)?;
+        let right = Rows::new(self.shown(*right, place)?);
+        let mut names = rows.names();
+        let mut select = vec![self.expr(&right, network, scope)?.alias(NETWORK)];
+        let mut new = Vec::new();
+        for name in right.names() {
+            let free = free_name(name.clone(), &names);
+            select.push(column(&name).alias(&free));
+            new.push(free);
+        }
+        names.extend(new.iter().cloned());
+        let right = right.frame.select(select).map_err(at(place))?;
+        let is_within = functions::call("ipv4_is_in_range", vec![address, column(NETWORK)]);
+        let kind = if keeps_all {
+            JoinType::Left
+        } else {
+            JoinType::Inner
+        };
+        let plan = LogicalPlanBuilder::from(rows.frame.logical_plan().clone())
+            .join_on(right.logical_plan().clone(), kind, [is_within])
+            .and_then(LogicalPlanBuilder::build)
+            .map_err(at(place))?;
+        let kept: Vec<DfExpr> = names.iter().map(|name| column(name)).collect();
+        let joined = DataFrame::new(self.context.state(), plan).select(kept);
+        rows.frame = joined.map_err(at(place))?;
+        rows.added.extend(new);
+        Ok(rows)
     }
 
     /// Columns out of a text of names and values.

@@ -8,18 +8,17 @@ use datafusion::common::{DFSchema, ScalarValue};
 use datafusion::functions::expr_fn as df;
 use datafusion::functions_nested::expr_fn::{array_element, make_array, map_extract};
 use datafusion::logical_expr::simplify::SimplifyContext;
-use datafusion::logical_expr::{Expr as DfExpr, cast, in_subquery, lit, not, try_cast};
+use datafusion::logical_expr::{Expr as DfExpr, cast, lit, not};
 use datafusion::optimizer::simplify_expressions::ExprSimplifier;
 use watchfloor_query::Diagnostic;
-use watchfloor_query::pipe::{Arg, Binary, Expr, ExprKind, LetValue, Pipeline, Source, nearest};
+use watchfloor_query::pipe::{Arg, Binary, Expr, ExprKind, nearest};
 
 use super::aggregates::name_of;
+use super::members::call_in_brackets;
+use super::operators::{comparable, equal, product, sum, text_test};
 use super::sources::{column, type_of};
-use super::{Lowered, Lowering, Rows, Scope, Value, at, fields, find, functions, output};
+use super::{Lowered, Lowering, Rows, Scope, Value, fields, find, functions};
 use crate::schema;
-
-/// From so many values on, a list is looked up as a set.
-const LARGE_LIST: usize = 24;
 
 pub(super) fn span_type() -> DataType {
     DataType::Duration(TimeUnit::Microsecond)
@@ -37,7 +36,7 @@ pub(super) fn literal(expr: &DfExpr, rows: &Rows) -> Option<ScalarValue> {
     }
 }
 
-fn is_number(kind: &DataType) -> bool {
+pub(super) fn is_number(kind: &DataType) -> bool {
     kind.is_numeric()
 }
 
@@ -48,11 +47,11 @@ pub(super) fn is_list(kind: &DataType) -> bool {
     )
 }
 
-fn is_time(kind: &DataType) -> bool {
+pub(super) fn is_time(kind: &DataType) -> bool {
     matches!(kind, DataType::Timestamp(..) | DataType::Date32)
 }
 
-fn is_span(kind: &DataType) -> bool {
+pub(super) fn is_span(kind: &DataType) -> bool {
     matches!(kind, DataType::Duration(_))
 }
 
@@ -119,19 +118,6 @@ impl Lowering {
                 }
             }
         })
-    }
-
-    /// A name alone in brackets reads as rows; it may be that of a value or a column.
-    fn name_in_brackets<'p>(&self, pipeline: &'p Pipeline, scope: &Scope) -> Option<&'p str> {
-        let (Source::Table(name), []) = (&pipeline.source, pipeline.verbs.as_slice()) else {
-            return None;
-        };
-        let is_rows = match find(scope, name) {
-            Some(Value::Rows(_) | Value::Function(..)) => true,
-            Some(Value::Scalar(expr, _)) => matches!(expr.kind, ExprKind::Rows(_)),
-            None => super::tables::filter_of(name).is_some(),
-        };
-        (!is_rows).then_some(name)
     }
 
     /// The condition of `where`: parts that `and` joins may look among rows by a join.
@@ -355,149 +341,6 @@ impl Lowering {
         Ok(tests.reduce(DfExpr::or).unwrap_or_else(|| lit(false)))
     }
 
-    /// Whether a value is among others: written ones, those of a list, or rows. Only a part of a
-    /// condition of its own can be a join with those rows; elsewhere they are run beforehand.
-    fn is_in(
-        &self,
-        rows: &Rows,
-        value: &Expr,
-        list: &[Expr],
-        (is_folded, is_direct, scope): (bool, bool, &Scope),
-    ) -> Lowered<DfExpr> {
-        let value = self.expr(rows, value, scope)?;
-        let value_kind = type_of(&value, rows);
-        let fold = |expr: DfExpr| {
-            if is_folded {
-                df::lower(text(expr))
-            } else {
-                expr
-            }
-        };
-        let mut texts: Vec<String> = Vec::new();
-        let mut tests: Vec<DfExpr> = Vec::new();
-        for one in list {
-            let (one, scope) = self.unfold(one, scope);
-            if let Some(inner) = self.rows_of(&one, &scope)? {
-                let frame = self.shown(inner, &one.place)?;
-                let first = frame.schema().field(0).clone();
-                // A column of lists stands for the items of all of them.
-                let has_lists = is_list(first.data_type());
-                if has_lists || !is_direct {
-                    let found = self.texts_of(frame, &one.place)?.into_iter();
-                    texts.extend(found.flat_map(|text| match has_lists {
-                        true => super::texts::items(&text).unwrap_or_default(),
-                        false => vec![text],
-                    }));
-                    continue;
-                }
-                let first = shown(column(first.name()), first.data_type());
-                let select = fold(first).alias("value");
-                let frame = frame.select(vec![select]).map_err(at(&one.place))?;
-                let plan = Arc::new(frame.logical_plan().clone());
-                let value = shown(value.clone(), &value_kind);
-                tests.push(in_subquery(fold(value), plan));
-                continue;
-            }
-            if let Some(values) = literal_texts(&one) {
-                texts.extend(values);
-                continue;
-            }
-            let lowered = self.expr(rows, &one, &scope)?;
-            let kind = type_of(&lowered, rows);
-            if let Some(values) = known_items(&lowered) {
-                texts.extend(values);
-            } else if is_list(&kind) || is_document(&one) {
-                let test = if is_folded {
-                    "list_has_folded"
-                } else {
-                    "list_has"
-                };
-                tests.push(functions::call(test, vec![lowered, value.clone()]));
-            } else if is_folded {
-                tests.push(fold(value.clone()).eq(fold(lowered)));
-            } else {
-                let kinds = (value_kind.clone(), kind);
-                tests.push(equal(value.clone(), lowered, &kinds));
-            }
-        }
-        if is_folded {
-            texts
-                .iter_mut()
-                .for_each(|text| *text = text.to_lowercase());
-        }
-        let value = shown(value, &value_kind);
-        // Nothing is in an absent text but the empty one.
-        if texts.iter().any(String::is_empty) {
-            tests.push(value.clone().is_null());
-        }
-        if texts.len() > LARGE_LIST {
-            tests.push(functions::in_set(fold(value), texts));
-        } else if !texts.is_empty() {
-            let items = texts.into_iter().map(lit).collect();
-            tests.push(fold(value).in_list(items, false));
-        }
-        Ok(tests
-            .into_iter()
-            .reduce(DfExpr::or)
-            .unwrap_or_else(|| lit(false)))
-    }
-
-    /// The rows that an item of a list stands for, if it does.
-    fn rows_of(&self, item: &Expr, scope: &Scope) -> Lowered<Option<Rows>> {
-        match &item.kind {
-            ExprKind::Rows(pipeline)
-                if self.name_in_brackets(pipeline, scope).is_none()
-                    && call_in_brackets(pipeline, scope).is_none() =>
-            {
-                Ok(Some(self.pipeline(pipeline, scope)?.0))
-            }
-            ExprKind::Name(name) => match find(scope, name) {
-                Some(Value::Rows(rows)) => Ok(Some(*rows)),
-                Some(Value::Function(parameters, body, _))
-                    if parameters.is_empty() && matches!(body.1, LetValue::Table(_)) =>
-                {
-                    Ok(Some(self.call_rows(name, &[], &item.place, scope)?))
-                }
-                _ => Ok(None),
-            },
-            ExprKind::Call(name, args) if name != "toscalar" => {
-                let gives_rows = match find(scope, name) {
-                    Some(Value::Function(_, body, _)) => matches!(body.1, LetValue::Table(_)),
-                    Some(_) => false,
-                    None => name == "materialize" || super::tables::gives_rows(name),
-                };
-                if !gives_rows {
-                    return Ok(None);
-                }
-                if let ("materialize", [Arg { expr, .. }]) = (name.as_str(), args.as_slice())
-                    && let ExprKind::Rows(pipeline) = &expr.kind
-                {
-                    return Ok(Some(self.pipeline(pipeline, scope)?.0));
-                }
-                Ok(Some(self.call_rows(name, args, &item.place, scope)?))
-            }
-            _ => Ok(None),
-        }
-    }
-
-    /// What a name stands for, as far as it is another expression.
-    fn unfold(&self, expr: &Expr, scope: &Scope) -> (Expr, Scope) {
-        let (mut expr, mut scope) = (expr.clone(), scope.clone());
-        // A name alone in brackets reads as rows; it may be that of a value.
-        if let ExprKind::Rows(pipeline) = &expr.kind
-            && let (Source::Table(name), []) = (&pipeline.source, pipeline.verbs.as_slice())
-            && matches!(find(&scope, name), Some(Value::Scalar(..)))
-        {
-            expr.kind = ExprKind::Name(name.clone());
-        }
-        while let ExprKind::Name(name) = &expr.kind
-            && let Some(Value::Scalar(inner, outer)) = find(&scope, name)
-        {
-            (expr, scope) = (inner, outer);
-        }
-        (expr, scope)
-    }
-
     pub(super) fn call(
         &self,
         rows: &Rows,
@@ -574,112 +417,6 @@ impl Lowering {
         }
         functions::scalar("bag_pack", pairs, rows, self.now, place)
     }
-
-    fn has_some(
-        &self,
-        rows: &Rows,
-        (name, value): (&str, &Expr),
-        lists: &[Arg],
-        scope: &Scope,
-    ) -> Lowered<DfExpr> {
-        let value = if value.kind == ExprKind::Star && rows.is_wide {
-            column(schema::RAW)
-        } else {
-            self.expr(rows, value, scope)?
-        };
-        let mut tests = Vec::new();
-        for list in lists {
-            let (list, scope) = self.unfold(&list.expr, scope);
-            let known = match self.rows_of(&list, &scope)? {
-                Some(inner) => {
-                    let frame = self.shown(inner, &list.place)?;
-                    let found = self.texts_of(frame, &list.place)?.into_iter();
-                    let items =
-                        |text: String| super::texts::items(&text).unwrap_or_else(|| vec![text]);
-                    Some(found.flat_map(items).collect())
-                }
-                None => literal_texts(&list),
-            };
-            let known = match known {
-                Some(texts) => Some(texts),
-                None => known_items(&self.expr(rows, &list, &scope)?),
-            };
-            match known {
-                Some(texts) if texts.len() <= LARGE_LIST => tests.extend(
-                    texts
-                        .into_iter()
-                        .map(|word| text_test("has", value.clone(), lit(word))),
-                ),
-                Some(texts) => {
-                    let words = serde_json::json!(texts).to_string();
-                    tests.push(functions::call(name, vec![value.clone(), lit(words)]));
-                }
-                None => {
-                    let words = self.expr(rows, &list, &scope)?;
-                    tests.push(functions::call(name, vec![value.clone(), words]));
-                }
-            }
-        }
-        let join = if name == "has_all" {
-            DfExpr::and
-        } else {
-            DfExpr::or
-        };
-        Ok(tests.into_iter().reduce(join).unwrap_or_else(|| lit(false)))
-    }
-}
-
-/// A call in brackets reads as rows; it may be that of a function that gives a value.
-fn call_in_brackets<'p>(pipeline: &'p Pipeline, scope: &Scope) -> Option<(&'p str, &'p [Arg])> {
-    let (Source::Call(name, args), []) = (&pipeline.source, pipeline.verbs.as_slice()) else {
-        return None;
-    };
-    match find(scope, name) {
-        Some(Value::Function(_, body, _)) if !matches!(body.1, LetValue::Table(_)) => {
-            Some((name, args))
-        }
-        _ => None,
-    }
-}
-
-/// The items of a list that is known beforehand.
-fn known_items(lowered: &DfExpr) -> Option<Vec<String>> {
-    let DfExpr::Literal(value, _) = lowered else {
-        return None;
-    };
-    if !is_list(&value.data_type()) {
-        return match value {
-            ScalarValue::Utf8(Some(text)) => super::texts::items(text),
-            _ => None,
-        };
-    }
-    let array = value.to_array().ok()?;
-    match output::values(&array).ok()?.into_iter().next()? {
-        serde_json::Value::Array(items) => Some(items.iter().map(as_text).collect()),
-        _ => Some(Vec::new()),
-    }
-}
-
-fn as_text(value: &serde_json::Value) -> String {
-    match value {
-        serde_json::Value::String(text) => text.clone(),
-        other => other.to_string(),
-    }
-}
-
-/// Whether an expression is a list or a document by what made it.
-fn is_document(expr: &Expr) -> bool {
-    match &expr.kind {
-        ExprKind::Dynamic(_) => true,
-        ExprKind::Call(name, _) => {
-            matches!(
-                name.as_str(),
-                "parse_json" | "todynamic" | "split" | "range" | "pack_array" | "extract_all"
-            ) || name.starts_with("set_")
-                || name.starts_with("array_")
-        }
-        _ => false,
-    }
 }
 
 /// As a text, lists and spans as they are shown.
@@ -693,7 +430,7 @@ pub(super) fn shown(expr: DfExpr, kind: &DataType) -> DfExpr {
     }
 }
 
-fn is_text(kind: &DataType) -> bool {
+pub(super) fn is_text(kind: &DataType) -> bool {
     matches!(
         kind,
         DataType::Utf8 | DataType::LargeUtf8 | DataType::Utf8View
@@ -714,20 +451,7 @@ pub(super) fn item(rows: &Rows, value: DfExpr, key: DfExpr) -> DfExpr {
     functions::call("json_member", vec![value, key])
 }
 
-/// The texts of a literal: one, or those of a JSON list.
-fn literal_texts(expr: &Expr) -> Option<Vec<String>> {
-    match &expr.kind {
-        ExprKind::Text(text) => Some(vec![text.clone()]),
-        ExprKind::Long(number) => Some(vec![number.to_string()]),
-        ExprKind::Dynamic(json) => match parse_dynamic(json)? {
-            serde_json::Value::Array(items) => Some(items.iter().map(as_text).collect()),
-            other => Some(vec![as_text(&other)]),
-        },
-        _ => None,
-    }
-}
-
-fn parse_dynamic(json: &str) -> Option<serde_json::Value> {
+pub(super) fn parse_dynamic(json: &str) -> Option<serde_json::Value> {
     serde_json::from_str(json).ok()
 }
 
@@ -765,141 +489,4 @@ pub(super) fn df_case(condition: DfExpr, yes: DfExpr, no: DfExpr) -> DfExpr {
 
 fn unfit(expr: &Expr, message: &str) -> Diagnostic {
     Diagnostic::new(message, expr.place.clone(), "name a column")
-}
-
-/// Both sides as what they are compared as.
-fn comparable(left: DfExpr, right: DfExpr, kinds: &(DataType, DataType)) -> (DfExpr, DfExpr) {
-    let (of_left, of_right) = kinds;
-    let both = |kind: DataType| {
-        (
-            try_cast(left.clone(), kind.clone()),
-            try_cast(right.clone(), kind),
-        )
-    };
-    let is_null = *of_left == DataType::Null || *of_right == DataType::Null;
-    if of_left == of_right || is_null || (is_number(of_left) && is_number(of_right)) {
-        (left, right)
-    } else if (is_time(of_left) || is_time(of_right)) && !is_span(of_left) && !is_span(of_right) {
-        (time_of(left, of_left), time_of(right, of_right))
-    } else if is_span(of_left) || is_span(of_right) {
-        (span_of(left, of_left), span_of(right, of_right))
-    } else if is_number(of_left) || is_number(of_right) {
-        both(DataType::Float64)
-    } else {
-        (shown(left, of_left), shown(right, of_right))
-    }
-}
-
-/// As a time; a text in any form that is known.
-pub(super) fn time_of(expr: DfExpr, kind: &DataType) -> DfExpr {
-    if is_text(kind) {
-        return functions::call("todatetime", vec![expr]);
-    }
-    try_cast(expr, schema::time_type())
-}
-
-fn span_of(expr: DfExpr, kind: &DataType) -> DfExpr {
-    if is_text(kind) {
-        return functions::call("totimespan", vec![expr]);
-    }
-    try_cast(expr, span_type())
-}
-
-fn equal(left: DfExpr, right: DfExpr, kinds: &(DataType, DataType)) -> DfExpr {
-    // An absent text is an empty one.
-    if matches!(&right, DfExpr::Literal(ScalarValue::Utf8(Some(text)), _) if text.is_empty()) {
-        return left.clone().is_null().or(text(left).eq(right));
-    }
-    let (left, right) = comparable(left, right, kinds);
-    left.eq(right)
-}
-
-fn sum(left: DfExpr, right: DfExpr, kinds: &(DataType, DataType), is_plus: bool) -> DfExpr {
-    let join = |left: DfExpr, right: DfExpr| if is_plus { left + right } else { left - right };
-    let (of_left, of_right) = kinds;
-    let result = match (is_time(of_left), is_time(of_right)) {
-        (true, true) => Some(span_type()),
-        (true, false) | (false, true) => Some(schema::time_type()),
-        (false, false) if is_span(of_left) || is_span(of_right) => Some(span_type()),
-        (false, false) => None,
-    };
-    match result {
-        Some(kind) => cast(join(long(left), long(right)), kind),
-        None => {
-            let (left, right) = (number(left, of_left), number(right, of_right));
-            join(left, right)
-        }
-    }
-}
-
-/// As a number: a text that is none is absent.
-fn number(expr: DfExpr, kind: &DataType) -> DfExpr {
-    if is_number(kind) {
-        return expr;
-    }
-    try_cast(expr, DataType::Float64)
-}
-
-fn product(
-    left: DfExpr,
-    right: DfExpr,
-    (of_left, of_right): &(DataType, DataType),
-    operator: Binary,
-) -> DfExpr {
-    if operator == Binary::Divide && is_span(of_left) && is_span(of_right) {
-        let real = |expr| cast(long(expr), DataType::Float64);
-        return real(left) / real(right);
-    }
-    let has_span = is_span(of_left) || is_span(of_right);
-    let plain = |expr: DfExpr, kind: &DataType| {
-        if is_span(kind) {
-            long(expr)
-        } else {
-            number(expr, kind)
-        }
-    };
-    let (left, right) = (plain(left, of_left), plain(right, of_right));
-    // A division by nothing has no value.
-    let right = match operator {
-        Binary::Multiply => right,
-        _ => df::nullif(right, lit(0_i64)),
-    };
-    let value = match operator {
-        Binary::Multiply => left * right,
-        Binary::Divide => left / right,
-        _ => left % right,
-    };
-    if has_span {
-        return cast(long(value), span_type());
-    }
-    value
-}
-
-/// A test of two texts; with a text that is known beforehand as the engine's own pattern.
-pub(super) fn text_test(test: &str, left: DfExpr, right: DfExpr) -> DfExpr {
-    let known = match &right {
-        DfExpr::Literal(ScalarValue::Utf8(Some(text)), _) => Some(text.clone()),
-        _ => None,
-    };
-    if let Some(known) = known {
-        let escaped = known
-            .replace('\\', "\\\\")
-            .replace('%', "\\%")
-            .replace('_', "\\_");
-        let pattern = match test.trim_end_matches("_cs") {
-            "contains" => Some(format!("%{escaped}%")),
-            "startswith" => Some(format!("{escaped}%")),
-            "endswith" => Some(format!("%{escaped}")),
-            _ => None,
-        };
-        if let Some(pattern) = pattern {
-            let left = text(left);
-            return if test.ends_with("_cs") {
-                left.like(lit(pattern))
-            } else {
-                left.ilike(lit(pattern))
-            };
-        }
-    }
-    functions::call(&test.replace(' ', "_"), vec![left, right])
 }

@@ -11,7 +11,8 @@ use jiff::Timestamp;
 use watchfloor_query::Diagnostic;
 use watchfloor_query::pipe::nearest;
 
-use super::expression::{df_case, is_list, long, shown, span_type, time, time_of};
+use super::expression::{df_case, is_list, long, shown, span_type, time};
+use super::operators::time_of;
 use super::row_functions::MANY;
 pub(super) use super::row_functions::{call, in_set};
 use super::sources::type_of;
@@ -210,14 +211,9 @@ fn special(
         checked(&pattern, place)?;
     }
     let is_time = matches!(kinds.first(), Some(DataType::Timestamp(..)));
-    let quoted = || {
-        let pairs = args.iter().zip(kinds);
-        let value = |(arg, kind): (&DfExpr, &DataType)| match kind {
-            DataType::Utf8 => call("as_value", vec![arg.clone()]),
-            _ => arg.clone(),
-        };
-        pairs.map(value).collect::<Vec<_>>()
-    };
+    if let Some(document) = documents(name, args, kinds) {
+        return Ok(Some(document));
+    }
     Ok(Some(match (name, args) {
         ("extract", [regex, group, text, kind]) => {
             let found = call(name, vec![regex.clone(), group.clone(), text.clone()]);
@@ -241,18 +237,6 @@ fn special(
             let length = df::coalesce(vec![long(array_length(one.clone())), lit(0_i64)]);
             df_case(none, lit(ScalarValue::Int64(None)), length)
         }
-        // The names of a document are texts; its values are what they are.
-        ("bag_pack", [_, ..]) => {
-            let mut pairs = quoted();
-            for (pair, name) in pairs.chunks_mut(2).zip(args.chunks(2)) {
-                pair[0] = name[0].clone();
-            }
-            call(name, pairs)
-        }
-        ("bag_set_key", [bag, key, _]) => {
-            let value = quoted().pop().unwrap_or_else(|| lit(""));
-            call(name, vec![bag.clone(), key.clone(), value])
-        }
         ("gettype", [one]) => match super::output::kusto_kind(&kinds[0]) {
             "string" => call("gettype_of_text", vec![one.clone()]),
             "dynamic" => lit("array"),
@@ -268,13 +252,40 @@ fn special(
         ("format_datetime", [one, _]) if kinds[0] == span_type() => {
             call("format_timespan", vec![one.clone(), args[1].clone()])
         }
+        _ => return Ok(None),
+    }))
+}
+
+/// Lists and documents of values, which are texts, numbers and the like within them.
+fn documents(name: &str, args: &[DfExpr], kinds: &[DataType]) -> Option<DfExpr> {
+    let quoted = || {
+        let pairs = args.iter().zip(kinds);
+        let value = |(arg, kind): (&DfExpr, &DataType)| match kind {
+            DataType::Utf8 => call("as_value", vec![arg.clone()]),
+            _ => arg.clone(),
+        };
+        pairs.map(value).collect::<Vec<_>>()
+    };
+    Some(match (name, args) {
+        // The names of a document are texts; its values are what they are.
+        ("bag_pack", [_, ..]) => {
+            let mut pairs = quoted();
+            for (pair, name) in pairs.chunks_mut(2).zip(args.chunks(2)) {
+                pair[0] = name[0].clone();
+            }
+            call(name, pairs)
+        }
+        ("bag_set_key", [bag, key, _]) => {
+            let value = quoted().pop().unwrap_or_else(|| lit(""));
+            call(name, vec![bag.clone(), key.clone(), value])
+        }
         ("array", _) if args.is_empty() => lit("[]"),
         ("bag_pack", _) if args.is_empty() => lit("{}"),
         ("array", _) if kinds.windows(2).any(|pair| pair[0] != pair[1]) => {
             call("array_of", quoted())
         }
-        _ => return Ok(None),
-    }))
+        _ => return None,
+    })
 }
 
 /// A text as what a word such as `long` names.

@@ -74,23 +74,32 @@ impl Lowering {
             .and_then(LogicalPlanBuilder::build)
             .map_err(at(place))?;
         let frame = DataFrame::new(self.context.state(), plan);
-        let joined = match join.kind {
-            JoinKind::LeftSemi | JoinKind::LeftAnti => {
-                let names = left.names();
-                let all: Vec<DfExpr> = names.iter().map(|name| column(name)).collect();
-                frame.select(all).map(|frame| Rows { frame, ..left })
-            }
-            JoinKind::RightSemi | JoinKind::RightAnti => {
-                let names = right.names();
-                let all = names
-                    .iter()
-                    .map(|name| column(&format!("{mark}{name}")).alias(name));
-                let all: Vec<DfExpr> = all.collect();
-                frame.select(all).map(|frame| Rows { frame, ..right })
-            }
-            _ => both_sides(frame, left, &right, (&mark, join, &shared)),
-        };
-        joined.map_err(at(place))
+        kept(frame, left, right, (&mark, join, &shared)).map_err(at(place))
+    }
+}
+
+/// The columns that a kind of join keeps.
+fn kept(
+    frame: DataFrame,
+    left: Rows,
+    right: Rows,
+    (mark, join, shared): (&str, &Join, &[String]),
+) -> datafusion::error::Result<Rows> {
+    match join.kind {
+        JoinKind::LeftSemi | JoinKind::LeftAnti => {
+            let names = left.names();
+            let all: Vec<DfExpr> = names.iter().map(|name| column(name)).collect();
+            frame.select(all).map(|frame| Rows { frame, ..left })
+        }
+        JoinKind::RightSemi | JoinKind::RightAnti => {
+            let names = right.names();
+            let all = names
+                .iter()
+                .map(|name| column(&format!("{mark}{name}")).alias(name));
+            let all: Vec<DfExpr> = all.collect();
+            frame.select(all).map(|frame| Rows { frame, ..right })
+        }
+        _ => both_sides(frame, left, &right, (mark, join, shared)),
     }
 }
 

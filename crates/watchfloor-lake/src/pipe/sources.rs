@@ -151,7 +151,7 @@ impl Lowering {
         Ok(inner)
     }
 
-    fn argument(&self, expr: &Expr, scope: &Scope) -> Lowered<Value> {
+    pub(super) fn argument(&self, expr: &Expr, scope: &Scope) -> Lowered<Value> {
         match &expr.kind {
             ExprKind::Rows(rows) => Ok(Value::Rows(Box::new(self.pipeline(rows, scope)?.0))),
             ExprKind::Call(name, args)
@@ -249,15 +249,8 @@ impl Lowering {
         } else {
             (count + 1e-9) as i64 + 1
         };
-        let array: ArrayRef = if is_real {
-            let values = (0..count).map(|index| from + index as f64 * step);
-            Arc::new(Float64Array::from_iter_values(values))
-        } else {
-            let (from, step) = (from as i64, step as i64);
-            let values = (0..count).map(|index| from + index * step);
-            Arc::new(Int64Array::from_iter_values(values))
-        };
-        let array = arrow::compute::cast(&array, &kind).map_err(|error| at(place)(error.into()))?;
+        let numbers = (from, step, count);
+        let array = counted_up(numbers, is_real, &kind).map_err(|error| at(place)(error.into()))?;
         let field = Field::new(name, kind, true);
         let batch = RecordBatch::try_new(Arc::new(Schema::new(vec![field])), vec![array])
             .map_err(|error| at(place)(error.into()))?;
@@ -329,25 +322,7 @@ impl Lowering {
         place: &Range<usize>,
         scope: &Scope,
     ) -> Lowered<Rows> {
-        let mut parts = before;
-        let mut names = vec!["rows".to_owned(); parts.len()];
-        for part in &union.parts {
-            if let Source::Table(pattern) = &part.source
-                && pattern.contains('*')
-            {
-                for name in super::tables::names_of(pattern) {
-                    parts.push(self.table(&name, place, scope)?);
-                    names.push(name);
-                }
-                continue;
-            }
-            match self.pipeline(part, scope) {
-                Ok((rows, _)) => parts.push(rows),
-                Err(error) if union.is_fuzzy && super::tables::is_missing(&error) => continue,
-                Err(error) => return Err(error),
-            }
-            names.push(super::tables::source_name(&part.source, parts.len() - 1));
-        }
+        let (parts, names) = self.union_parts(before, union, (place, scope))?;
         let is_wide = parts.iter().any(|rows| rows.is_wide);
         let columns = self.union_columns(&parts, union.is_inner);
         let mut added: Vec<String> = parts.iter().flat_map(added_of).collect();
@@ -395,6 +370,35 @@ impl Lowering {
             table,
             ..Rows::new(frame)
         })
+    }
+
+    /// The parts of a union with their names.
+    fn union_parts(
+        &self,
+        before: Vec<Rows>,
+        union: &Union,
+        (place, scope): (&Range<usize>, &Scope),
+    ) -> Lowered<(Vec<Rows>, Vec<String>)> {
+        let mut parts = before;
+        let mut names = vec!["rows".to_owned(); parts.len()];
+        for part in &union.parts {
+            if let Source::Table(pattern) = &part.source
+                && pattern.contains('*')
+            {
+                for name in super::tables::names_of(pattern) {
+                    parts.push(self.table(&name, place, scope)?);
+                    names.push(name);
+                }
+                continue;
+            }
+            match self.pipeline(part, scope) {
+                Ok((rows, _)) => parts.push(rows),
+                Err(error) if union.is_fuzzy && super::tables::is_missing(&error) => continue,
+                Err(error) => return Err(error),
+            }
+            names.push(super::tables::source_name(&part.source, parts.len() - 1));
+        }
+        Ok((parts, names))
     }
 
     /// The columns of all parts with the types that fit them; whole events have every field, so
@@ -464,6 +468,23 @@ impl Lowering {
             )
         })
     }
+}
+
+/// So many numbers from one on, as values of a type.
+fn counted_up(
+    (from, step, count): (f64, f64, i64),
+    is_real: bool,
+    kind: &DataType,
+) -> Result<ArrayRef, arrow::error::ArrowError> {
+    let array: ArrayRef = if is_real {
+        let values = (0..count).map(|index| from + index as f64 * step);
+        Arc::new(Float64Array::from_iter_values(values))
+    } else {
+        let (from, step) = (from as i64, step as i64);
+        let values = (0..count).map(|index| from + index * step);
+        Arc::new(Int64Array::from_iter_values(values))
+    };
+    arrow::compute::cast(&array, kind)
 }
 
 fn no_rows(name: &str, place: &Range<usize>) -> Diagnostic {

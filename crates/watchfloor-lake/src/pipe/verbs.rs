@@ -256,6 +256,44 @@ impl Lowering {
         })
     }
 
+    /// The `project-…` verbs over whole events, whose other fields can still be asked for; and
+    /// whether that is all.
+    fn wide_columns(
+        &self,
+        mut rows: Rows,
+        (kind, columns): (ProjectKind, &[Named]),
+        place: &Range<usize>,
+        scope: &Scope,
+    ) -> Lowered<(Rows, bool)> {
+        let meets = |name: &String| columns.iter().any(|named| wildcard(&pattern(named), name));
+        let has_any = columns.iter().any(|named| pattern(named).contains('*'));
+        Ok(match kind {
+            ProjectKind::Keep if !has_any => {
+                (self.project(&rows, columns, (place, false), scope)?, true)
+            }
+            ProjectKind::Keep => (Rows::new(self.shown(rows, place)?), false),
+            ProjectKind::Rename => {
+                for named in columns {
+                    let value = self.expr(&rows, &named.expr, scope)?;
+                    let name = named.names.first().cloned().unwrap_or_default();
+                    rows = self.with_column(rows, &name, value, place)?;
+                }
+                (rows, true)
+            }
+            ProjectKind::Reorder => (rows, true),
+            ProjectKind::Away => {
+                let whole = self.shown(rows.clone(), place)?;
+                let fields = whole.schema().fields().iter();
+                let away = fields
+                    .map(|field| field.name().clone())
+                    .filter(|name| meets(name));
+                rows.hidden.extend(away);
+                rows.added.retain(|name| !meets(name));
+                (rows, true)
+            }
+        })
+    }
+
     fn columns(
         &self,
         mut rows: Rows,
@@ -263,39 +301,12 @@ impl Lowering {
         columns: &[Named],
         (place, scope): (&Range<usize>, &Scope),
     ) -> Lowered<Rows> {
-        let pattern = |named: &Named| match &named.expr.kind {
-            ExprKind::Name(name) => name.clone(),
-            _ => String::new(),
-        };
-        let has_any = columns.iter().any(|named| pattern(named).contains('*'));
         let meets = |name: &String| columns.iter().any(|named| wildcard(&pattern(named), name));
         if rows.is_wide {
-            match kind {
-                ProjectKind::Keep if !has_any => {
-                    return self.project(&rows, columns, (place, false), scope);
-                }
-                ProjectKind::Rename => {
-                    for named in columns {
-                        let value = self.expr(&rows, &named.expr, scope)?;
-                        let name = named.names.first().cloned().unwrap_or_default();
-                        rows = self.with_column(rows, &name, value, place)?;
-                    }
-                    return Ok(rows);
-                }
-                ProjectKind::Reorder => return Ok(rows),
-                // Of whole events, those that are shown; the others can still be asked for.
-                ProjectKind::Away => {
-                    let whole = self.shown(rows.clone(), place)?;
-                    let fields = whole.schema().fields().iter();
-                    let away = fields
-                        .map(|field| field.name().clone())
-                        .filter(|one| meets(one));
-                    rows.hidden.extend(away);
-                    rows.added.retain(|name| !meets(name));
-                    return Ok(rows);
-                }
-                ProjectKind::Keep => rows = Rows::new(self.shown(rows, place)?),
-            }
+            rows = match self.wide_columns(rows, (kind, columns), place, scope)? {
+                (rows, true) => return Ok(rows),
+                (rows, false) => rows,
+            };
         }
         let known = rows.names();
         let is_inner = |name: &String| name.starts_with(['\u{1}', '\u{6}']);
@@ -313,8 +324,8 @@ impl Lowering {
             ProjectKind::Reorder => {
                 let mut ordered: Vec<&String> = Vec::new();
                 for named in columns {
-                    let pattern = pattern(named);
-                    let met = known.iter().filter(|name| wildcard(&pattern, name));
+                    let wanted = pattern(named);
+                    let met = known.iter().filter(|name| wildcard(&wanted, name));
                     let new: Vec<&String> = met.filter(|name| !ordered.contains(name)).collect();
                     ordered.extend(new);
                 }
@@ -349,12 +360,8 @@ impl Lowering {
         let mut names: Vec<String> = Vec::new();
         let mut keys: Vec<DfExpr> = Vec::new();
         for named in by {
-            let name = named
-                .names
-                .first()
-                .cloned()
-                .unwrap_or_else(|| name_of(&named.expr));
-            let name = free_name(name, &names);
+            let name = named.names.first().cloned();
+            let name = free_name(name.unwrap_or_else(|| name_of(&named.expr)), &names);
             keys.push(self.expr(rows, &named.expr, scope)?.alias(&name));
             names.push(name);
         }
@@ -531,6 +538,14 @@ impl Lowering {
             .map(|(number, name)| column(&format!("column{}", number + 1)).alias(*name))
             .collect();
         Ok(Rows::new(frame.select(select).map_err(at(place))?))
+    }
+}
+
+/// A name that may hold `*`.
+fn pattern(named: &Named) -> String {
+    match &named.expr.kind {
+        ExprKind::Name(name) => name.clone(),
+        _ => String::new(),
     }
 }
 

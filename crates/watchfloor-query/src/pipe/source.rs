@@ -315,18 +315,7 @@ impl Parser<'_> {
                 self.at += 1;
                 return self.find();
             }
-            "search" if !ends => {
-                self.at += 1;
-                return Ok(match self.search()? {
-                    Find {
-                        tables,
-                        sought: Sought::Words(query),
-                        with_source: None,
-                        ..
-                    } if tables.is_empty() => Source::Search(query),
-                    find => Source::Find(Box::new(find)),
-                });
-            }
+            "search" if !ends => return self.search_verb(),
             "materialize" | "view" if opens => {
                 self.at += 2;
                 let inner = self.pipeline()?;
@@ -349,6 +338,20 @@ impl Parser<'_> {
             return Ok(Source::Call(name, args));
         }
         self.search_source()
+    }
+
+    /// `search` as a source, which is the search bar's own where it looks for words in all tables.
+    fn search_verb(&mut self) -> Parsed<Source> {
+        self.at += 1;
+        Ok(match self.search()? {
+            Find {
+                tables,
+                sought: Sought::Words(query),
+                with_source: None,
+                ..
+            } if tables.is_empty() => Source::Search(query),
+            find => Source::Find(Box::new(find)),
+        })
     }
 
     /// Whether `find` is the verb and no word that is searched for.
