@@ -1,24 +1,40 @@
 //! Pipe queries over the lake: lowered to DataFusion plans and run within limits.
 
 mod aggregates;
+mod evaluate;
+mod expand;
 mod expression;
+mod fields;
 mod functions;
+mod hashes;
+mod join;
+mod lists;
+mod members;
+mod networks;
+mod operators;
 mod output;
 mod row_functions;
 mod series;
+mod series_functions;
 mod sources;
+mod tables;
 mod texts;
+mod times;
 mod verbs;
+mod windows;
 
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
+use std::collections::HashMap;
 use std::ops::Range;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use datafusion::common::ScalarValue;
 use datafusion::datasource::TableProvider;
 use datafusion::error::DataFusionError;
 use datafusion::execution::runtime_env::RuntimeEnvBuilder;
 use datafusion::logical_expr::Expr as DfExpr;
+use datafusion::logical_expr::SortExpr;
 use datafusion::prelude::{DataFrame, SessionConfig, SessionContext};
 use futures::StreamExt;
 use jiff::Timestamp;
@@ -109,17 +125,21 @@ impl Lake {
             with_findings: true,
             bucket_seconds: 0,
         };
-        let (frame, render) = {
-            let lowering = Lowering {
-                context: &context,
-                events,
-                in_time: self.filter(&search),
-                span: (request.from.as_microsecond(), request.to.as_microsecond()),
-                now: Timestamp::now(),
-                steps: Cell::new(0),
-            };
-            lowering.program(&request.program)?
+        let lowering = Lowering {
+            context,
+            events,
+            in_time: self.filter(&search),
+            span: (request.from.as_microsecond(), request.to.as_microsecond()),
+            now: Timestamp::now(),
+            steps: Cell::new(0),
+            is_filter: Cell::new(false),
+            known: RefCell::default(),
+            until: start + request.timeout,
         };
+        let program = request.program.clone();
+        // Lowering may run parts of the query whose values must be known beforehand.
+        let lowered = tokio::task::spawn_blocking(move || lowering.program(&program)).await;
+        let (frame, render) = lowered.map_err(|error| PipeError::Stopped(error.to_string()))??;
         let run = collect(frame, request.limit);
         let (columns, rows, is_capped) = tokio::time::timeout(request.timeout, run)
             .await
@@ -188,8 +208,8 @@ fn stopped(error: DataFusionError) -> PipeError {
 }
 
 /// What one query is lowered with.
-struct Lowering<'a> {
-    context: &'a SessionContext,
+struct Lowering {
+    context: SessionContext,
     events: Arc<dyn TableProvider>,
     /// The asked span of time.
     in_time: DfExpr,
@@ -197,6 +217,12 @@ struct Lowering<'a> {
     span: (i64, i64),
     now: Timestamp,
     steps: Cell<usize>,
+    /// Whether a condition is lowered, in which an unknown outcome is as good as no.
+    is_filter: Cell<bool>,
+    /// Values of parts that were run, by place and scope.
+    known: RefCell<HashMap<evaluate::Key, (ScalarValue, Scope)>>,
+    /// When parts that must be run beforehand have to be done.
+    until: Instant,
 }
 
 /// Rows on their way from verb to verb.
@@ -207,6 +233,67 @@ struct Rows {
     is_wide: bool,
     /// Columns that were added to the lake's, in their order.
     added: Vec<String>,
+    /// The table that they come from; empty where there is no single one.
+    table: String,
+    /// Whole events of the right sides of joins.
+    sides: Vec<Side>,
+    /// Columns of right sides whose names mean a field of the left side too.
+    shadowed: Vec<(String, String)>,
+    /// Columns of whole events that are not shown.
+    hidden: Vec<String>,
+    /// The order that was asked for last.
+    order: Vec<SortExpr>,
+    /// What verbs keep apart, within `mv-apply` and `partition`.
+    group: Option<Group>,
+}
+
+/// The lake's columns of a right side, which stand under their names with a mark before.
+#[derive(Clone)]
+struct Side {
+    mark: String,
+    table: String,
+}
+
+/// Rows that belong together.
+#[derive(Clone)]
+struct Group {
+    key: String,
+    /// Columns from outside that stay with the rows.
+    carried: Vec<String>,
+}
+
+impl Rows {
+    fn new(frame: DataFrame) -> Self {
+        Self {
+            frame,
+            is_wide: false,
+            added: Vec::new(),
+            table: String::new(),
+            sides: Vec::new(),
+            shadowed: Vec::new(),
+            hidden: Vec::new(),
+            order: Vec::new(),
+            group: None,
+        }
+    }
+
+    /// Other rows of the same table and groups, whose columns are those that were made.
+    fn narrowed(&self, frame: DataFrame) -> Self {
+        Self {
+            table: self.table.clone(),
+            group: self.group.clone(),
+            ..Self::new(frame)
+        }
+    }
+
+    fn names(&self) -> Vec<String> {
+        let fields = self.frame.schema().fields().iter();
+        fields.map(|field| field.name().clone()).collect()
+    }
+
+    fn has(&self, name: &str) -> bool {
+        self.frame.schema().has_column_with_unqualified_name(name)
+    }
 }
 
 /// What names mean at a place of the query.
@@ -222,7 +309,7 @@ struct Binding {
 enum Value {
     /// An expression with the names of the place where it stands.
     Scalar(Expr, Scope),
-    Rows(Rows),
+    Rows(Box<Rows>),
     Function(Vec<(String, Option<Expr>)>, Arc<FunctionBody>, Scope),
 }
 
@@ -247,7 +334,7 @@ fn find(scope: &Scope, name: &str) -> Option<Value> {
     None
 }
 
-impl Lowering<'_> {
+impl Lowering {
     fn program(&self, program: &Program) -> Lowered<(DataFrame, Option<Render>)> {
         let scope = self.lets(&program.lets, &None)?;
         let (rows, render) = self.pipeline(&program.body, &scope)?;
@@ -266,7 +353,7 @@ impl Lowering<'_> {
     fn value(&self, value: &LetValue, scope: &Scope) -> Lowered<Value> {
         Ok(match value {
             LetValue::Scalar(expr) => Value::Scalar(expr.clone(), scope.clone()),
-            LetValue::Table(pipeline) => Value::Rows(self.pipeline(pipeline, scope)?.0),
+            LetValue::Table(pipeline) => Value::Rows(Box::new(self.pipeline(pipeline, scope)?.0)),
             LetValue::Function(parameters, body) => {
                 let body = Arc::new(FunctionBody::clone(body));
                 Value::Function(parameters.clone(), body, scope.clone())
@@ -281,12 +368,15 @@ impl Lowering<'_> {
     ) -> Lowered<(Rows, Option<Render>)> {
         let mut rows = self.source(&pipeline.source, &pipeline.place, scope)?;
         let mut render = None;
+        let mut scope = scope.clone();
         for verb in &pipeline.verbs {
             self.step(&verb.place)?;
-            if let pipe::VerbKind::Render(how) = &verb.kind {
-                render = Some(how.clone());
-            } else {
-                rows = self.verb(rows, verb, scope)?;
+            match &verb.kind {
+                pipe::VerbKind::Render(how) => render = Some(how.clone()),
+                pipe::VerbKind::As(name) => {
+                    scope = bind(&scope, name, Value::Rows(Box::new(rows.clone())));
+                }
+                _ => rows = self.verb(rows, verb, &scope)?,
             }
         }
         Ok((rows, render))

@@ -11,18 +11,21 @@
 
 mod ast;
 mod expression;
+mod finding;
 mod lexer;
 mod source;
 mod tables;
 mod verbs;
+mod verbs_within;
 
 use std::ops::Range;
 
 pub use ast::{
-    Arg, Binary, Expr, ExprKind, FunctionBody, Join, JoinKind, Let, LetValue, MakeSeries, MvExpand,
-    Named, ParsePart, ParseVerb, Pipeline, Program, ProjectKind, Render, SeqCondition, SeqStep,
-    Sequence, SortKey, Source, Union, Verb, VerbKind,
+    Arg, Binary, Expr, ExprKind, Find, FunctionBody, Join, JoinKind, Let, LetValue, MakeSeries,
+    MvExpand, Named, ParseKv, ParsePart, ParseVerb, Pipeline, Program, ProjectKind, Render,
+    SeqCondition, SeqStep, Sequence, SortKey, Sought, Source, Union, Verb, VerbKind,
 };
+pub use expression::{instant, span};
 use lexer::{Placed, Token};
 pub use tables::{TABLES, column_aliases, table_filter};
 
@@ -41,24 +44,82 @@ const MAX_OPERATORS: usize = 2_000;
 /// assert!(!is_pipe("\"a | b\" user:bob") && !is_pipe("print spooler") && !is_pipe("let me in"));
 /// ```
 pub fn is_pipe(text: &str) -> bool {
-    let text = text.trim_start();
+    let text = text.trim_start_matches(|next: char| next.is_whitespace() || next == '\u{feff}');
     let first = text.split(|next: char| !next.is_alphanumeric() && next != '_');
     let first = first.into_iter().next().unwrap_or_default();
-    let rest = text[first.len()..].trim_start();
-    // A word that a search may begin with as well is a statement where only one goes on so.
+    let behind = &text[first.len()..];
+    let is_statement = text.starts_with("//")
+        || text.starts_with("#connect")
+        || begins_statement(first, behind.trim_start())
+        || (behind.starts_with('(') && tables::is_function_of_rows(first))
+        || (behind
+            .trim_end_matches([';', ' ', '\n', '\r', '\t'])
+            .is_empty()
+            && tables::is_camel(first)
+            && table_filter(first).is_some())
+        || text
+            .strip_prefix('.')
+            .is_some_and(|rest| rest.starts_with(|next: char| next.is_ascii_lowercase()));
+    is_statement || text[source::end_of_search(text)..].starts_with('|') || has_pipe(text)
+}
+
+/// Whether a word that a search may begin with as well is a statement, since only one goes on so.
+fn begins_statement(first: &str, rest: &str) -> bool {
     let begins_name = |next: char| next.is_alphabetic() || next == '_';
     let goes_on = |signs: &[char]| {
         let name = rest.trim_start_matches(|next: char| next.is_alphanumeric() || next == '_');
         rest.starts_with(begins_name) && name.trim_start().starts_with(signs)
     };
-    let is_statement = match first {
-        "let" => goes_on(&['=']),
-        "print" => goes_on(&['=', '(']) || rest.starts_with(|next: char| next.is_ascii_digit()),
-        "datatable" => rest.starts_with('('),
-        "range" => rest.contains(" from ") && rest.contains(" step "),
-        _ => false,
+    let is_option = |names: &[&str]| {
+        names.iter().any(|name| {
+            rest.strip_prefix(name)
+                .is_some_and(|rest| rest.trim_start().starts_with('='))
+        })
     };
-    is_statement || text.starts_with("//") || text[source::end_of_search(text)..].starts_with('|')
+    let in_tables = || {
+        rest.strip_prefix("in")
+            .is_some_and(|rest| rest.trim_start().starts_with('('))
+    };
+    match first {
+        "let" => goes_on(&['=']),
+        "set" => goes_on(&['=', ';']),
+        "declare" => rest.starts_with("query_parameters") || rest.starts_with("pattern"),
+        "print" => {
+            goes_on(&['=', '(', ',', '.'])
+                || rest.starts_with(['\'', '@'])
+                || rest.starts_with(|next: char| next.is_ascii_digit())
+        }
+        "datatable" | "externaldata" | "materialize" => rest.starts_with('('),
+        "workspace" | "cluster" | "database" => {
+            rest.starts_with("(\"") || rest.starts_with("('") || rest.starts_with("(@")
+        }
+        "range" => rest.contains(" from ") && rest.contains(" to "),
+        "union" => {
+            rest.starts_with('(')
+                || goes_on(&[',', '*'])
+                || is_option(&["kind", "withsource", "isfuzzy"])
+        }
+        "search" => in_tables() || is_option(&["kind"]),
+        "find" => in_tables() || rest.starts_with("where ") || is_option(&["withsource"]),
+        _ => false,
+    }
+}
+
+/// Whether a `|` stands outside of brackets and quotes, as the pipe form has quotes and comments.
+fn has_pipe(text: &str) -> bool {
+    if !text.contains('|') {
+        return false;
+    }
+    let mut depth = 0_i32;
+    for (token, _) in lexer::tokens(text, 0) {
+        match token {
+            Token::Sign("(" | "[" | "{") => depth += 1,
+            Token::Sign(")" | "]" | "}") => depth -= 1,
+            Token::Sign("|") if depth <= 0 => return true,
+            _ => {}
+        }
+    }
+    false
 }
 
 /// Parses a query of the pipe form.

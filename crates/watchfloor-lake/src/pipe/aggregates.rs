@@ -3,8 +3,10 @@
 use std::ops::Range;
 
 use arrow::datatypes::DataType;
+use datafusion::common::ScalarValue;
+use datafusion::functions::expr_fn as df;
 use datafusion::functions_aggregate::expr_fn as agg;
-use datafusion::functions_nested::expr_fn::array_slice;
+use datafusion::functions_nested::expr_fn::{array_element, array_length, array_slice};
 use datafusion::logical_expr::{Expr as DfExpr, ExprFunctionExt, cast, lit, try_cast};
 use watchfloor_query::Diagnostic;
 use watchfloor_query::pipe::{Arg, Expr, ExprKind, Named, nearest};
@@ -43,13 +45,27 @@ pub(super) const NAMES: &[&str] = &[
     "take_any",
     "any",
     "take_anyif",
+    "anyif",
+    "argmax",
+    "argmin",
+    "count_distinctif",
+    "make_list_with_nulls",
+    "make_bag",
+    "make_bag_if",
+    "make_dictionary",
+    "stdevif",
+    "stdevp",
+    "varianceif",
+    "variancep",
     "binary_all_or",
+    "binary_all_and",
+    "binary_all_xor",
 ];
 
 /// An aggregate with the name of its column.
 pub(super) type Column = (String, DfExpr);
 
-impl Lowering<'_> {
+impl Lowering {
     /// The columns that an aggregate of `summarize` gives.
     pub(super) fn aggregate(
         &self,
@@ -62,8 +78,8 @@ impl Lowering<'_> {
             return self.around_aggregates(rows, named, scope);
         };
         let first = args.first().map(|arg| &arg.expr);
-        if let ("arg_max" | "arg_min", Some(by)) = (name.as_str(), first) {
-            return self.extreme(rows, name == "arg_max", (by, &args[1..]), named, scope);
+        if let ("arg_max" | "arg_min" | "argmax" | "argmin", Some(by)) = (name.as_str(), first) {
+            return self.extreme(rows, name.ends_with("max"), (by, &args[1..]), named, scope);
         }
         if let ("take_any" | "any", Some(_)) = (name.as_str(), first) {
             return self.any(rows, args, named, scope);
@@ -72,15 +88,23 @@ impl Lowering<'_> {
             let (Some(value), shares) = (first, &args[1..]) else {
                 return Err(wrong(name, place));
             };
-            let value = try_cast(self.expr(rows, value, scope)?, DataType::Float64);
-            let base = default_name(name, args);
+            let value = self.expr(rows, value, scope)?;
+            let value = as_number(&value, rows);
+            let base = format!(
+                "percentile_{}",
+                args.first()
+                    .map_or_else(String::new, |arg| name_of(&arg.expr))
+            );
             return shares
                 .iter()
-                .map(|share| {
+                .enumerate()
+                .map(|(index, share)| {
                     let number = self.constant(rows, &share.expr, scope)?;
+                    let given = named.names.get(index).cloned();
+                    let told = number.to_string().replace('.', "_");
                     Ok((
-                        format!("{base}_{number}"),
-                        percentile(value.clone(), &number, place)?,
+                        given.unwrap_or_else(|| format!("{base}_{told}")),
+                        percentile(&value, &number, place)?,
                     ))
                 })
                 .collect();
@@ -115,16 +139,13 @@ impl Lowering<'_> {
             }
         };
         let only = |one: &DfExpr, condition: &DfExpr| {
-            df_case(
-                condition.clone(),
-                one.clone(),
-                lit(datafusion::common::ScalarValue::Null),
-            )
+            df_case(condition.clone(), one.clone(), lit(ScalarValue::Null))
         };
         let counted = |one: DfExpr| agg::count(one);
         Ok(match (name, lowered.as_slice()) {
             ("count", []) => agg::count(lit(1_i64)),
             ("countif", [condition]) => counted(only(&lit(1_i64), condition)),
+            ("count_distinctif", [one, condition]) => agg::count_distinct(only(one, condition)),
             ("dcount" | "count_distinct", [one, ..]) => agg::count_distinct(one.clone()),
             ("dcountif", [one, condition, ..]) => agg::count_distinct(only(one, condition)),
             ("sum", [one]) => agg::sum(real(one)),
@@ -137,24 +158,30 @@ impl Lowering<'_> {
             ("max", [one]) => agg::max(one.clone()),
             ("minif", [one, condition]) => agg::min(only(one, condition)),
             ("maxif", [one, condition]) => agg::max(only(one, condition)),
-            ("stdev", [one]) => agg::stddev(try_cast(one.clone(), DataType::Float64)),
-            ("variance", [one]) => agg::var_sample(try_cast(one.clone(), DataType::Float64)),
             ("percentile", [one, _]) => {
                 let share = self.constant(rows, &args[1].expr, scope)?;
-                percentile(try_cast(one.clone(), DataType::Float64), &share, place)?
+                percentile(&as_number(one, rows), &share, place)?
             }
-            ("make_set" | "makeset", [one, most @ ..]) => gathered(one, None, most, (true, place))?,
+            ("make_set" | "makeset", [one, most @ ..]) => {
+                gathered(rows, (one, None), most, (true, place))?
+            }
             ("make_list" | "makelist", [one, most @ ..]) => {
-                gathered(one, None, most, (false, place))?
+                gathered(rows, (one, None), most, (false, place))?
             }
             ("make_set_if", [one, condition, most @ ..]) => {
-                gathered(one, Some(condition), most, (true, place))?
+                gathered(rows, (one, Some(condition)), most, (true, place))?
             }
             ("make_list_if", [one, condition, most @ ..]) => {
-                gathered(one, Some(condition), most, (false, place))?
+                gathered(rows, (one, Some(condition)), most, (false, place))?
             }
-            ("take_anyif", [one, condition]) => agg::max(only(one, condition)),
-            _ => return Err(wrong(name, place)),
+            ("make_list_with_nulls", [one]) => agg::array_agg(one.clone()),
+            ("make_bag" | "make_dictionary", [one, ..]) => merged_bags(rows, (one, None), place)?,
+            ("make_bag_if", [one, condition, ..]) => {
+                merged_bags(rows, (one, Some(condition)), place)?
+            }
+            ("take_anyif" | "anyif", [one, condition]) => agg::max(only(one, condition)),
+            ("take_any" | "any", [one]) => agg::first_value(one.clone(), Vec::new()),
+            _ => spread(name, &lowered).ok_or_else(|| wrong(name, place))?,
         })
     }
 
@@ -186,28 +213,15 @@ impl Lowering<'_> {
             ExprKind::Binary(operator, left, right)
                 if has_aggregate(left) || has_aggregate(right) =>
             {
-                use watchfloor_query::pipe::Binary;
                 let (left, right) = (over(left)?, over(right)?);
-                let real = |one: DfExpr| cast(one, DataType::Float64);
-                Ok(match operator {
-                    Binary::Add => left + right,
-                    Binary::Subtract => left - right,
-                    Binary::Multiply => left * right,
-                    Binary::Divide
-                        if type_of(&left, rows).is_floating()
-                            || type_of(&right, rows).is_floating() =>
-                    {
-                        real(left) / real(right)
-                    }
-                    Binary::Divide => left / right,
-                    Binary::Greater => left.gt(right),
-                    Binary::GreaterEqual => left.gt_eq(right),
-                    Binary::Less => left.lt(right),
-                    Binary::LessEqual => left.lt_eq(right),
-                    Binary::Equal => left.eq(right),
-                    _ => return Err(unfit(expr)),
-                })
+                self.operated(rows, *operator, (left, right), &expr.place)
             }
+            ExprKind::Index(of, key) if has_aggregate(of) => {
+                let (of, key) = (over(of)?, over(key)?);
+                Ok(super::expression::item(rows, of, key))
+            }
+            ExprKind::Not(of) if has_aggregate(of) => Ok(datafusion::logical_expr::not(over(of)?)),
+            ExprKind::Minus(of) if has_aggregate(of) => Ok(DfExpr::Negative(Box::new(over(of)?))),
             ExprKind::Name(_) => {
                 let hint =
                     "write an aggregate such as count() or max(x), or name the column behind by";
@@ -288,17 +302,70 @@ impl Lowering<'_> {
     }
 }
 
-fn percentile(
-    value: DfExpr,
-    share: &datafusion::common::ScalarValue,
+/// How values lie around their average, and bits that all have.
+fn spread(name: &str, args: &[DfExpr]) -> Option<DfExpr> {
+    let real = |one: &DfExpr| try_cast(one.clone(), DataType::Float64);
+    let only = |one: &DfExpr, condition: &DfExpr| {
+        df_case(condition.clone(), real(one), lit(ScalarValue::Null))
+    };
+    let whole = |one: &DfExpr| try_cast(one.clone(), DataType::Int64);
+    Some(match (name, args) {
+        ("stdev", [one]) => agg::stddev(real(one)),
+        ("stdevif", [one, condition]) => agg::stddev(only(one, condition)),
+        ("stdevp", [one]) => agg::stddev_pop(real(one)),
+        ("variance", [one]) => agg::var_sample(real(one)),
+        ("varianceif", [one, condition]) => agg::var_sample(only(one, condition)),
+        ("variancep", [one]) => agg::var_pop(real(one)),
+        ("binary_all_or", [one]) => agg::bit_or(whole(one)),
+        ("binary_all_and", [one]) => agg::bit_and(whole(one)),
+        ("binary_all_xor", [one]) => agg::bit_xor(whole(one)),
+        _ => return None,
+    })
+}
+
+/// Members of all documents of a group.
+fn merged_bags(
+    rows: &Rows,
+    (one, condition): (&DfExpr, Option<&DfExpr>),
     place: &Range<usize>,
 ) -> Lowered<DfExpr> {
+    let list = gathered(rows, (one, condition), &[], (false, place))?;
+    Ok(super::functions::call("bags_of_list", vec![list]))
+}
+
+/// A text as the number that it is.
+fn as_number(one: &DfExpr, rows: &Rows) -> DfExpr {
+    let kind = type_of(one, rows);
+    let is_counted =
+        kind.is_numeric() || matches!(kind, DataType::Duration(_) | DataType::Timestamp(..));
+    if is_counted {
+        return one.clone();
+    }
+    try_cast(one.clone(), DataType::Float64)
+}
+
+/// Whether an aggregate gives whole rows, such as `arg_max(time, *)`.
+pub(super) fn takes_whole_rows(named: &Named) -> bool {
+    matches!(&named.expr.kind, ExprKind::Call(name, args)
+        if matches!(name.as_str(), "arg_max" | "arg_min" | "argmax" | "argmin" | "take_any" | "any")
+            && args.iter().any(|arg| arg.expr.kind == ExprKind::Star))
+}
+
+/// The value at the place of a share, as Kusto has it: no value lies between two.
+fn percentile(value: &DfExpr, share: &ScalarValue, place: &Range<usize>) -> Lowered<DfExpr> {
     let share: Option<f64> = share.to_string().parse().ok();
     match share.filter(|share| (0.0..=100.0).contains(share)) {
-        Some(share) => Ok(agg::percentile_cont(
-            value.sort(true, false),
-            lit(share / 100.0),
-        )),
+        Some(share) => {
+            let sorted = agg::array_agg(value.clone())
+                .filter(value.clone().is_not_null())
+                .order_by(vec![value.clone().sort(true, false)])
+                .build()
+                .map_err(at(place))?;
+            let count = cast(array_length(sorted.clone()), DataType::Float64);
+            let rank = cast(df::ceil(count * lit(share / 100.0)), DataType::Int64);
+            let rank = df_case(rank.clone().lt(lit(1_i64)), lit(1_i64), rank);
+            Ok(array_element(sorted, rank))
+        }
         None => Err(Diagnostic::new(
             "a percentile lies between 0 and 100",
             place.clone(),
@@ -307,21 +374,40 @@ fn percentile(
     }
 }
 
-/// The values of a group as a list, absent ones left out.
+/// The values of a group as a list, absent ones left out. Lists are in the order that was asked
+/// for, sets in that of their values, so that the same rows give the same answer.
 fn gathered(
-    one: &DfExpr,
-    condition: Option<&DfExpr>,
+    rows: &Rows,
+    (one, condition): (&DfExpr, Option<&DfExpr>),
     most: &[DfExpr],
     (is_set, place): (bool, &Range<usize>),
 ) -> Lowered<DfExpr> {
+    let kind = type_of(one, rows);
     let is_there = one.clone().is_not_null();
     let filter = match condition {
         Some(condition) => is_there.and(condition.clone()),
         None => is_there,
     };
     let list = agg::array_agg(one.clone()).filter(filter);
-    let list = if is_set { list.distinct() } else { list };
+    let can_be_sorted = !kind.is_nested();
+    let list = match is_set {
+        true if can_be_sorted => list
+            .distinct()
+            .order_by(vec![one.clone().sort(true, false)]),
+        true => list.distinct(),
+        false => {
+            let order = super::windows::order_of(rows);
+            if order.is_empty() {
+                list
+            } else {
+                list.order_by(order)
+            }
+        }
+    };
     let list = list.build().map_err(at(place))?;
+    // No values are an empty list.
+    let none = ScalarValue::List(ScalarValue::new_list(&[], &kind, true));
+    let list = df::coalesce(vec![list, lit(none)]);
     Ok(match most {
         [most, ..] => array_slice(list, lit(1_i64), most.clone(), None),
         [] => list,
@@ -334,7 +420,7 @@ fn has_aggregate(expr: &Expr) -> bool {
             NAMES.contains(&name.as_str()) || args.iter().any(|arg| has_aggregate(&arg.expr))
         }
         ExprKind::Binary(_, left, right) => has_aggregate(left) || has_aggregate(right),
-        ExprKind::Not(of) | ExprKind::Minus(of) => has_aggregate(of),
+        ExprKind::Not(of) | ExprKind::Minus(of) | ExprKind::Index(of, _) => has_aggregate(of),
         _ => false,
     }
 }
@@ -359,13 +445,19 @@ fn wrong(name: &str, place: &Range<usize>) -> Diagnostic {
 fn default_name(name: &str, args: &[Arg]) -> String {
     let name = match name {
         "make_set" | "makeset" | "make_set_if" => "set",
-        "make_list" | "makelist" | "make_list_if" => "list",
+        "make_list" | "makelist" | "make_list_if" | "make_list_with_nulls" => "list",
+        "make_bag" | "make_bag_if" | "make_dictionary" => "bag",
         other => other,
     };
     let of = match name {
         "countif" => None,
         _ => args.first(),
     };
+    if let ("percentile", [value, share]) = (name, args)
+        && let ExprKind::Long(share) = share.expr.kind
+    {
+        return format!("percentile_{}_{share}", name_of(&value.expr));
+    }
     format!(
         "{name}_{}",
         of.map_or_else(String::new, |arg| name_of(&arg.expr))

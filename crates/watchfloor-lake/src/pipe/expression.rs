@@ -1,27 +1,24 @@
 //! Expressions to the engine's, with the types that Kusto's rules give them.
 
 use std::ops::Range;
+use std::sync::Arc;
 
 use arrow::datatypes::{DataType, TimeUnit};
 use datafusion::common::{DFSchema, ScalarValue};
 use datafusion::functions::expr_fn as df;
-use datafusion::functions_nested::expr_fn::{array_element, array_has, make_array, map_extract};
+use datafusion::functions_nested::expr_fn::{array_element, make_array, map_extract};
 use datafusion::logical_expr::simplify::SimplifyContext;
-use datafusion::logical_expr::{
-    Expr as DfExpr, cast, in_subquery, lit, not, scalar_subquery, try_cast,
-};
+use datafusion::logical_expr::{Expr as DfExpr, cast, lit, not};
 use datafusion::optimizer::simplify_expressions::ExprSimplifier;
-use std::sync::Arc;
-use watchfloor_event::ocsf::{self, Attribute};
-use watchfloor_query::pipe::{Arg, Binary, Expr, ExprKind, Source, column_aliases, nearest};
-use watchfloor_query::{CoreField, Diagnostic, FieldTarget, field_targets};
+use watchfloor_query::Diagnostic;
+use watchfloor_query::pipe::{Arg, Binary, Expr, ExprKind, nearest};
 
+use super::aggregates::name_of;
+use super::members::call_in_brackets;
+use super::operators::{comparable, equal, product, sum, text_test};
 use super::sources::{column, type_of};
-use super::{Lowered, Lowering, Rows, Scope, Value, at, find, functions};
+use super::{Lowered, Lowering, Rows, Scope, Value, fields, find, functions};
 use crate::schema;
-
-/// From so many values on, a list is looked up as a set.
-const LARGE_LIST: usize = 24;
 
 pub(super) fn span_type() -> DataType {
     DataType::Duration(TimeUnit::Microsecond)
@@ -39,7 +36,7 @@ pub(super) fn literal(expr: &DfExpr, rows: &Rows) -> Option<ScalarValue> {
     }
 }
 
-fn is_number(kind: &DataType) -> bool {
+pub(super) fn is_number(kind: &DataType) -> bool {
     kind.is_numeric()
 }
 
@@ -50,11 +47,11 @@ pub(super) fn is_list(kind: &DataType) -> bool {
     )
 }
 
-fn is_time(kind: &DataType) -> bool {
+pub(super) fn is_time(kind: &DataType) -> bool {
     matches!(kind, DataType::Timestamp(..) | DataType::Date32)
 }
 
-fn is_span(kind: &DataType) -> bool {
+pub(super) fn is_span(kind: &DataType) -> bool {
     matches!(kind, DataType::Duration(_))
 }
 
@@ -71,7 +68,7 @@ fn yes(expr: DfExpr) -> DfExpr {
     DfExpr::IsTrue(Box::new(expr))
 }
 
-impl Lowering<'_> {
+impl Lowering {
     /// An expression over rows.
     pub(super) fn expr(&self, rows: &Rows, expr: &Expr, scope: &Scope) -> Lowered<DfExpr> {
         self.step(&expr.place)?;
@@ -92,7 +89,7 @@ impl Lowering<'_> {
             ExprKind::Star => return Err(unfit(expr, "* stands for all columns and no value")),
             ExprKind::Index(of, key) => self.index(rows, of, key, scope)?,
             ExprKind::Call(name, args) => self.call(rows, name, args, &expr.place, scope)?,
-            ExprKind::Not(of) => not(yes(lower(of)?)),
+            ExprKind::Not(of) => self.negated(rows, of, scope)?,
             ExprKind::Minus(of) => DfExpr::Negative(Box::new(lower(of)?)),
             ExprKind::Binary(operator, left, right) => {
                 self.binary(rows, *operator, (left, right), scope)?
@@ -103,7 +100,7 @@ impl Lowering<'_> {
                 is_folded,
                 is_not,
             } => {
-                let is_in = self.is_in(rows, value, list, (*is_folded, scope))?;
+                let is_in = self.is_in(rows, value, list, (*is_folded, false, scope))?;
                 if *is_not { not(yes(is_in)) } else { is_in }
             }
             ExprKind::Between(value, from, to) => {
@@ -112,17 +109,66 @@ impl Lowering<'_> {
                 low.and(high)
             }
             ExprKind::Rows(pipeline) => {
-                let inner = self.pipeline(pipeline, scope)?.0;
-                let frame = self.shown(inner, &expr.place)?;
-                let first = frame.schema().field(0).name().clone();
-                let frame = frame
-                    .select(vec![column(&first)])
-                    .and_then(|frame| frame.limit(0, Some(1)));
-                scalar_subquery(Arc::new(
-                    frame.map_err(at(&expr.place))?.logical_plan().clone(),
-                ))
+                if let Some((name, args)) = call_in_brackets(pipeline, scope) {
+                    return self.call(rows, name, args, &expr.place, scope);
+                }
+                match self.name_in_brackets(pipeline, scope) {
+                    Some(name) => self.name(rows, name, &expr.place, scope)?,
+                    None => self.first_value(pipeline, scope)?,
+                }
             }
         })
+    }
+
+    /// The condition of `where`: parts that `and` joins may look among rows by a join.
+    pub(super) fn condition(&self, rows: &Rows, expr: &Expr, scope: &Scope) -> Lowered<DfExpr> {
+        match &expr.kind {
+            ExprKind::Binary(Binary::And, left, right) => {
+                let left = self.condition(rows, left, scope)?;
+                Ok(left.and(self.condition(rows, right, scope)?))
+            }
+            ExprKind::In {
+                value,
+                list,
+                is_folded,
+                is_not,
+            } => {
+                let is_in = self.is_in(rows, value, list, (*is_folded, true, scope))?;
+                Ok(if *is_not { not(yes(is_in)) } else { is_in })
+            }
+            _ => {
+                let was_filter = self.is_filter.replace(true);
+                let lowered = self.expr(rows, expr, scope);
+                self.is_filter.set(was_filter);
+                lowered
+            }
+        }
+    }
+
+    /// `not`: an absent number or time stays unknown, an absent text is an empty one.
+    fn negated(&self, rows: &Rows, of: &Expr, scope: &Scope) -> Lowered<DfExpr> {
+        self.step(&of.place)?;
+        match &of.kind {
+            ExprKind::Binary(Binary::And, left, right) => {
+                let left = self.negated(rows, left, scope)?;
+                Ok(left.or(self.negated(rows, right, scope)?))
+            }
+            ExprKind::Binary(Binary::Or, left, right) => {
+                let left = self.negated(rows, left, scope)?;
+                Ok(left.and(self.negated(rows, right, scope)?))
+            }
+            ExprKind::Binary(
+                Binary::Less | Binary::LessEqual | Binary::Greater | Binary::GreaterEqual,
+                left,
+                _,
+            )
+            | ExprKind::Between(left, ..)
+                if !is_text(&type_of(&self.expr(rows, left, scope)?, rows)) =>
+            {
+                Ok(not(self.expr(rows, of, scope)?))
+            }
+            _ => Ok(not(yes(self.expr(rows, of, scope)?))),
+        }
     }
 
     /// A span as the upper bound is one from the lower bound on.
@@ -159,7 +205,7 @@ impl Lowering<'_> {
         }
         match find(scope, name) {
             Some(Value::Scalar(expr, outer)) => return self.expr(rows, &expr, &outer),
-            Some(Value::Rows(_)) => {
+            Some(Value::Rows(_)) if fields::of_rows(rows, name).is_none() => {
                 return Err(Diagnostic::new(
                     format!("'{name}' names rows and no value"),
                     place.clone(),
@@ -179,8 +225,9 @@ impl Lowering<'_> {
                 return Ok(functions::json_member(of, path.split('.')));
             }
         }
-        if rows.is_wide {
-            return Ok(field(name));
+        // A member of a right side's column, which has a number behind its name.
+        if let Some(field) = fields::of_rows(rows, name) {
+            return Ok(field);
         }
         let known: Vec<String> = rows
             .frame
@@ -188,6 +235,7 @@ impl Lowering<'_> {
             .fields()
             .iter()
             .map(|field| field.name().clone())
+            .filter(|name| !name.starts_with(super::join::MARK))
             .collect();
         let near = nearest(name, known.iter().map(String::as_str));
         let hint = match near {
@@ -203,17 +251,8 @@ impl Lowering<'_> {
 
     fn index(&self, rows: &Rows, of: &Expr, key: &Expr, scope: &Scope) -> Lowered<DfExpr> {
         let value = self.expr(rows, of, scope)?;
-        let kind = type_of(&value, rows);
         let key = self.expr(rows, key, scope)?;
-        if is_list(&kind) {
-            // Kusto counts from 0, and from the end with negative numbers.
-            let from_one = df_case(key.clone().gt_eq(lit(0_i64)), key.clone() + lit(1_i64), key);
-            return Ok(array_element(value, from_one));
-        }
-        if matches!(kind, DataType::Map(..)) {
-            return Ok(array_element(map_extract(value, key), lit(1_i64)));
-        }
-        Ok(functions::call("json_member", vec![value, text(key)]))
+        Ok(item(rows, value, key))
     }
 
     fn binary(
@@ -223,13 +262,29 @@ impl Lowering<'_> {
         (left_ast, right_ast): (&Expr, &Expr),
         scope: &Scope,
     ) -> Lowered<DfExpr> {
+        if left_ast.kind == ExprKind::Star {
+            return self.any_column(rows, operator, right_ast, scope);
+        }
         let left = self.expr(rows, left_ast, scope)?;
         let right = self.expr(rows, right_ast, scope)?;
+        self.operated(rows, operator, (left, right), &right_ast.place)
+    }
+
+    /// An operator between values that are lowered.
+    pub(super) fn operated(
+        &self,
+        rows: &Rows,
+        operator: Binary,
+        (left, right): (DfExpr, DfExpr),
+        place: &Range<usize>,
+    ) -> Lowered<DfExpr> {
         let kinds = (type_of(&left, rows), type_of(&right, rows));
         Ok(match operator {
             Binary::And => left.and(right),
             Binary::Or => left.or(right),
-            Binary::Equal => equal(left, right, &kinds),
+            // In a condition, unknown is as good as no, and the plain form can skip files.
+            Binary::Equal if self.is_filter.get() => equal(left, right, &kinds),
+            Binary::Equal => yes(equal(left, right, &kinds)),
             Binary::NotEqual => not(yes(equal(left, right, &kinds))),
             Binary::EqualFolded => df::lower(text(left)).eq(df::lower(text(right))),
             Binary::NotEqualFolded => not(yes(df::lower(text(left)).eq(df::lower(text(right))))),
@@ -248,98 +303,42 @@ impl Lowering<'_> {
             }
             Binary::Text(test) => {
                 if let ("matches regex", Some(pattern)) = (test, functions::text_of(&right)) {
-                    functions::checked(&pattern, &right_ast.place)?;
+                    functions::checked(&pattern, place)?;
                 }
-                text_test(test, left, right)
+                text_test(test, shown(left, &kinds.0), right)
             }
         })
     }
 
-    /// Whether a value is among others: written ones, those of a list, or rows.
-    fn is_in(
+    /// `* has "x"`: any column holds it; of whole events, the record.
+    fn any_column(
         &self,
         rows: &Rows,
-        value: &Expr,
-        list: &[Expr],
-        (is_folded, scope): (bool, &Scope),
+        operator: Binary,
+        right: &Expr,
+        scope: &Scope,
     ) -> Lowered<DfExpr> {
-        let value = self.expr(rows, value, scope)?;
-        let fold = |expr: DfExpr| {
-            if is_folded {
-                df::lower(text(expr))
-            } else {
-                expr
-            }
+        let sought = self.expr(rows, right, scope)?;
+        let test = match operator {
+            Binary::Text(test) => test,
+            Binary::Equal | Binary::EqualFolded => "has",
+            _ => return Err(unfit(right, "* is compared with has, contains or ==")),
         };
-        let mut texts: Vec<String> = Vec::new();
-        let mut tests: Vec<DfExpr> = Vec::new();
-        for one in list {
-            let (one, scope) = self.unfold(one, scope);
-            let from_rows = match &one.kind {
-                ExprKind::Rows(pipeline) => Some(self.pipeline(pipeline, &scope)?.0),
-                ExprKind::Name(name) => match find(&scope, name) {
-                    Some(Value::Rows(rows)) => Some(rows),
-                    _ => None,
-                },
-                _ => None,
-            };
-            if let Some(inner) = from_rows {
-                let frame = self.shown(inner, &one.place)?;
-                let first = frame.schema().field(0).name().clone();
-                let select = fold(text(column(&first))).alias("value");
-                let frame = frame.select(vec![select]).map_err(at(&one.place))?;
-                let plan = Arc::new(frame.logical_plan().clone());
-                tests.push(in_subquery(fold(text(value.clone())), plan));
-                continue;
+        if rows.is_wide {
+            let record = column(schema::RAW);
+            return Ok(yes(text_test(test, record, sought)));
+        }
+        let names = rows.names().into_iter();
+        let names = names.filter(|name| !name.starts_with(super::join::MARK));
+        let tests = names.map(|name| {
+            let value = functions::call("as_text", vec![column(&name)]);
+            match operator {
+                Binary::Equal => yes(value.eq(text(sought.clone()))),
+                Binary::EqualFolded => yes(df::lower(value).eq(df::lower(text(sought.clone())))),
+                _ => yes(text_test(test, value, sought.clone())),
             }
-            let lowered = self.expr(rows, &one, &scope)?;
-            let kind = type_of(&lowered, rows);
-            match literal_texts(&one) {
-                Some(values) => texts.extend(values),
-                None if is_list(&kind) => tests.push(array_has(lowered, value.clone())),
-                None => {
-                    let kinds = (type_of(&value, rows), kind);
-                    tests.push(if is_folded {
-                        fold(value.clone()).eq(fold(lowered))
-                    } else {
-                        equal(value.clone(), lowered, &kinds)
-                    });
-                }
-            }
-        }
-        if is_folded {
-            texts
-                .iter_mut()
-                .for_each(|text| *text = text.to_lowercase());
-        }
-        if texts.len() > LARGE_LIST {
-            tests.push(functions::in_set(fold(text(value)), texts));
-        } else if !texts.is_empty() {
-            let items = texts.into_iter().map(lit).collect();
-            tests.push(fold(text(value)).in_list(items, false));
-        }
-        Ok(tests
-            .into_iter()
-            .reduce(DfExpr::or)
-            .unwrap_or_else(|| lit(false)))
-    }
-
-    /// What a name stands for, as far as it is another expression.
-    fn unfold(&self, expr: &Expr, scope: &Scope) -> (Expr, Scope) {
-        let (mut expr, mut scope) = (expr.clone(), scope.clone());
-        // A name alone in brackets reads as rows; it may be that of a value.
-        if let ExprKind::Rows(pipeline) = &expr.kind
-            && let (Source::Table(name), []) = (&pipeline.source, pipeline.verbs.as_slice())
-            && matches!(find(&scope, name), Some(Value::Scalar(..)))
-        {
-            expr.kind = ExprKind::Name(name.clone());
-        }
-        while let ExprKind::Name(name) = &expr.kind
-            && let Some(Value::Scalar(inner, outer)) = find(&scope, name)
-        {
-            (expr, scope) = (inner, outer);
-        }
-        (expr, scope)
+        });
+        Ok(tests.reduce(DfExpr::or).unwrap_or_else(|| lit(false)))
     }
 
     pub(super) fn call(
@@ -362,11 +361,22 @@ impl Lowering<'_> {
                 )),
             };
         }
-        if let ("has_any" | "has_all", [value, lists @ ..]) = (name, args) {
-            return self.has_some(rows, (name, &value.expr), lists, scope);
+        match (name, args) {
+            ("has_any" | "has_all", [value, lists @ ..]) => {
+                return self.has_some(rows, (name, &value.expr), lists, scope);
+            }
+            ("toscalar" | "materialize", [of]) => return self.expr(rows, &of.expr, scope),
+            ("pack_all", _) => return self.packed(rows, &rows.names(), place, scope),
+            ("bag_pack_columns", _) => {
+                let names: Vec<String> = args.iter().map(|arg| name_of(&arg.expr)).collect();
+                return self.packed(rows, &names, place, scope);
+            }
+            ("ingestion_time", []) if rows.is_wide => return Ok(column("received_at")),
+            ("typeof", [kind]) => return self.expr(rows, &kind.expr, scope),
+            _ => {}
         }
-        if let ("toscalar" | "materialize", [rows_arg]) = (name, args) {
-            return self.expr(rows, &rows_arg.expr, scope);
+        if let Some(window) = self.window(rows, (name, args), place, scope)? {
+            return Ok(window);
         }
         if let ("column_ifexists" | "columnifexists", [wanted, default]) = (name, args) {
             let ExprKind::Text(wanted) = &wanted.expr.kind else {
@@ -380,69 +390,69 @@ impl Lowering<'_> {
         functions::scalar(name, lowered, rows, self.now, place)
     }
 
-    fn has_some(
+    /// Columns as a document.
+    fn packed(
         &self,
         rows: &Rows,
-        (name, value): (&str, &Expr),
-        lists: &[Arg],
+        names: &[String],
+        place: &Range<usize>,
         scope: &Scope,
     ) -> Lowered<DfExpr> {
-        let value = self.expr(rows, value, scope)?;
-        let mut tests = Vec::new();
-        for list in lists {
-            let (list, scope) = self.unfold(&list.expr, scope);
-            match literal_texts(&list) {
-                Some(texts) => tests.extend(
-                    texts
-                        .into_iter()
-                        .map(|word| text_test("has", value.clone(), lit(word))),
-                ),
-                None => {
-                    let word = self.expr(rows, &list, &scope)?;
-                    tests.push(text_test("has", value.clone(), word));
-                }
-            }
+        let all = if rows.is_wide || !rows.sides.is_empty() {
+            let shown = self.shown(rows.clone(), place)?;
+            let shown = shown
+                .schema()
+                .fields()
+                .iter()
+                .map(|field| field.name().clone());
+            shown.collect()
+        } else {
+            names.to_vec()
+        };
+        let names = if names == rows.names() { &all } else { names };
+        let mut pairs = Vec::new();
+        for name in names {
+            pairs.push(lit(name.clone()));
+            pairs.push(self.name(rows, name, place, scope)?);
         }
-        let join = if name == "has_all" {
-            DfExpr::and
-        } else {
-            DfExpr::or
-        };
-        Ok(tests.into_iter().reduce(join).unwrap_or_else(|| lit(false)))
+        functions::scalar("bag_pack", pairs, rows, self.now, place)
     }
 }
 
-/// The texts of a literal: one, or those of a JSON list.
-fn literal_texts(expr: &Expr) -> Option<Vec<String>> {
-    let as_text = |value: &serde_json::Value| match value {
-        serde_json::Value::String(text) => text.clone(),
-        other => other.to_string(),
-    };
-    match &expr.kind {
-        ExprKind::Text(text) => Some(vec![text.clone()]),
-        ExprKind::Long(number) => Some(vec![number.to_string()]),
-        ExprKind::Dynamic(json) => match parse_dynamic(json)? {
-            serde_json::Value::Array(items) => Some(items.iter().map(as_text).collect()),
-            other => Some(vec![as_text(&other)]),
-        },
-        _ => None,
+/// As a text, lists and spans as they are shown.
+pub(super) fn shown(expr: DfExpr, kind: &DataType) -> DfExpr {
+    match kind {
+        DataType::Utf8 => expr,
+        kind if is_list(kind) || is_span(kind) || matches!(kind, DataType::Map(..)) => {
+            functions::call("as_text", vec![expr])
+        }
+        _ => text(expr),
     }
 }
 
-/// Kusto's JSON takes single quotes and comments less strictly.
-fn parse_dynamic(json: &str) -> Option<serde_json::Value> {
-    let parsed = serde_json::from_str(json);
-    let relaxed = || {
-        let text = json.replace('\'', "\"");
-        let text = text.trim_end_matches(']').trim_end().trim_end_matches(',');
-        let text = if json.trim_end().ends_with(']') {
-            format!("{text}]")
-        } else {
-            text.to_owned()
-        };
-        serde_json::from_str(&text)
-    };
-    parsed.or_else(|_| relaxed()).ok()
+pub(super) fn is_text(kind: &DataType) -> bool {
+    matches!(
+        kind,
+        DataType::Utf8 | DataType::LargeUtf8 | DataType::Utf8View
+    )
+}
+
+/// An item of a list, or a member of a document.
+pub(super) fn item(rows: &Rows, value: DfExpr, key: DfExpr) -> DfExpr {
+    let kind = type_of(&value, rows);
+    if is_list(&kind) {
+        // Kusto counts from 0, and from the end with negative numbers.
+        let from_one = df_case(key.clone().gt_eq(lit(0_i64)), key.clone() + lit(1_i64), key);
+        return array_element(value, from_one);
+    }
+    if matches!(kind, DataType::Map(..)) {
+        return array_element(map_extract(value, key), lit(1_i64));
+    }
+    functions::call("json_member", vec![value, key])
+}
+
+pub(super) fn parse_dynamic(json: &str) -> Option<serde_json::Value> {
+    serde_json::from_str(json).ok()
 }
 
 fn dynamic(json: &str) -> DfExpr {
@@ -458,6 +468,7 @@ fn dynamic(json: &str) -> DfExpr {
                     .collect(),
             )
         }
+        Some(serde_json::Value::String(text)) => lit(text),
         Some(value) => lit(value.to_string()),
         None => lit(json),
     }
@@ -476,212 +487,6 @@ pub(super) fn df_case(condition: DfExpr, yes: DfExpr, no: DfExpr) -> DfExpr {
         .unwrap_or_else(|_| lit(ScalarValue::Null))
 }
 
-/// A field of the event by any of its names; the first place that holds a value counts.
-fn field(name: &str) -> DfExpr {
-    let aliases = column_aliases(name);
-    if aliases.contains(&"time") {
-        return column(schema::TIME);
-    }
-    let mut places: Vec<Place> = aliases.iter().map(|path| Place::of_path(path)).collect();
-    for target in field_targets(name) {
-        let place = match target {
-            FieldTarget::Core(core) => Place::of_core(core, name),
-            FieldTarget::Attribute(one) if aliases.contains(&one.path) => continue,
-            FieldTarget::Attribute(one) => Place::of_attribute(one),
-            FieldTarget::Unmapped(name) => {
-                let value = map_extract(column(schema::UNMAPPED), lit(name));
-                Place(array_element(value, lit(1_i64)), None)
-            }
-        };
-        places.push(place);
-    }
-    if places.len() == 1 {
-        return places.remove(0).0;
-    }
-    let numbers = places.iter().filter_map(|place| place.1);
-    let (some, all) = numbers.fold((false, true), |(some, all), is| (some || is, all && is));
-    let kind = if some && all {
-        DataType::Int64
-    } else {
-        DataType::Utf8
-    };
-    let values = places
-        .into_iter()
-        .map(|place| try_cast(place.0, kind.clone()));
-    df::coalesce(values.collect())
-}
-
-/// Where a value may stand, and whether numbers stand there; a source's own field holds texts
-/// that may be numbers.
-struct Place(DfExpr, Option<bool>);
-
-impl Place {
-    fn of_attribute(attribute: &Attribute) -> Self {
-        let is_number = attribute.kind == ocsf::AttributeType::Integer;
-        Self(
-            column(&schema::column_name(attribute.path)),
-            Some(is_number),
-        )
-    }
-
-    fn of_path(path: &str) -> Self {
-        // Sources that tell a file's path only have its name at the end of it.
-        if let (Some(name), Some(file)) = (ocsf::promoted(path), path.strip_suffix(".name"))
-            && file.ends_with("file")
-            && let Some(whole) = ocsf::promoted(&format!("{file}.path"))
-        {
-            let (name, whole) = (Self::of_attribute(name).0, Self::of_attribute(whole).0);
-            let last = functions::call("file_name", vec![text(whole)]);
-            return Self(df::coalesce(vec![name, last]), Some(false));
-        }
-        ocsf::promoted(path).map_or_else(|| Self(column(path), Some(false)), Self::of_attribute)
-    }
-
-    fn of_core(core: CoreField, name: &str) -> Self {
-        let name = match core {
-            CoreField::Id => {
-                let id = vec![column(schema::POSITION), column(schema::PART)];
-                return Self(functions::call("event_id", id), Some(false));
-            }
-            CoreField::Class if name != "class_uid" => {
-                let class = vec![text(column(schema::CLASS))];
-                return Self(functions::call("class_name", class), Some(false));
-            }
-            CoreField::Class => schema::CLASS,
-            CoreField::Source => "source",
-            CoreField::Product => "product",
-            CoreField::Kind => "kind",
-            CoreField::Severity => "severity_id",
-            CoreField::Status => "status_id",
-            CoreField::Activity => "activity_id",
-            CoreField::Anomalies => "anomalies",
-            CoreField::Raw => schema::RAW,
-        };
-        let is_number = name.ends_with("_id") || name.ends_with("_uid");
-        Self(column(name), Some(is_number))
-    }
-}
-
 fn unfit(expr: &Expr, message: &str) -> Diagnostic {
     Diagnostic::new(message, expr.place.clone(), "name a column")
-}
-
-/// Both sides as what they are compared as.
-fn comparable(left: DfExpr, right: DfExpr, kinds: &(DataType, DataType)) -> (DfExpr, DfExpr) {
-    let (of_left, of_right) = kinds;
-    let both = |kind: DataType| {
-        (
-            try_cast(left.clone(), kind.clone()),
-            try_cast(right.clone(), kind),
-        )
-    };
-    let is_null = *of_left == DataType::Null || *of_right == DataType::Null;
-    if of_left == of_right || is_null || (is_number(of_left) && is_number(of_right)) {
-        (left, right)
-    } else if (is_time(of_left) || is_time(of_right)) && !is_span(of_left) && !is_span(of_right) {
-        both(schema::time_type())
-    } else if is_number(of_left) || is_number(of_right) {
-        both(DataType::Float64)
-    } else {
-        both(DataType::Utf8)
-    }
-}
-
-fn equal(left: DfExpr, right: DfExpr, kinds: &(DataType, DataType)) -> DfExpr {
-    // An absent text is an empty one.
-    if matches!(&right, DfExpr::Literal(ScalarValue::Utf8(Some(text)), _) if text.is_empty()) {
-        return left.clone().is_null().or(text(left).eq(right));
-    }
-    let (left, right) = comparable(left, right, kinds);
-    left.eq(right)
-}
-
-fn sum(left: DfExpr, right: DfExpr, kinds: &(DataType, DataType), is_plus: bool) -> DfExpr {
-    let join = |left: DfExpr, right: DfExpr| if is_plus { left + right } else { left - right };
-    let (of_left, of_right) = kinds;
-    let result = match (is_time(of_left), is_time(of_right)) {
-        (true, true) => Some(span_type()),
-        (true, false) | (false, true) => Some(schema::time_type()),
-        (false, false) if is_span(of_left) || is_span(of_right) => Some(span_type()),
-        (false, false) => None,
-    };
-    match result {
-        Some(kind) => cast(join(long(left), long(right)), kind),
-        None => {
-            let (left, right) = (number(left, of_left), number(right, of_right));
-            join(left, right)
-        }
-    }
-}
-
-/// As a number: a text that is none is absent.
-fn number(expr: DfExpr, kind: &DataType) -> DfExpr {
-    if is_number(kind) {
-        return expr;
-    }
-    try_cast(expr, DataType::Float64)
-}
-
-fn product(
-    left: DfExpr,
-    right: DfExpr,
-    (of_left, of_right): &(DataType, DataType),
-    operator: Binary,
-) -> DfExpr {
-    if operator == Binary::Divide && is_span(of_left) && is_span(of_right) {
-        let real = |expr| cast(long(expr), DataType::Float64);
-        return real(left) / real(right);
-    }
-    let has_span = is_span(of_left) || is_span(of_right);
-    let plain = |expr: DfExpr, kind: &DataType| {
-        if is_span(kind) {
-            long(expr)
-        } else {
-            number(expr, kind)
-        }
-    };
-    let (left, right) = (plain(left, of_left), plain(right, of_right));
-    // A division by nothing has no value.
-    let right = match operator {
-        Binary::Multiply => right,
-        _ => df::nullif(right, lit(0_i64)),
-    };
-    let value = match operator {
-        Binary::Multiply => left * right,
-        Binary::Divide => left / right,
-        _ => left % right,
-    };
-    if has_span {
-        return cast(long(value), span_type());
-    }
-    value
-}
-
-/// A test of two texts; with a text that is known beforehand as the engine's own pattern.
-fn text_test(test: &str, left: DfExpr, right: DfExpr) -> DfExpr {
-    let left = text(left);
-    let known = match &right {
-        DfExpr::Literal(ScalarValue::Utf8(Some(text)), _) => Some(text.clone()),
-        _ => None,
-    };
-    if let Some(known) = known {
-        let escaped = known
-            .replace('\\', "\\\\")
-            .replace('%', "\\%")
-            .replace('_', "\\_");
-        let pattern = match test.trim_end_matches("_cs") {
-            "contains" => Some(format!("%{escaped}%")),
-            "startswith" => Some(format!("{escaped}%")),
-            "endswith" => Some(format!("%{escaped}")),
-            _ => None,
-        };
-        if let Some(pattern) = pattern {
-            return if test.ends_with("_cs") {
-                left.like(lit(pattern))
-            } else {
-                left.ilike(lit(pattern))
-            };
-        }
-    }
-    functions::call(&test.replace(' ', "_"), vec![left, text(right)])
 }

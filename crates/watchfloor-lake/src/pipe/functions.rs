@@ -5,29 +5,30 @@ use std::ops::Range;
 use arrow::datatypes::DataType;
 use datafusion::common::ScalarValue;
 use datafusion::functions::expr_fn as df;
-use datafusion::functions_nested::expr_fn::{
-    array_element, array_has, array_length, array_position, array_to_string, make_array,
-};
+use datafusion::functions_nested::expr_fn::{array_element, array_length, make_array};
 use datafusion::logical_expr::{Expr as DfExpr, cast, lit, try_cast};
 use jiff::Timestamp;
 use watchfloor_query::Diagnostic;
 use watchfloor_query::pipe::nearest;
 
-use super::Rows;
-use super::expression::{df_case, is_list, long, span_type, text, time};
-use super::row_functions::ROWS;
+use super::expression::{df_case, is_list, long, shown, span_type, time};
+use super::operators::time_of;
+use super::row_functions::MANY;
 pub(super) use super::row_functions::{call, in_set};
 use super::sources::type_of;
 pub(super) use super::texts::regex_of;
+use super::{Rows, row_functions};
 use crate::schema;
 
 /// Other names of the same.
 const ALIASES: &[(&str, &str)] = &[
-    ("replace", "replace_regex"),
     ("todynamic", "parse_json"),
     ("toobject", "parse_json"),
+    ("parsejson", "parse_json"),
+    ("dynamic", "parse_json"),
     ("base64_decodestring", "base64_decode_tostring"),
     ("base64_encodestring", "base64_encode_tostring"),
+    ("base64_decode_toguid", "base64_decode_tostring"),
     ("iif", "iff"),
     ("toint", "tolong"),
     ("int", "tolong"),
@@ -35,120 +36,133 @@ const ALIASES: &[(&str, &str)] = &[
     ("double", "toreal"),
     ("todouble", "toreal"),
     ("todecimal", "toreal"),
+    ("decimal", "toreal"),
     ("real", "toreal"),
     ("string", "tostring"),
     ("bool", "tobool"),
     ("boolean", "tobool"),
     ("toboolean", "tobool"),
+    ("guid", "toguid"),
     ("notempty", "isnotempty"),
+    ("notnull", "isnotnull"),
     ("extractjson", "extract_json"),
     ("pack_array", "array"),
+    ("pack", "bag_pack"),
+    ("pack_dictionary", "bag_pack"),
     ("hourofday", "hour"),
     ("getmonth", "month"),
+    ("monthofyear", "month"),
     ("getyear", "year"),
+    ("week_of_year", "weekofyear"),
     ("ceiling", "ceil"),
     ("min_of", "least"),
     ("max_of", "greatest"),
     ("array_strcat", "strcat_array"),
+    ("arraylength", "array_length"),
     ("floor", "bin"),
-    ("has_ipv4", "has"),
     ("sha256", "hash_sha256"),
+    ("parse_url_query", "parse_urlquery"),
+    ("parseurl", "parse_url"),
+    ("ipv4_is_in_subnet", "ipv4_is_in_range"),
+    ("make_time", "make_timespan"),
+    ("totime", "totimespan"),
+    ("timespan", "totimespan"),
+    ("time", "totimespan"),
+    ("datetime", "todatetime"),
 ];
 
-/// Functions that [`scalar`] knows beside those of texts.
-const OTHERS: &[&str] = &[
-    "now",
-    "ago",
-    "bin",
-    "startofday",
-    "startofhour",
-    "startofweek",
-    "startofmonth",
-    "hour",
-    "dayofweek",
-    "dayofmonth",
-    "month",
-    "year",
-    "datetime_part",
-    "datetime_diff",
-    "datetime_add",
-    "format_datetime",
-    "unixtime_seconds_todatetime",
-    "unixtime_milliseconds_todatetime",
-    "todatetime",
-    "totimespan",
-    "tostring",
-    "tolong",
-    "toreal",
-    "tobool",
-    "tolower",
-    "toupper",
-    "strcat",
-    "isempty",
-    "isnotempty",
-    "isnull",
-    "isnotnull",
-    "bin_at",
-    "iff",
-    "case",
-    "coalesce",
-    "abs",
-    "least",
-    "greatest",
-    "array",
-    "array_length",
-    "set_has_element",
-    "array_index_of",
-    "strcat_array",
-    "extract_json",
-    "column_ifexists",
-    "row_number",
-    "has_any",
-    "has_all",
-    "toscalar",
+/// Functions beside those that work row by row, with the least and the largest number of
+/// arguments.
+const OTHERS: &[(&str, usize, usize)] = &[
+    ("now", 0, 1),
+    ("ago", 1, 1),
+    ("bin", 1, 2),
+    ("startofhour", 1, 1),
+    ("hour", 1, 1),
+    ("dayofweek", 1, 1),
+    ("dayofmonth", 1, 1),
+    ("month", 1, 1),
+    ("year", 1, 1),
+    ("tostring", 1, 1),
+    ("tolong", 1, 1),
+    ("toreal", 1, 1),
+    ("tobool", 1, 1),
+    ("tolower", 1, 1),
+    ("toupper", 1, 1),
+    ("strcat", 1, MANY),
+    ("isempty", 1, 1),
+    ("isnotempty", 1, 1),
+    ("isnull", 1, 1),
+    ("isnotnull", 1, 1),
+    ("bin_at", 3, 3),
+    ("iff", 3, 3),
+    ("case", 3, 512),
+    ("coalesce", 1, MANY),
+    ("abs", 1, 1),
+    ("least", 1, MANY),
+    ("greatest", 1, MANY),
+    ("array", 0, MANY),
+    ("extract_json", 2, 3),
+    ("column_ifexists", 2, 2),
+    ("columnifexists", 2, 2),
+    ("row_number", 0, 2),
+    ("row_cumsum", 1, 2),
+    ("row_window_session", 3, 4),
+    ("prev", 1, 3),
+    ("next", 1, 3),
+    ("toscalar", 1, 1),
+    ("gettype", 1, 1),
+    ("rand", 0, 1),
+    ("new_guid", 0, 0),
+    ("pack_all", 0, 1),
+    ("bag_pack_columns", 1, MANY),
+    ("ingestion_time", 0, 0),
+    ("not", 1, 1),
+    ("pi", 0, 0),
 ];
 
 /// A call of a function by its name.
 pub(super) fn scalar(
     name: &str,
-    args: Vec<DfExpr>,
+    mut args: Vec<DfExpr>,
     rows: &Rows,
     now: Timestamp,
     place: &Range<usize>,
 ) -> Result<DfExpr, Diagnostic> {
     let alias = ALIASES.iter().find(|(alias, _)| *alias == name);
-    let name = alias.map_or(name, |(_, name)| name);
-    let wrong = |wanted: &str| {
-        Diagnostic::new(
-            format!("'{name}' has {} arguments", args.len()),
+    let mut name = alias.map_or(name, |(_, name)| name);
+    if name == "replace" {
+        // The old form has the text last.
+        name = "replace_regex";
+        args.rotate_right(1);
+    }
+    let known = row_functions::known(name).map(|(_, least, most, _)| (*least, *most));
+    let other = OTHERS.iter().find(|(known, ..)| *known == name);
+    let Some((least, most)) = known.or(other.map(|(_, least, most)| (*least, *most))) else {
+        return Err(unknown(name, place));
+    };
+    if !(least..=most).contains(&args.len()) {
+        let wanted = match (least, most) {
+            (least, MANY..) => format!("at least {least}"),
+            (least, most) if least == most => format!("{least}"),
+            (least, most) => format!("{least} to {most}"),
+        };
+        return Err(Diagnostic::new(
+            format!(
+                "the arguments of '{name}' do not fit: there are {}",
+                args.len()
+            ),
             place.clone(),
             &format!("it takes {wanted}"),
-        )
-    };
-    if let Some((_, least, _)) = ROWS.iter().find(|(known, ..)| *known == name) {
-        if args.len() < *least {
-            return Err(wrong(&format!("at least {least}")));
-        }
-        let pattern = match name {
-            "extract" | "extract_all" | "trim" | "trim_start" | "trim_end" => args.first(),
-            "matches_regex" | "replace_regex" => args.get(1),
-            _ => None,
-        };
-        if let Some(pattern) = pattern.and_then(text_of) {
-            checked(&pattern, place)?;
-        }
-        if name == "parse_json" && is_list(&type_of(&args[0], rows)) {
-            return Ok(args.into_iter().next().unwrap_or_else(|| lit("")));
-        }
-        // A part of a list that is asked for by its number.
-        if name == "split" && args.len() == 3 {
-            let list = call(name, args[..2].iter().cloned().map(text).collect());
-            let number = long(args[2].clone()) + lit(1_i64);
-            return Ok(make_array(vec![array_element(list, number)]));
-        }
-        return Ok(call(name, args.into_iter().map(text).collect()));
+        ));
     }
     let kinds: Vec<DataType> = args.iter().map(|arg| type_of(arg, rows)).collect();
+    if let Some(special) = special(name, &args, &kinds, place)? {
+        return Ok(special);
+    }
+    if known.is_some() {
+        return Ok(call(name, args));
+    }
     let result = match args.as_slice() {
         [] if name == "now" => Some(time(now.as_microsecond())),
         [one] => of_one(name, one, &kinds[0], now),
@@ -157,29 +171,135 @@ pub(super) fn scalar(
     };
     let result = result.or_else(|| of_many(name, &args, &kinds));
     result.ok_or_else(|| {
-        if OTHERS.contains(&name) {
-            return wrong("another number of them");
-        }
-        let known = ROWS
-            .iter()
-            .map(|(name, ..)| *name)
-            .chain(OTHERS.iter().copied());
-        let known = known.chain(super::aggregates::NAMES.iter().copied());
-        let hint = match nearest(name, known) {
-            Some(near) => format!("did you mean {near}()?"),
-            None => "functions are listed on the reference page of the language".to_owned(),
-        };
         Diagnostic::new(
-            format!("there is no function '{name}'"),
+            format!("the arguments of '{name}' do not fit"),
             place.clone(),
-            &hint,
+            "look at their types with getschema",
         )
     })
 }
 
+fn unknown(name: &str, place: &Range<usize>) -> Diagnostic {
+    let known = row_functions::all().map(|(name, ..)| *name);
+    let known = known.chain(OTHERS.iter().map(|(name, ..)| *name));
+    let known = known.chain(ALIASES.iter().map(|(alias, _)| *alias));
+    let known = known.chain(super::aggregates::NAMES.iter().copied());
+    let hint = match nearest(name, known) {
+        Some(near) => format!("did you mean {near}()?"),
+        None => "functions are listed on the reference page of the language".to_owned(),
+    };
+    Diagnostic::new(
+        format!("there is no function '{name}'"),
+        place.clone(),
+        &hint,
+    )
+}
+
+/// What depends on the types of arguments, or has a faster form of the engine's.
+fn special(
+    name: &str,
+    args: &[DfExpr],
+    kinds: &[DataType],
+    place: &Range<usize>,
+) -> Result<Option<DfExpr>, Diagnostic> {
+    let pattern = match name {
+        "extract" | "extract_all" | "trim" | "trim_start" | "trim_end" => args.first(),
+        "matches_regex" | "replace_regex" => args.get(1),
+        _ => None,
+    };
+    if let Some(pattern) = pattern.and_then(text_of) {
+        checked(&pattern, place)?;
+    }
+    let is_time = matches!(kinds.first(), Some(DataType::Timestamp(..)));
+    if let Some(document) = documents(name, args, kinds) {
+        return Ok(Some(document));
+    }
+    Ok(Some(match (name, args) {
+        ("extract", [regex, group, text, kind]) => {
+            let found = call(name, vec![regex.clone(), group.clone(), text.clone()]);
+            typed(found, &text_of(kind).unwrap_or_default())
+        }
+        ("parse_json", [one]) if is_list(&kinds[0]) => one.clone(),
+        // A part of a list that is asked for by its number.
+        ("split", [text, by, number]) => {
+            let list = call(name, vec![text.clone(), by.clone()]);
+            let number = long(number.clone()) + lit(1_i64);
+            make_array(vec![array_element(list, number)])
+        }
+        ("todatetime", [one]) if is_time => one.clone(),
+        ("totimespan", [one]) if kinds[0] == span_type() => one.clone(),
+        ("totimespan", [one]) if kinds[0].is_numeric() => cast(long(one.clone()), span_type()),
+        ("startofday" | "startofmonth" | "startofweek", [one]) if is_time => {
+            return Ok(of_one(name, one, &kinds[0], Timestamp::UNIX_EPOCH));
+        }
+        ("array_length", [one]) if is_list(&kinds[0]) => {
+            let none = one.clone().is_null();
+            let length = df::coalesce(vec![long(array_length(one.clone())), lit(0_i64)]);
+            df_case(none, lit(ScalarValue::Int64(None)), length)
+        }
+        ("gettype", [one]) => match super::output::kusto_kind(&kinds[0]) {
+            "string" => call("gettype_of_text", vec![one.clone()]),
+            "dynamic" => lit("array"),
+            other => lit(other),
+        },
+        ("rand", []) => df::random(),
+        ("rand", [most]) => cast(
+            df::floor(df::random() * cast(most.clone(), DataType::Float64)),
+            DataType::Int64,
+        ),
+        ("new_guid", []) => df::uuid(),
+        ("pi", []) => lit(std::f64::consts::PI),
+        ("format_datetime", [one, _]) if kinds[0] == span_type() => {
+            call("format_timespan", vec![one.clone(), args[1].clone()])
+        }
+        _ => return Ok(None),
+    }))
+}
+
+/// Lists and documents of values, which are texts, numbers and the like within them.
+fn documents(name: &str, args: &[DfExpr], kinds: &[DataType]) -> Option<DfExpr> {
+    let quoted = || {
+        let pairs = args.iter().zip(kinds);
+        let value = |(arg, kind): (&DfExpr, &DataType)| match kind {
+            DataType::Utf8 => call("as_value", vec![arg.clone()]),
+            _ => arg.clone(),
+        };
+        pairs.map(value).collect::<Vec<_>>()
+    };
+    Some(match (name, args) {
+        // The names of a document are texts; its values are what they are.
+        ("bag_pack", [_, ..]) => {
+            let mut pairs = quoted();
+            for (pair, name) in pairs.chunks_mut(2).zip(args.chunks(2)) {
+                pair[0] = name[0].clone();
+            }
+            call(name, pairs)
+        }
+        ("bag_set_key", [bag, key, _]) => {
+            let value = quoted().pop().unwrap_or_else(|| lit(""));
+            call(name, vec![bag.clone(), key.clone(), value])
+        }
+        ("array", _) if args.is_empty() => lit("[]"),
+        ("bag_pack", _) if args.is_empty() => lit("{}"),
+        ("array", _) if kinds.windows(2).any(|pair| pair[0] != pair[1]) => {
+            call("array_of", quoted())
+        }
+        _ => return None,
+    })
+}
+
+/// A text as what a word such as `long` names.
+pub(super) fn typed(value: DfExpr, kind: &str) -> DfExpr {
+    match kind {
+        "datetime" | "date" => call("todatetime", vec![value]),
+        "timespan" | "time" => call("totimespan", vec![value]),
+        kind => try_cast(value, super::sources::kind_type(kind)),
+    }
+}
+
 fn of_one(name: &str, one: &DfExpr, kind: &DataType, now: Timestamp) -> Option<DfExpr> {
     let one = one.clone();
-    let instant = |one: DfExpr| try_cast(one, schema::time_type());
+    let instant = |one: DfExpr| time_of(one, kind);
     let trunc = |unit: &str| {
         cast(
             df::date_trunc(lit(unit), instant(one.clone())),
@@ -207,24 +327,24 @@ fn of_one(name: &str, one: &DfExpr, kind: &DataType, now: Timestamp) -> Option<D
         "dayofmonth" => part("day"),
         "month" => part("month"),
         "year" => part("year"),
-        "unixtime_seconds_todatetime" => cast(long(one) * lit(1_000_000_i64), schema::time_type()),
-        "unixtime_milliseconds_todatetime" => cast(long(one) * lit(1_000_i64), schema::time_type()),
-        "todatetime" => instant(one),
-        "totimespan" => cast(long(one), span_type()),
-        "tostring" if *kind == span_type() => call("format_span", vec![text(long(one))]),
-        "tostring" => text(one),
+        "tostring" => shown(one, kind),
+        "tolong" if *kind == DataType::Utf8 => df::coalesce(vec![
+            try_cast(one.clone(), DataType::Int64),
+            call("from_hex", vec![one]),
+        ]),
         "tolong" => try_cast(one, DataType::Int64),
         "toreal" => try_cast(one, DataType::Float64),
         "tobool" => try_cast(one, DataType::Boolean),
-        "tolower" => df::lower(text(one)),
-        "toupper" => df::upper(text(one)),
-        "strcat" => text(one),
-        "isempty" => one.clone().is_null().or(text(one).eq(lit(""))),
-        "isnotempty" => one.clone().is_not_null().and(text(one).not_eq(lit(""))),
+        "tolower" => df::lower(shown(one, kind)),
+        "toupper" => df::upper(shown(one, kind)),
+        "strcat" => shown(one, kind),
+        "isempty" => one.clone().is_null().or(shown(one, kind).eq(lit(""))),
+        "isnotempty" => one
+            .clone()
+            .is_not_null()
+            .and(shown(one, kind).not_eq(lit(""))),
         "isnull" => one.is_null(),
         "isnotnull" => one.is_not_null(),
-        "array_length" if is_list(kind) => long(array_length(one)),
-        "array_length" => long(array_length(call("json_items", vec![text(one)]))),
         "abs" => df_case(
             one.clone().lt(lit(0_i64)),
             DfExpr::Negative(Box::new(one.clone())),
@@ -241,89 +361,89 @@ fn of_two(name: &str, one: &DfExpr, two: &DfExpr, kinds: &[DataType]) -> Option<
     let (one, two) = (one.clone(), two.clone());
     Some(match name {
         "bin" => bin(one, two, kinds),
-        "datetime_part" => long(df::date_part(
-            two_unit(&one)?,
-            try_cast(two, schema::time_type()),
-        )),
-        "format_datetime" => df::to_char(try_cast(one, schema::time_type()), lit(format_of(&two)?)),
-        "set_has_element" if is_list(&kinds[0]) => array_has(one, two),
-        "extract_json" => call("json_member", vec![text(two), text(one)]),
-        "array_index_of" if is_list(&kinds[0]) => {
-            // Kusto counts from 0, and tells -1 where there is none.
-            df::coalesce(vec![long(array_position(one, two, lit(1_i64))), lit(0_i64)]) - lit(1_i64)
-        }
-        "strcat_array" if is_list(&kinds[0]) => array_to_string(one, two),
+        "extract_json" => call("json_member", vec![two, one]),
         _ => return None,
     })
 }
 
 fn of_many(name: &str, args: &[DfExpr], kinds: &[DataType]) -> Option<DfExpr> {
-    let texts = || args.iter().cloned().map(text).collect::<Vec<_>>();
     Some(match (name, args) {
-        ("strcat", _) => df::concat(texts()),
-        ("array", _) if kinds.windows(2).all(|pair| pair[0] == pair[1]) => {
-            make_array(args.to_vec())
+        ("strcat", _) => {
+            let pairs = args.iter().cloned().zip(kinds);
+            df::concat(pairs.map(|(arg, kind)| shown(arg, kind)).collect())
         }
-        ("array", _) => make_array(texts()),
+        ("array", _) => make_array(args.to_vec()),
+        ("extract_json", [path, document, kind]) => {
+            let found = call("json_member", vec![document.clone(), path.clone()]);
+            typed(found, &text_of(kind).unwrap_or_default())
+        }
         // An empty text is as good as none.
-        ("coalesce", [rest @ .., last]) if kinds.contains(&DataType::Utf8) => {
-            let rest = rest.iter().cloned();
-            let rest = rest.map(|one| df::nullif(text(one), lit("")));
-            df::coalesce(rest.chain([text(last.clone())]).collect())
+        ("coalesce", _) if kinds.contains(&DataType::Utf8) => {
+            let mut values = alike(args, kinds);
+            let last = values.pop()?;
+            let rest = values.into_iter().map(|one| df::nullif(one, lit("")));
+            df::coalesce(rest.chain([last]).collect())
         }
-        ("coalesce", _) => df::coalesce(args.to_vec()),
-        ("least" | "greatest", [first, rest @ ..]) => {
-            let better = |a: DfExpr, b: &DfExpr| {
+        ("coalesce", _) => df::coalesce(alike(args, kinds)),
+        ("least" | "greatest", _) => {
+            let better = |a: DfExpr, b: DfExpr| {
                 let is = if name == "least" {
                     a.clone().lt_eq(b.clone())
                 } else {
                     a.clone().gt_eq(b.clone())
                 };
-                df_case(is, a, b.clone())
+                df_case(is.or(b.clone().is_null()), a, b)
             };
-            rest.iter().fold(first.clone(), better)
+            alike(args, kinds).into_iter().reduce(better)?
         }
-        ("iff", [condition, yes, no]) => {
-            let (yes, no) = alike(yes, no, &kinds[1..]);
-            df_case(condition.clone(), yes, no)
+        ("iff", [condition, ..]) => {
+            let mut values = alike(&args[1..], &kinds[1..]);
+            let (no, yes) = (values.pop()?, values.pop()?);
+            df_case(truth(condition, &kinds[0]), yes, no)
         }
-        ("case", [rest @ .., last]) if args.len() % 2 == 1 && args.len() > 1 => {
-            let values = kinds.iter().skip(1).step_by(2).chain(kinds.last());
-            let are_alike = values.clone().all(|kind| Some(kind) == kinds.last());
-            let value = |one: &DfExpr| {
-                if are_alike {
-                    one.clone()
-                } else {
-                    text(one.clone())
-                }
-            };
-            rest.chunks(2).rev().fold(value(last), |no, pair| {
-                df_case(pair[0].clone(), value(&pair[1]), no)
-            })
+        ("case", _) if args.len() % 2 == 1 => {
+            let is_value = |index: &usize| index % 2 == 1 || *index + 1 == args.len();
+            let places: Vec<usize> = (0..args.len()).filter(is_value).collect();
+            let values: Vec<DfExpr> = places.iter().map(|index| args[*index].clone()).collect();
+            let of: Vec<DataType> = places.iter().map(|index| kinds[*index].clone()).collect();
+            let mut values = alike(&values, &of);
+            let last = values.pop()?;
+            let conditions = (0..values.len()).map(|pair| truth(&args[pair * 2], &kinds[pair * 2]));
+            let pairs = conditions.zip(values).collect::<Vec<_>>();
+            pairs
+                .into_iter()
+                .rev()
+                .fold(last, |no, (condition, yes)| df_case(condition, yes, no))
         }
-        ("datetime_diff", [unit, one, two]) => {
-            let micros = unit_micros(&text_of(unit)?)?;
-            let whole =
-                |one: &DfExpr| long(try_cast(one.clone(), schema::time_type())) / lit(micros);
-            whole(one) - whole(two)
-        }
-        ("datetime_add", [unit, count, one]) => {
-            let micros = long(count.clone()) * lit(unit_micros(&text_of(unit)?)?);
-            cast(
-                long(try_cast(one.clone(), schema::time_type())) + micros,
-                schema::time_type(),
-            )
-        }
-        ("bin_at", [value, width, at]) => {
-            let shifted = bin(
-                cast(long(value.clone()) - long(at.clone()), kinds[0].clone()),
-                width.clone(),
-                kinds,
-            );
-            cast(long(shifted) + long(at.clone()), kinds[0].clone())
-        }
+        ("bin_at", [value, width, fixed]) => bin_at(value, width, fixed, kinds),
         _ => return None,
     })
+}
+
+/// A condition as one: of a number, whether it is not 0; of a text, whether it reads so.
+fn truth(condition: &DfExpr, kind: &DataType) -> DfExpr {
+    match kind {
+        DataType::Boolean | DataType::Null => condition.clone(),
+        _ => try_cast(condition.clone(), DataType::Boolean),
+    }
+}
+
+/// The lower end of the step in which a value lies, where steps begin at a fixed one.
+fn bin_at(value: &DfExpr, width: &DfExpr, fixed: &DfExpr, kinds: &[DataType]) -> DfExpr {
+    let is_real = kinds.iter().any(DataType::is_floating);
+    let number = |one: &DfExpr| match is_real {
+        true => try_cast(one.clone(), DataType::Float64),
+        false => long(one.clone()),
+    };
+    let over = number(value) - number(fixed);
+    let kind = if is_real {
+        DataType::Float64
+    } else {
+        DataType::Int64
+    };
+    let shifted = bin(over, number(width), &[kind.clone(), kind.clone()]);
+    let kind = if is_real { kind } else { kinds[0].clone() };
+    cast(shifted + number(fixed), kind)
 }
 
 /// A regular expression that is written in the query must be one: matching nothing in silence
@@ -339,14 +459,24 @@ pub(super) fn checked(pattern: &str, place: &Range<usize>) -> Result<(), Diagnos
     }
 }
 
-/// Two values of one type.
-fn alike(one: &DfExpr, two: &DfExpr, kinds: &[DataType]) -> (DfExpr, DfExpr) {
-    let numbers = kinds.iter().all(DataType::is_numeric);
-    let nulls = kinds.contains(&DataType::Null);
-    if kinds[0] == kinds[1] || numbers || nulls {
-        return (one.clone(), two.clone());
+/// Values as one type: what they all have, numbers as reals, all else as texts.
+pub(super) fn alike(values: &[DfExpr], kinds: &[DataType]) -> Vec<DfExpr> {
+    let there: Vec<&DataType> = kinds
+        .iter()
+        .filter(|kind| **kind != DataType::Null)
+        .collect();
+    if there.windows(2).all(|pair| pair[0] == pair[1]) {
+        return values.to_vec();
     }
-    (text(one.clone()), text(two.clone()))
+    if there.iter().all(|kind| kind.is_integer()) {
+        return values.iter().cloned().map(long).collect();
+    }
+    if there.iter().all(|kind| kind.is_numeric()) {
+        let real = |one: &DfExpr| cast(one.clone(), DataType::Float64);
+        return values.iter().map(real).collect();
+    }
+    let pairs = values.iter().cloned().zip(kinds);
+    pairs.map(|(value, kind)| shown(value, kind)).collect()
 }
 
 /// The lower end of the step in which a value lies.
@@ -379,46 +509,7 @@ pub(super) fn text_of(expr: &DfExpr) -> Option<String> {
     }
 }
 
-fn two_unit(unit: &DfExpr) -> Option<DfExpr> {
-    Some(lit(text_of(unit)?.to_lowercase()))
-}
-
-fn unit_micros(unit: &str) -> Option<i64> {
-    Some(match unit.to_lowercase().as_str() {
-        "day" => 86_400_000_000,
-        "week" => 604_800_000_000,
-        "hour" => 3_600_000_000,
-        "minute" => 60_000_000,
-        "second" => 1_000_000,
-        "millisecond" => 1_000,
-        "microsecond" => 1,
-        _ => return None,
-    })
-}
-
-/// Kusto's form of a time as the engine's.
-fn format_of(expr: &DfExpr) -> Option<String> {
-    let mut format = text_of(expr)?;
-    for (theirs, ours) in [
-        ("yyyy", "%Y"),
-        ("yy", "%y"),
-        ("MM", "%m"),
-        ("dd", "%d"),
-        ("HH", "%H"),
-        ("hh", "%I"),
-        ("mm", "%M"),
-        ("ss", "%S"),
-        ("fff", "%3f"),
-        ("tt", "%p"),
-    ] {
-        format = format.replace(theirs, ours);
-    }
-    Some(format)
-}
-
 /// A member of a JSON document by the names on the way to it.
 pub(super) fn json_member<'a>(of: DfExpr, path: impl Iterator<Item = &'a str>) -> DfExpr {
-    path.fold(text(of), |of, name| {
-        call("json_member", vec![of, lit(name)])
-    })
+    path.fold(of, |of, name| call("json_member", vec![of, lit(name)]))
 }

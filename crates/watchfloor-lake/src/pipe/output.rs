@@ -35,6 +35,17 @@ pub(super) fn kind(kind: &DataType) -> &'static str {
     }
 }
 
+/// The type as Kusto names it.
+pub(super) fn kusto_kind(of: &DataType) -> &'static str {
+    match kind(of) {
+        "text" => "string",
+        "time" => "datetime",
+        "span" => "timespan",
+        "list" | "map" => "dynamic",
+        other => other,
+    }
+}
+
 /// Adds the rows of a batch.
 pub(super) fn rows(batch: &RecordBatch, rows: &mut Vec<Vec<Value>>) -> Result<(), ArrowError> {
     let columns: Result<Vec<Vec<Value>>, ArrowError> = batch
@@ -52,7 +63,7 @@ pub(super) fn rows(batch: &RecordBatch, rows: &mut Vec<Vec<Value>>) -> Result<()
     Ok(())
 }
 
-fn values(column: &dyn Array) -> Result<Vec<Value>, ArrowError> {
+pub(super) fn values(column: &dyn Array) -> Result<Vec<Value>, ArrowError> {
     Ok(match kind(column.data_type()) {
         "bool" => column.as_boolean().iter().map(Value::from).collect(),
         "long" => {

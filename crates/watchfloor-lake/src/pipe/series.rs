@@ -5,7 +5,7 @@ use std::ops::Range;
 use arrow::datatypes::DataType;
 use datafusion::common::{JoinType, ScalarValue};
 use datafusion::functions::expr_fn as df;
-use datafusion::functions_aggregate::expr_fn::array_agg;
+use datafusion::functions_aggregate::expr_fn::{array_agg, max, min};
 use datafusion::logical_expr::{Expr as DfExpr, ExprFunctionExt, LogicalPlanBuilder, cast, lit};
 use datafusion::prelude::DataFrame;
 use watchfloor_query::Diagnostic;
@@ -33,7 +33,7 @@ struct Grid {
     kind: DataType,
 }
 
-impl Lowering<'_> {
+impl Lowering {
     pub(super) fn make_series(
         &self,
         rows: &Rows,
@@ -94,20 +94,23 @@ impl Lowering<'_> {
         };
         let is_time = matches!(kind, DataType::Timestamp(..));
         let step = whole(&series.step)?;
-        let bound = |expr: &Option<Expr>, asked: i64| match expr {
-            Some(expr) => whole(expr),
-            None if is_time => Ok(asked),
-            None => Err(Diagnostic::new(
-                "a series over numbers has no bounds of its own",
-                series.on.place.clone(),
-                "write from 0 to 100",
-            )),
+        let found = match (&series.from, &series.to) {
+            (Some(_), Some(_)) => (0, 0),
+            _ => self.bounds(rows, series, scope)?,
         };
-        let from = bound(&series.from, self.span.0)?;
-        let to = bound(&series.to, self.span.1)?;
+        let from = match &series.from {
+            Some(from) => whole(from)?,
+            None => found.0,
+        };
+        let to = match &series.to {
+            Some(to) => whole(to)?,
+            // The step of the last value belongs to the series.
+            None => found.1.saturating_add(1),
+        };
+        let origin = if is_time { 719_162 * 86_400_000_000 } else { 0 };
         // Where nothing is said, steps begin where bin() begins them.
         let from = match series.from {
-            None => from - (from + 719_162 * 86_400_000_000).rem_euclid(step.max(1)),
+            None => from - (from + origin).rem_euclid(step.max(1)),
             Some(_) => from,
         };
         let count = to.saturating_sub(from).checked_div(step);
@@ -127,6 +130,27 @@ impl Lowering<'_> {
             count,
             kind: kind.clone(),
         })
+    }
+
+    /// The least and the largest value of the axis, which the data tell.
+    fn bounds(&self, rows: &Rows, series: &MakeSeries, scope: &Scope) -> Lowered<(i64, i64)> {
+        use arrow::array::AsArray;
+        use arrow::datatypes::Int64Type;
+        let place = &series.on.place;
+        let on = long(self.expr(rows, &series.on, scope)?);
+        let bounds = vec![min(on.clone()).alias("least"), max(on).alias("most")];
+        let frame = rows.frame.clone().aggregate(Vec::new(), bounds);
+        let found = self.run(frame.map_err(at(place))?, place)?;
+        let value = |index: usize| {
+            let mut columns = found.iter().filter(|batch| batch.num_rows() > 0);
+            let column = columns.next()?.column(index).as_primitive::<Int64Type>();
+            column.iter().next().flatten()
+        };
+        // Without rows, the asked span of time.
+        Ok((
+            value(0).unwrap_or(self.span.0),
+            value(1).unwrap_or(self.span.0),
+        ))
     }
 
     /// Every step of every group.

@@ -2,51 +2,37 @@
 
 use std::ops::Range;
 
-use datafusion::common::{Column, JoinType, ScalarValue, UnnestOptions};
-use datafusion::functions_aggregate::expr_fn::count;
-use datafusion::functions_window::expr_fn::row_number;
-use datafusion::logical_expr::{Expr as DfExpr, LogicalPlanBuilder, lit, try_cast};
+use datafusion::functions_aggregate::expr_fn::{count, first_value, sum};
+use datafusion::logical_expr::{Expr as DfExpr, LogicalPlanBuilder, lit};
 use datafusion::prelude::DataFrame;
 use watchfloor_query::Diagnostic;
 use watchfloor_query::pipe::{
-    Binary, Expr, ExprKind, Join, JoinKind, MvExpand, Named, ParsePart, ParseVerb, ProjectKind,
-    SortKey, Verb, VerbKind,
+    Expr, ExprKind, Named, ParsePart, ParseVerb, ProjectKind, SortKey, Sought, Verb, VerbKind,
 };
 
-use super::aggregates::name_of;
-use super::expression::{is_list, text};
-use super::sources::{column, kind_type, type_of};
+use super::aggregates::{name_of, takes_whole_rows};
+use super::expand::row_count;
+use super::expression::shown;
+use super::fields::is_event_name;
+use super::sources::{column, type_of};
 use super::{Lowered, Lowering, Rows, Scope, at, functions, output};
-use crate::lower;
+use crate::{lower, schema};
 
-impl Lowering<'_> {
+impl Lowering {
     pub(super) fn verb(&self, rows: Rows, verb: &Verb, scope: &Scope) -> Lowered<Rows> {
         let place = &verb.place;
         match &verb.kind {
             VerbKind::Where(condition) => {
-                let condition = self.expr(&rows, condition, scope)?;
-                let frame = rows.frame.clone().filter(condition).map_err(at(place))?;
-                Ok(Rows { frame, ..rows })
+                let condition = self.condition(&rows, condition, scope)?;
+                self.filtered(rows, condition, place)
             }
-            VerbKind::Search(query) if rows.is_wide => {
-                let frame = rows
-                    .frame
-                    .clone()
-                    .filter(lower::query(query))
-                    .map_err(at(place))?;
-                Ok(Rows { frame, ..rows })
-            }
-            VerbKind::Search(_) => Err(Diagnostic::new(
-                "only whole events can be searched",
-                place.clone(),
-                "search before the columns are chosen",
-            )),
+            VerbKind::Search(sought) => self.searched(rows, sought, place, scope),
             VerbKind::Extend(columns) | VerbKind::Serialize(columns) => {
                 self.extend(rows, columns, place, scope)
             }
             VerbKind::Project(columns) => self.project(&rows, columns, (place, false), scope),
             VerbKind::Distinct(columns) => self.project(&rows, columns, (place, true), scope),
-            VerbKind::Columns(kind, columns) => self.columns(rows, *kind, columns, place),
+            VerbKind::Columns(kind, columns) => self.columns(rows, *kind, columns, (place, scope)),
             VerbKind::Summarize(aggregates, by) => {
                 self.summarize(&rows, (aggregates, by), place, scope)
             }
@@ -57,24 +43,99 @@ impl Lowering<'_> {
             }
             VerbKind::Take(most) => self.take(rows, most, place, scope),
             VerbKind::Count => {
-                let counted = vec![count(lit(1_i64)).alias("Count")];
-                let frame = rows
-                    .frame
-                    .aggregate(Vec::new(), counted)
-                    .map_err(at(place))?;
-                Ok(narrow(frame))
+                let call = ExprKind::Call("count".to_owned(), Vec::new());
+                let expr = Expr {
+                    kind: call,
+                    place: place.clone(),
+                };
+                let names = vec!["Count".to_owned()];
+                self.summarize(&rows, (&[Named { names, expr }], &[]), place, scope)
             }
             VerbKind::Join(join) => self.join(rows, join, place, scope),
             VerbKind::Union(union) => self.union(vec![rows], union, place, scope),
             VerbKind::MvExpand(expand) => self.mv_expand(rows, expand, place, scope),
             VerbKind::Parse(parse) => self.parse(rows, parse, place, scope),
-            VerbKind::GetSchema => self.schema(&rows, place),
+            VerbKind::GetSchema => self.schema(rows, place),
             VerbKind::As(_) | VerbKind::Render(_) => Ok(rows),
             VerbKind::MakeSeries(series) => self.make_series(&rows, series, place, scope),
             VerbKind::Sequence(sequence) => self.sequence(&rows, sequence, place, scope),
+            _ => self.verb_within(rows, verb, scope),
         }
     }
 
+    /// Verbs that hold verbs or calls.
+    fn verb_within(&self, rows: Rows, verb: &Verb, scope: &Scope) -> Lowered<Rows> {
+        let place = &verb.place;
+        match &verb.kind {
+            VerbKind::MvApply(expand, verbs) => self.mv_apply(rows, (expand, verbs), place, scope),
+            VerbKind::Partition(by, verbs) => self.partition(rows, (by, verbs), place, scope),
+            VerbKind::Evaluate(name, args) => self.evaluate(rows, (name, args), place, scope),
+            VerbKind::Invoke(name, args) => self.invoked(name, (Some(rows), args), place, scope),
+            VerbKind::ParseKv(parse) => self.parse_kv(rows, parse, place, scope),
+            VerbKind::SampleDistinct(most, of) => {
+                let of = std::slice::from_ref(of);
+                let rows = self.project(&rows, of, (place, true), scope)?;
+                self.take(rows, most, place, scope)
+            }
+            VerbKind::TopHitters(most, of, by) => {
+                self.top_hitters(&rows, (most, of, by.as_ref()), place, scope)
+            }
+            VerbKind::Consume => {
+                let frame = rows.frame.clone().filter(lit(false)).map_err(at(place))?;
+                Ok(Rows { frame, ..rows })
+            }
+            VerbKind::Other(name) => Err(Diagnostic::new(
+                format!("'{name}' is read but not known here"),
+                place.clone(),
+                "write it with summarize, top, join or mv-apply",
+            )),
+            // The others are told apart before.
+            _ => Ok(rows),
+        }
+    }
+
+    fn filtered(&self, rows: Rows, condition: DfExpr, place: &Range<usize>) -> Lowered<Rows> {
+        if !super::windows::has_window(&condition) {
+            let frame = rows.frame.clone().filter(condition).map_err(at(place))?;
+            return Ok(Rows { frame, ..rows });
+        }
+        // What looks at other rows is worked out as a column first.
+        let names = rows.names();
+        let name = "\u{7}condition";
+        let mut rows = self.with_column(rows, name, condition, place)?;
+        let kept: Vec<DfExpr> = names.iter().map(|name| column(name)).collect();
+        let frame = rows.frame.filter(column(name));
+        rows.frame = frame
+            .and_then(|frame| frame.select(kept))
+            .map_err(at(place))?;
+        Ok(rows)
+    }
+
+    fn searched(
+        &self,
+        rows: Rows,
+        sought: &Sought,
+        place: &Range<usize>,
+        scope: &Scope,
+    ) -> Lowered<Rows> {
+        let condition = match sought {
+            Sought::Words(query) if rows.is_wide => lower::query(query),
+            Sought::Words(watchfloor_query::Query::All) => return Ok(rows),
+            Sought::Words(_) => {
+                return Err(Diagnostic::new(
+                    "only whole events can be searched",
+                    place.clone(),
+                    "search before the columns are chosen",
+                ));
+            }
+            Sought::Condition(expr) => {
+                self.condition(&rows, &super::tables::words_in(expr), scope)?
+            }
+        };
+        self.filtered(rows, condition, place)
+    }
+
+    /// New columns may rest on new ones before them, and on the old value of one that is changed.
     fn extend(
         &self,
         mut rows: Rows,
@@ -82,33 +143,43 @@ impl Lowering<'_> {
         place: &Range<usize>,
         scope: &Scope,
     ) -> Lowered<Rows> {
-        for named in columns {
-            let value = if is_row_number(&named.expr) {
-                row_number()
-            } else {
-                self.expr(&rows, &named.expr, scope)?
+        let old = rows.names();
+        let is_wide = rows.is_wide;
+        let mut changed: Vec<(String, String)> = Vec::new();
+        for (number, named) in columns.iter().enumerate() {
+            let (wider, value) = match self.two_steps(&rows, &named.expr, place, scope)? {
+                Some(steps) => steps,
+                None => {
+                    let value = self.expr(&rows, &named.expr, scope)?;
+                    (rows, value)
+                }
             };
-            let name = named
-                .names
-                .first()
-                .cloned()
-                .unwrap_or_else(|| name_of(&named.expr));
-            let fields = rows.frame.schema().fields().iter();
-            let mut select: Vec<DfExpr> = fields
-                .map(|field| field.name())
-                .filter(|known| **known != name)
-                .map(|name| column(name))
-                .collect();
-            select.push(value.alias(&name));
-            rows.frame = rows.frame.select(select).map_err(at(place))?;
-            if !rows.added.contains(&name) {
-                rows.added.push(name);
+            rows = wider;
+            let value_of = values_of(named, value);
+            for (name, value) in value_of {
+                let is_old = old.contains(&name) || (is_wide && is_event_name(&name));
+                if !is_old || number + 1 == columns.len() {
+                    rows = self.with_column(rows, &name, value, place)?;
+                    continue;
+                }
+                let later = format!("\u{7}{name}");
+                rows = self.with_column(rows, &later, value, place)?;
+                changed.push((name, later));
             }
+        }
+        for (name, later) in &changed {
+            rows = self.with_column(rows, name, column(later), place)?;
+        }
+        if rows.names().iter().any(|name| name.starts_with('\u{7}')) {
+            let names = rows.names().into_iter();
+            let kept = names.filter(|name| !name.starts_with('\u{7}'));
+            let kept: Vec<DfExpr> = kept.map(|name| column(&name)).collect();
+            rows.frame = rows.frame.select(kept).map_err(at(place))?;
         }
         Ok(rows)
     }
 
-    fn project(
+    pub(super) fn project(
         &self,
         rows: &Rows,
         columns: &[Named],
@@ -119,79 +190,152 @@ impl Lowering<'_> {
         let mut names: Vec<String> = Vec::new();
         for named in columns {
             if named.expr.kind == ExprKind::Star {
-                let shown = self.shown(rows.clone(), place)?;
-                let shown = shown
-                    .schema()
-                    .fields()
-                    .iter()
-                    .map(|field| field.name().clone());
-                for name in shown
-                    .filter(|name| !names.contains(name))
-                    .collect::<Vec<_>>()
-                {
-                    select.push(
-                        self.expr(rows, &name_expr(&name, place), scope)?
-                            .alias(&name),
-                    );
+                let whole = self.shown(rows.clone(), place)?;
+                let fields = whole.schema().fields().iter();
+                let all: Vec<String> = fields.map(|field| field.name().clone()).collect();
+                for name in all {
+                    if names.contains(&name) {
+                        continue;
+                    }
+                    let value = self.expr(rows, &name_expr(&name, place), scope)?;
+                    select.push(value.alias(&name));
                     names.push(name);
                 }
                 continue;
             }
             let value = self.expr(rows, &named.expr, scope)?;
-            let name = named
-                .names
-                .first()
-                .cloned()
-                .unwrap_or_else(|| name_of(&named.expr));
-            let name = free_name(name, &names);
-            select.push(value.alias(&name));
-            names.push(name);
+            for (name, value) in values_of(named, value) {
+                let name = free_name(name, &names);
+                select.push(value.alias(&name));
+                names.push(name);
+            }
         }
-        let mut frame = rows.frame.clone().select(select).map_err(at(place))?;
-        if is_distinct {
-            frame = frame.distinct().map_err(at(place))?;
+        let made = select.clone();
+        if let Some(group) = &rows.group {
+            let kept = std::iter::once(&group.key).chain(&group.carried);
+            let kept = kept.filter(|name| !names.contains(name));
+            let kept: Vec<DfExpr> = kept.map(|name| column(name)).collect();
+            select.splice(0..0, kept);
         }
-        Ok(narrow(frame))
+        let mut frame = rows.frame.clone();
+        if is_distinct && rows.group.is_none() {
+            frame = frame
+                .select(select)
+                .and_then(DataFrame::distinct)
+                .map_err(at(place))?;
+        } else if is_distinct {
+            let group = rows.group.iter().map(|group| column(&group.key));
+            let on = group.chain(made.into_iter().map(DfExpr::unalias)).collect();
+            frame = frame.distinct_on(on, select, None).map_err(at(place))?;
+        } else {
+            frame = frame.select(select).map_err(at(place))?;
+        }
+        let mut projected = rows.narrowed(frame);
+        projected.order.clone_from(&rows.order);
+        self.with_carried(projected, rows, names)
+    }
+
+    /// Rows within groups keep what is carried along, and are whole events if that is one.
+    fn with_carried(&self, made: Rows, before: &Rows, names: Vec<String>) -> Lowered<Rows> {
+        let carries = made
+            .group
+            .as_ref()
+            .is_some_and(|group| !group.carried.is_empty());
+        if !carries {
+            return Ok(made);
+        }
+        let mut added = before.added.clone();
+        added.retain(|name| made.has(name) && !names.contains(name));
+        added.extend(names);
+        Ok(Rows {
+            is_wide: before.is_wide,
+            added,
+            sides: before.sides.clone(),
+            hidden: before.hidden.clone(),
+            ..made
+        })
+    }
+
+    /// The `project-…` verbs over whole events, whose other fields can still be asked for; and
+    /// whether that is all.
+    fn wide_columns(
+        &self,
+        mut rows: Rows,
+        (kind, columns): (ProjectKind, &[Named]),
+        place: &Range<usize>,
+        scope: &Scope,
+    ) -> Lowered<(Rows, bool)> {
+        let meets = |name: &String| columns.iter().any(|named| wildcard(&pattern(named), name));
+        let has_any = columns.iter().any(|named| pattern(named).contains('*'));
+        Ok(match kind {
+            ProjectKind::Keep if !has_any => {
+                (self.project(&rows, columns, (place, false), scope)?, true)
+            }
+            ProjectKind::Keep => (Rows::new(self.shown(rows, place)?), false),
+            ProjectKind::Rename => {
+                for named in columns {
+                    let value = self.expr(&rows, &named.expr, scope)?;
+                    let name = named.names.first().cloned().unwrap_or_default();
+                    rows = self.with_column(rows, &name, value, place)?;
+                }
+                (rows, true)
+            }
+            ProjectKind::Reorder => (rows, true),
+            ProjectKind::Away => {
+                let whole = self.shown(rows.clone(), place)?;
+                let fields = whole.schema().fields().iter();
+                let away = fields
+                    .map(|field| field.name().clone())
+                    .filter(|name| meets(name));
+                rows.hidden.extend(away);
+                rows.added.retain(|name| !meets(name));
+                (rows, true)
+            }
+        })
     }
 
     fn columns(
         &self,
-        rows: Rows,
+        mut rows: Rows,
         kind: ProjectKind,
         columns: &[Named],
-        place: &Range<usize>,
+        (place, scope): (&Range<usize>, &Scope),
     ) -> Lowered<Rows> {
-        // Of whole events, those that are shown.
-        let frame = self.shown(rows, place)?;
-        let known: Vec<String> = frame
-            .schema()
-            .fields()
-            .iter()
-            .map(|field| field.name().clone())
-            .collect();
-        let pattern = |named: &Named| match &named.expr.kind {
-            ExprKind::Name(name) => name.clone(),
-            _ => String::new(),
-        };
         let meets = |name: &String| columns.iter().any(|named| wildcard(&pattern(named), name));
+        if rows.is_wide {
+            rows = match self.wide_columns(rows, (kind, columns), place, scope)? {
+                (rows, true) => return Ok(rows),
+                (rows, false) => rows,
+            };
+        }
+        let known = rows.names();
+        let is_inner = |name: &String| name.starts_with(['\u{1}', '\u{6}']);
         let select: Vec<DfExpr> = match kind {
             ProjectKind::Keep => known
                 .iter()
-                .filter(|name| meets(name))
+                .filter(|name| meets(name) || is_inner(name))
                 .map(|name| column(name))
                 .collect(),
             ProjectKind::Away => known
                 .iter()
-                .filter(|name| !meets(name))
+                .filter(|name| !meets(name) || is_inner(name))
                 .map(|name| column(name))
                 .collect(),
             ProjectKind::Reorder => {
-                let first = columns.iter().flat_map(|named| {
-                    let pattern = pattern(named);
-                    known.iter().filter(move |name| wildcard(&pattern, name))
-                });
+                let mut ordered: Vec<&String> = Vec::new();
+                for named in columns {
+                    let wanted = pattern(named);
+                    let met = known.iter().filter(|name| wildcard(&wanted, name));
+                    let new: Vec<&String> = met.filter(|name| !ordered.contains(name)).collect();
+                    ordered.extend(new);
+                }
                 let rest = known.iter().filter(|name| !meets(name));
-                first.chain(rest).map(|name| column(name)).collect()
+                ordered
+                    .iter()
+                    .copied()
+                    .chain(rest)
+                    .map(|name| column(name))
+                    .collect()
             }
             ProjectKind::Rename => known
                 .iter()
@@ -202,7 +346,8 @@ impl Lowering<'_> {
                 })
                 .collect(),
         };
-        Ok(narrow(frame.select(select).map_err(at(place))?))
+        rows.frame = rows.frame.select(select).map_err(at(place))?;
+        Ok(rows)
     }
 
     fn summarize(
@@ -215,16 +360,23 @@ impl Lowering<'_> {
         let mut names: Vec<String> = Vec::new();
         let mut keys: Vec<DfExpr> = Vec::new();
         for named in by {
-            let name = named
-                .names
-                .first()
-                .cloned()
-                .unwrap_or_else(|| name_of(&named.expr));
-            let name = free_name(name, &names);
+            let name = named.names.first().cloned();
+            let name = free_name(name.unwrap_or_else(|| name_of(&named.expr)), &names);
             keys.push(self.expr(rows, &named.expr, scope)?.alias(&name));
             names.push(name);
         }
         let mut values: Vec<DfExpr> = Vec::new();
+        let own: Vec<String> = aggregates
+            .iter()
+            .flat_map(|named| named.names.clone())
+            .collect();
+        if let Some(group) = &rows.group {
+            keys.push(column(&group.key).alias(&group.key));
+            let carried = group.carried.iter();
+            for name in carried.filter(|name| !names.contains(name) && !own.contains(name)) {
+                values.push(first_value(column(name), Vec::new()).alias(name));
+            }
+        }
         for named in aggregates {
             for (name, value) in self.aggregate(rows, named, scope)? {
                 // A column of `*` that is a key already.
@@ -246,12 +398,25 @@ impl Lowering<'_> {
                 .clone()
                 .select(keys)
                 .and_then(DataFrame::distinct);
-            return Ok(narrow(frame.map_err(at(place))?));
+            return Ok(rows.narrowed(frame.map_err(at(place))?));
         }
         // Keys and aggregates are worked out as columns first, then grouped by name: an
         // expression over aggregates is no aggregate itself.
         let frame = aggregated(rows.frame.clone(), keys, values).map_err(at(place))?;
-        Ok(narrow(frame))
+        let made = rows.narrowed(frame);
+        // `arg_max(…, *)` gives whole events again.
+        if rows.is_wide && aggregates.iter().any(takes_whole_rows) {
+            let of_lake = schema::arrow_schema();
+            names.retain(|name| of_lake.field_with_name(name).is_err());
+            names.retain(|name| !name.starts_with(super::join::MARK));
+            return Ok(Rows {
+                is_wide: true,
+                added: names,
+                sides: rows.sides.clone(),
+                ..made
+            });
+        }
+        self.with_carried(made, rows, names)
     }
 
     fn sort(
@@ -264,9 +429,22 @@ impl Lowering<'_> {
         let mut order = Vec::with_capacity(keys.len());
         for key in keys {
             let value = self.expr(&rows, &key.expr, scope)?;
+            // A source's own field holds texts that may be numbers.
+            let is_own = value
+                .column_refs()
+                .iter()
+                .any(|one| one.name == schema::UNMAPPED);
+            if is_own && type_of(&value, &rows) == arrow::datatypes::DataType::Utf8 {
+                let number = datafusion::logical_expr::try_cast(
+                    value.clone(),
+                    arrow::datatypes::DataType::Float64,
+                );
+                order.push(number.sort(key.is_ascending, key.nulls_first));
+            }
             order.push(value.sort(key.is_ascending, key.nulls_first));
         }
-        rows.frame = rows.frame.sort(order).map_err(at(place))?;
+        rows.frame = rows.frame.sort(order.clone()).map_err(at(place))?;
+        rows.order = order;
         Ok(rows)
     }
 
@@ -277,180 +455,37 @@ impl Lowering<'_> {
         place: &Range<usize>,
         scope: &Scope,
     ) -> Lowered<Rows> {
-        let number = self.constant(&rows, most, scope)?;
-        let ScalarValue::Int64(Some(number)) = number else {
-            return Err(Diagnostic::new(
-                "a number of rows is expected here",
-                most.place.clone(),
-                "write take 10",
-            ));
-        };
+        let number = row_count(&self.constant(&rows, most, scope)?, most)?;
+        if rows.group.is_some() {
+            return self.first_of_groups(rows, number, place);
+        }
         let number = usize::try_from(number).unwrap_or(0);
         rows.frame = rows.frame.limit(0, Some(number)).map_err(at(place))?;
         Ok(rows)
     }
 
-    fn join(&self, left: Rows, join: &Join, place: &Range<usize>, scope: &Scope) -> Lowered<Rows> {
-        let right = self.pipeline(&join.right, scope)?.0;
-        let (mut on_left, mut on_right, mut shared) = (Vec::new(), Vec::new(), Vec::new());
-        for condition in &join.on {
-            let (of_left, of_right) = sides(condition)?;
-            let one = self.expr(&left, &of_left, scope)?;
-            let other = self.expr(&right, &of_right, scope)?;
-            let alike = type_of(&one, &left) == type_of(&other, &right);
-            let as_is = |one: DfExpr| if alike { one } else { text(one) };
-            on_left.push(as_is(one));
-            on_right.push(as_is(other));
-            shared.push(name_of(&of_right));
-        }
-        let mut left_frame = left.frame.clone();
-        if join.kind == JoinKind::InnerUnique {
-            let names = left_frame.schema().fields().iter();
-            let all: Vec<DfExpr> = names.map(|field| column(field.name())).collect();
-            left_frame = left_frame
-                .distinct_on(on_left.clone(), all, None)
-                .map_err(at(place))?;
-        }
-        // The right side's columns get names that the left side has not, keys included.
-        let mut right_select: Vec<DfExpr> = Vec::new();
-        for field in right.frame.schema().fields() {
-            right_select.push(column(field.name()).alias(format!("\u{1}{}", field.name())));
-        }
-        let keys = on_right.into_iter().enumerate();
-        let key_names: Vec<String> = keys
-            .clone()
-            .map(|(number, _)| format!("\u{2}{number}"))
-            .collect();
-        right_select.extend(keys.map(|(number, key)| key.alias(format!("\u{2}{number}"))));
-        let right_frame = right
-            .frame
-            .clone()
-            .select(right_select)
-            .map_err(at(place))?;
-        let keys: Vec<DfExpr> = key_names.iter().map(|name| column(name)).collect();
-        let kind = join_type(join.kind);
-        let plan = LogicalPlanBuilder::from(left_frame.logical_plan().clone())
-            .join_with_expr_keys(
-                right_frame.logical_plan().clone(),
-                kind,
-                (on_left, keys),
-                None,
-            )
-            .and_then(LogicalPlanBuilder::build)
-            .map_err(at(place))?;
-        let frame = DataFrame::new(self.context.state(), plan);
-        self.joined(frame, (&left, &right), (join, &shared), place)
-    }
-
-    /// The columns of a join: the left side's, then the right side's, with a number behind those
-    /// that both have.
-    fn joined(
+    /// The values with the most rows, or the largest sums.
+    fn top_hitters(
         &self,
-        frame: DataFrame,
-        (left, right): (&Rows, &Rows),
-        (join, shared): (&Join, &[String]),
-        place: &Range<usize>,
-    ) -> Lowered<Rows> {
-        let names_of = |rows: &Rows| -> Vec<String> {
-            rows.frame
-                .schema()
-                .fields()
-                .iter()
-                .map(|field| field.name().clone())
-                .collect()
-        };
-        let mut select: Vec<DfExpr> = Vec::new();
-        let mut names: Vec<String> = Vec::new();
-        let mut added = left.added.clone();
-        let has_left = !matches!(join.kind, JoinKind::RightSemi | JoinKind::RightAnti);
-        let has_right = !matches!(join.kind, JoinKind::LeftSemi | JoinKind::LeftAnti);
-        if has_left {
-            names = names_of(left);
-            select.extend(names.iter().map(|name| column(name)));
-        }
-        if has_right {
-            for name in names_of(right) {
-                if join.is_lookup && shared.contains(&name) {
-                    continue;
-                }
-                let new = if has_left {
-                    free_name(name.clone(), &names)
-                } else {
-                    name.clone()
-                };
-                select.push(column(&format!("\u{1}{name}")).alias(&new));
-                if !right.is_wide || right.added.contains(&name) {
-                    added.push(new.clone());
-                }
-                names.push(new);
-            }
-        }
-        let frame = frame.select(select).map_err(at(place))?;
-        let is_wide = if has_left {
-            left.is_wide
-        } else {
-            right.is_wide
-        };
-        Ok(Rows {
-            frame,
-            is_wide,
-            added,
-        })
-    }
-
-    fn mv_expand(
-        &self,
-        rows: Rows,
-        expand: &MvExpand,
+        rows: &Rows,
+        (most, of, by): (&Expr, &Named, Option<&Expr>),
         place: &Range<usize>,
         scope: &Scope,
     ) -> Lowered<Rows> {
-        let mut rows = rows;
-        let mut names = Vec::new();
-        for (named, kind) in &expand.columns {
-            let value = self.expr(&rows, &named.expr, scope)?;
-            let value = if is_list(&type_of(&value, &rows)) {
-                value
-            } else {
-                functions::call("json_items", vec![text(value)])
-            };
-            let name = named
-                .names
-                .first()
-                .cloned()
-                .unwrap_or_else(|| name_of(&named.expr));
-            let fields = rows.frame.schema().fields().iter();
-            let mut select: Vec<DfExpr> = fields
-                .filter(|field| *field.name() != name)
-                .map(|field| column(field.name()))
-                .collect();
-            select.push(value.alias(&name));
-            rows.frame = rows.frame.select(select).map_err(at(place))?;
-            rows.added.push(name.clone());
-            names.push((name, kind.clone()));
-        }
-        let columns = names
-            .iter()
-            .map(|(name, _)| Column::new_unqualified(name))
-            .collect();
-        let plan = LogicalPlanBuilder::from(rows.frame.logical_plan().clone())
-            .unnest_columns_with_options(columns, UnnestOptions::new())
-            .and_then(LogicalPlanBuilder::build)
-            .map_err(at(place))?;
-        rows.frame = DataFrame::new(self.context.state(), plan);
-        let typed = names
-            .iter()
-            .filter_map(|(name, kind)| Some((name, kind.as_ref()?)));
-        for (name, kind) in typed.collect::<Vec<_>>() {
-            let fields = rows.frame.schema().fields().iter();
-            let select = fields.map(|field| match field.name() == name {
-                true => try_cast(column(name), kind_type(kind)).alias(name),
-                false => column(field.name()),
-            });
-            let select: Vec<DfExpr> = select.collect();
-            rows.frame = rows.frame.select(select).map_err(at(place))?;
-        }
-        Ok(rows)
+        let name = of.names.first().cloned();
+        let name = name.unwrap_or_else(|| name_of(&of.expr));
+        let key = self.expr(rows, &of.expr, scope)?.alias(&name);
+        let (label, value) = match by {
+            Some(by) => {
+                let value = self.expr(rows, by, scope)?;
+                (format!("approximate_sum_{}", name_of(by)), sum(value))
+            }
+            None => (format!("approximate_count_{name}"), count(lit(1_i64))),
+        };
+        let frame = aggregated(rows.frame.clone(), vec![key], vec![value.alias(&label)]);
+        let frame = frame.and_then(|frame| frame.sort(vec![column(&label).sort(false, false)]));
+        let rows = rows.narrowed(frame.map_err(at(place))?);
+        self.take(rows, most, place, scope)
     }
 
     fn parse(
@@ -460,7 +495,8 @@ impl Lowering<'_> {
         place: &Range<usize>,
         scope: &Scope,
     ) -> Lowered<Rows> {
-        let value = text(self.expr(&rows, &parse.text, scope)?);
+        let value = self.expr(&rows, &parse.text, scope)?;
+        let value = shown(value.clone(), &type_of(&value, &rows));
         let (pattern, columns) = pattern_of(parse);
         functions::regex_of(&pattern).map_err(|error| {
             Diagnostic::new(
@@ -474,40 +510,75 @@ impl Lowering<'_> {
             let fits = functions::call("matches_regex", vec![value.clone(), lit(pattern.clone())]);
             rows.frame = rows.frame.filter(fits).map_err(at(place))?;
         }
-        let fields = rows.frame.schema().fields().iter();
-        let mut select: Vec<DfExpr> = fields
-            .filter(|field| columns.iter().all(|(name, _)| name != field.name()))
-            .map(|field| column(field.name()))
-            .collect();
         for (number, (name, kind)) in columns.iter().enumerate() {
-            let group = lit((number + 1).to_string());
+            let group = lit(format!("column{number}"));
             let part = functions::call("extract", vec![lit(pattern.clone()), group, value.clone()]);
             let part = match kind {
-                Some(kind) => try_cast(part, kind_type(kind)),
+                Some(kind) => functions::typed(part, kind),
                 None => part,
             };
-            select.push(part.alias(name));
-            rows.added.push(name.clone());
+            rows = self.with_column(rows, name, part, place)?;
         }
-        rows.frame = rows.frame.select(select).map_err(at(place))?;
         Ok(rows)
     }
 
-    fn schema(&self, rows: &Rows, place: &Range<usize>) -> Lowered<Rows> {
-        let fields = rows.frame.schema().fields().iter().enumerate();
+    fn schema(&self, rows: Rows, place: &Range<usize>) -> Lowered<Rows> {
+        let whole = self.shown(rows, place)?;
+        let fields = whole.schema().fields().iter().enumerate();
         let values = fields.map(|(number, field)| {
-            let kind = output::kind(field.data_type());
-            vec![lit(field.name().clone()), lit(number as i64), lit(kind)]
+            let kind = output::kusto_kind(field.data_type());
+            let name = field.name().clone();
+            vec![lit(name), lit(number as i64), lit(kind), lit(kind)]
         });
         let plan = LogicalPlanBuilder::values(values.collect()).and_then(LogicalPlanBuilder::build);
         let frame = DataFrame::new(self.context.state(), plan.map_err(at(place))?);
-        let names = ["ColumnName", "ColumnOrdinal", "ColumnType"]
-            .iter()
-            .enumerate();
+        let names = ["ColumnName", "ColumnOrdinal", "DataType", "ColumnType"];
+        let names = names.iter().enumerate();
         let select: Vec<DfExpr> = names
             .map(|(number, name)| column(&format!("column{}", number + 1)).alias(*name))
             .collect();
-        Ok(narrow(frame.select(select).map_err(at(place))?))
+        Ok(Rows::new(frame.select(select).map_err(at(place))?))
+    }
+}
+
+/// A name that may hold `*`.
+fn pattern(named: &Named) -> String {
+    match &named.expr.kind {
+        ExprKind::Name(name) => name.clone(),
+        _ => String::new(),
+    }
+}
+
+/// The columns that an expression gives: one, or those of a function that gives several.
+fn values_of(named: &Named, value: DfExpr) -> Vec<(String, DfExpr)> {
+    let part = |number: usize| {
+        functions::call("json_member", vec![value.clone(), lit(number.to_string())])
+    };
+    let function = match &named.expr.kind {
+        ExprKind::Call(name, _) => name.as_str(),
+        _ => "",
+    };
+    let numbers = match function {
+        "series_stats" => 7,
+        "series_fit_line" => 5,
+        _ => 0,
+    };
+    let typed = |number: usize| match number < numbers {
+        true => functions::typed(part(number), "real"),
+        false => part(number),
+    };
+    let gives_several = function == "series_decompose_anomalies" || function == "series_decompose";
+    match named.names.as_slice() {
+        [] if numbers == 0 && !gives_several => vec![(name_of(&named.expr), value)],
+        [name] if numbers == 0 && !gives_several => vec![(name.clone(), value)],
+        [name] => vec![(name.clone(), typed(0))],
+        [] => vec![(format!("{function}_{}", name_of(&named.expr)), value)],
+        names => {
+            let names = names.iter().enumerate();
+            names
+                .map(|(number, name)| (name.clone(), typed(number)))
+                .collect()
+        }
     }
 }
 
@@ -549,15 +620,7 @@ pub(super) fn aggregated(
 }
 
 pub(super) fn narrow(frame: DataFrame) -> Rows {
-    Rows {
-        frame,
-        is_wide: false,
-        added: Vec::new(),
-    }
-}
-
-fn is_row_number(expr: &Expr) -> bool {
-    matches!(&expr.kind, ExprKind::Call(name, _) if name == "row_number")
+    Rows::new(frame)
 }
 
 fn name_is_key(name: &str, by: &[Named]) -> bool {
@@ -571,7 +634,7 @@ fn name_is_key(name: &str, by: &[Named]) -> bool {
     })
 }
 
-fn name_expr(name: &str, place: &Range<usize>) -> Expr {
+pub(super) fn name_expr(name: &str, place: &Range<usize>) -> Expr {
     Expr {
         kind: ExprKind::Name(name.to_owned()),
         place: place.clone(),
@@ -579,7 +642,7 @@ fn name_expr(name: &str, place: &Range<usize>) -> Expr {
 }
 
 /// A name that is not taken: with a number behind it where need be.
-fn free_name(name: String, taken: &[String]) -> String {
+pub(super) fn free_name(name: String, taken: &[String]) -> String {
     if !taken.contains(&name) {
         return name;
     }
@@ -592,7 +655,7 @@ fn free_name(name: String, taken: &[String]) -> String {
 }
 
 /// Whether a name meets a pattern in which `*` stands for any run.
-fn wildcard(pattern: &str, name: &str) -> bool {
+pub(super) fn wildcard(pattern: &str, name: &str) -> bool {
     let Some((start, rest)) = pattern.split_once('*') else {
         return pattern == name;
     };
@@ -612,47 +675,14 @@ fn wildcard(pattern: &str, name: &str) -> bool {
     true
 }
 
-/// What the left and the right side of a join share.
-fn sides(condition: &Expr) -> Lowered<(Expr, Expr)> {
-    let side = |expr: &Expr| match &expr.kind {
-        ExprKind::Name(name) => {
-            let of_left = name.strip_prefix("$left.");
-            let of_right = name.strip_prefix("$right.");
-            let bare = of_left.or(of_right).unwrap_or(name);
-            (of_right.is_some(), name_expr(bare, &expr.place))
-        }
-        _ => (false, expr.clone()),
-    };
-    match &condition.kind {
-        ExprKind::Name(_) => Ok((condition.clone(), condition.clone())),
-        ExprKind::Binary(Binary::Equal, one, two) => {
-            let ((is_right, one), (_, two)) = (side(one), side(two));
-            Ok(if is_right { (two, one) } else { (one, two) })
-        }
-        _ => Err(Diagnostic::new(
-            "a join needs columns that are equal",
-            condition.place.clone(),
-            "write on user, or on $left.a == $right.b",
-        )),
-    }
-}
-
-fn join_type(kind: JoinKind) -> JoinType {
-    match kind {
-        JoinKind::InnerUnique | JoinKind::Inner => JoinType::Inner,
-        JoinKind::LeftOuter => JoinType::Left,
-        JoinKind::RightOuter => JoinType::Right,
-        JoinKind::FullOuter => JoinType::Full,
-        JoinKind::LeftSemi => JoinType::LeftSemi,
-        JoinKind::RightSemi => JoinType::RightSemi,
-        JoinKind::LeftAnti => JoinType::LeftAnti,
-        JoinKind::RightAnti => JoinType::RightAnti,
-    }
-}
-
 /// A `parse` pattern as a regular expression, and the columns of its groups.
 fn pattern_of(parse: &ParseVerb) -> (String, Vec<(String, Option<String>)>) {
-    let mut pattern = "(?s)^".to_owned();
+    let flags: String = parse
+        .flags
+        .chars()
+        .filter(|flag| "imsU".contains(*flag))
+        .collect();
+    let mut pattern = format!("(?s{flags})^");
     let mut columns = Vec::new();
     for (number, part) in parse.parts.iter().enumerate() {
         let is_last = number + 1 == parse.parts.len();
@@ -662,10 +692,12 @@ fn pattern_of(parse: &ParseVerb) -> (String, Vec<(String, Option<String>)>) {
             ParsePart::Text(text) => pattern.push_str(&regex::escape(text)),
             ParsePart::Column(name, kind) => {
                 let is_number = matches!(kind.as_deref(), Some("long" | "int"));
-                pattern.push_str(match (is_number, is_last) {
-                    (true, _) => r"\s*(-?\d+)",
-                    (false, true) => "(.*)",
-                    (false, false) => "(.*?)",
+                // Groups have names, since a text of the pattern may hold groups too.
+                let group = columns.len();
+                pattern.push_str(&match (is_number, is_last) {
+                    (true, _) => format!(r"\s*(?<column{group}>-?\d+)"),
+                    (false, true) => format!("(?<column{group}>.*)"),
+                    (false, false) => format!("(?<column{group}>.*?)"),
                 });
                 columns.push((name.clone(), kind.clone()));
             }

@@ -66,6 +66,32 @@ pub enum Source {
     Union(Union),
     /// A pipeline in brackets.
     Group(Box<Pipeline>),
+    /// `find` and `search` with conditions or among tables.
+    Find(Box<Find>),
+    /// `externaldata (name: type, …) [ … ]`: rows from outside, which this engine does not fetch.
+    External(Vec<(String, String)>),
+}
+
+/// What `find` and `search` look for, and where.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Find {
+    /// The tables, which may hold `*`; all where there are none.
+    pub tables: Vec<String>,
+    /// What rows must hold.
+    pub sought: Sought,
+    /// A column that tells from which table a row came.
+    pub with_source: Option<String>,
+    /// The columns that are asked for.
+    pub project: Vec<Named>,
+}
+
+/// What rows must hold.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Sought {
+    /// In the search bar's language.
+    Words(Query),
+    /// An expression, in which a text alone is a word that any column holds.
+    Condition(Expr),
 }
 
 /// Rows of several pipelines, one after the other.
@@ -75,6 +101,8 @@ pub struct Union {
     pub parts: Vec<Pipeline>,
     /// Whether only the columns that all have stay.
     pub is_inner: bool,
+    /// Whether tables that there are not are left out.
+    pub is_fuzzy: bool,
     /// A column that tells from which part a row came.
     pub with_source: Option<String>,
 }
@@ -93,8 +121,8 @@ pub struct Verb {
 pub enum VerbKind {
     /// Keeps rows that hold.
     Where(Expr),
-    /// Keeps rows that the search bar's language finds.
-    Search(Query),
+    /// Keeps rows that hold words.
+    Search(Sought),
     /// Adds columns.
     Extend(Vec<Named>),
     /// Makes columns.
@@ -133,6 +161,35 @@ pub enum VerbKind {
     As(String),
     /// Numbers the rows; nothing else.
     Serialize(Vec<Named>),
+    /// Verbs over the items of a list, for each row.
+    MvApply(MvExpand, Vec<Verb>),
+    /// Verbs for each value of a column.
+    Partition(Expr, Vec<Verb>),
+    /// A function of the engine or a plugin, such as `bag_unpack`.
+    Evaluate(String, Vec<Arg>),
+    /// A function of `let` that takes the rows so far.
+    Invoke(String, Vec<Arg>),
+    /// Some distinct values of a column.
+    SampleDistinct(Expr, Named),
+    /// The values with the most rows, or with the largest sum.
+    TopHitters(Expr, Named, Option<Expr>),
+    /// Columns out of a text of names and values.
+    ParseKv(ParseKv),
+    /// Reads all rows and gives none.
+    Consume,
+    /// A verb of Kusto that is read but not known here, by its name.
+    Other(String),
+}
+
+/// `parse-kv`.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ParseKv {
+    /// The text.
+    pub text: Expr,
+    /// Names and types of columns.
+    pub columns: Vec<(String, String)>,
+    /// Options with their texts, such as `pair_delimiter`.
+    pub with: Vec<(String, String)>,
 }
 
 /// What is done with the columns that are named; a name may hold `*`.
@@ -209,6 +266,8 @@ pub struct Join {
 pub struct MvExpand {
     /// The lists, with the name of the column that takes the items.
     pub columns: Vec<(Named, Option<String>)>,
+    /// A column that takes the number of the item, from 0 on.
+    pub index: Option<String>,
     /// Most rows of one row.
     pub limit: Option<Expr>,
 }
@@ -233,6 +292,8 @@ pub struct ParseVerb {
     pub parts: Vec<ParsePart>,
     /// Whether the texts of the pattern are regular expressions.
     pub is_regex: bool,
+    /// Flags of regular expressions, such as `i`.
+    pub flags: String,
     /// Whether rows that do not fit go.
     pub is_filter: bool,
 }

@@ -293,6 +293,18 @@ impl Parser<'_> {
     fn call(&mut self, name: &str) -> Parsed<Expr> {
         let start = self.place().start;
         self.at += 2;
+        if name == "typeof" {
+            self.at -= 1;
+            let inside = self.place().end;
+            self.skip_brackets()?;
+            let inside = self.text[inside..self.end().saturating_sub(1)].trim();
+            let kind = text(inside.to_owned(), start..self.end());
+            let args = vec![Arg {
+                name: None,
+                expr: kind,
+            }];
+            return Ok(self.placed(start, ExprKind::Call(name.to_owned(), args)));
+        }
         let takes_rows = matches!(name, "toscalar" | "materialize" | "view");
         let args = if takes_rows {
             let rows = self.pipeline()?;
@@ -321,6 +333,7 @@ impl Parser<'_> {
             return Ok(Vec::new());
         }
         let args = self.list(|parser| {
+            let from = parser.place().start;
             let name = match parser.peek() {
                 Some((Token::Name(name), _))
                     if matches!(parser.peek_at(1), Some(Token::Sign("="))) =>
@@ -330,7 +343,19 @@ impl Parser<'_> {
                 _ => None,
             };
             parser.at += if name.is_some() { 2 } else { 0 };
+            let start = if name.is_some() {
+                parser.place().start
+            } else {
+                from
+            };
             let expr = parser.expression()?;
+            if !parser.is_sign("|") {
+                return Ok(Arg { name, expr });
+            }
+            // Rows as an argument, without brackets of their own.
+            parser.fill(start);
+            let rows = parser.pipeline()?;
+            let expr = parser.placed(start, ExprKind::Rows(Box::new(rows)));
             Ok(Arg { name, expr })
         })?;
         self.want_sign(")", "close the call with )")?;
@@ -374,7 +399,12 @@ impl Parser<'_> {
             return Ok(ExprKind::Null);
         }
         match kind {
-            "dynamic" => Ok(ExprKind::Dynamic(inside.to_owned())),
+            "dynamic" => {
+                let document = super::finding::document(inside);
+                Ok(ExprKind::Dynamic(
+                    document.unwrap_or_else(|| inside.to_owned()),
+                ))
+            }
             "guid" => Ok(ExprKind::Text(bare.to_owned())),
             "datetime" | "date" => instant(bare).map(ExprKind::Time).ok_or_else(|| {
                 Diagnostic::new(
@@ -425,24 +455,62 @@ fn text(value: String, place: Range<usize>) -> Expr {
 }
 
 /// Microseconds since 1970 of a day or an instant; UTC where no zone is written.
-pub(super) fn instant(text: &str) -> Option<i64> {
+pub fn instant(text: &str) -> Option<i64> {
+    let text = text.trim();
     if let Ok(time) = text.parse::<jiff::Timestamp>() {
         return Some(time.as_microsecond());
     }
+    let local = text.trim_end_matches(['Z', 'z']).trim_end();
     let utc = |time: jiff::civil::DateTime| {
         let time = jiff::tz::TimeZone::UTC.to_timestamp(time).ok()?;
         Some(time.as_microsecond())
     };
-    let local = text.trim_end_matches(['Z', 'z']);
     if let Ok(time) = local.parse::<jiff::civil::DateTime>() {
         return utc(time);
     }
-    let date: jiff::civil::Date = local.parse().ok()?;
-    utc(date.at(0, 0, 0, 0))
+    if let Ok(date) = local.parse::<jiff::civil::Date>() {
+        return utc(date.at(0, 0, 0, 0));
+    }
+    // Other forms: without zeros, with slashes (month first), with AM and PM, a month alone.
+    for format in [
+        "%Y-%m-%dT%H:%M:%S%.f",
+        "%Y-%m-%d %H:%M:%S%.f",
+        "%Y-%m-%dT%H:%M",
+        "%Y-%m-%d %H:%M",
+        "%Y/%m/%d %H:%M:%S%.f",
+        "%Y/%m/%d %H:%M",
+        "%m/%d/%Y %I:%M:%S %p",
+        "%m/%d/%Y %I:%M:%S%.f %p",
+        "%m/%d/%Y %I:%M %p",
+        "%m/%d/%Y %H:%M:%S%.f",
+        "%m/%d/%Y %H:%M",
+        "%d %b %Y %H:%M:%S",
+        "%b %d %Y %H:%M:%S",
+        "%a, %d %b %Y %H:%M:%S",
+    ] {
+        if let Ok(time) = jiff::civil::DateTime::strptime(format, local) {
+            return utc(time);
+        }
+    }
+    for format in ["%Y-%m-%d", "%Y/%m/%d", "%m/%d/%Y", "%d %b %Y", "%Y%m%d"] {
+        if let Ok(date) = jiff::civil::Date::strptime(format, local) {
+            return utc(date.at(0, 0, 0, 0));
+        }
+    }
+    month(local).and_then(|date| utc(date.at(0, 0, 0, 0)))
+}
+
+/// The first day of `2026-11` or `2026`.
+fn month(text: &str) -> Option<jiff::civil::Date> {
+    let (year, month) = text.split_once('-').unwrap_or((text, "1"));
+    if year.len() != 4 {
+        return None;
+    }
+    jiff::civil::Date::new(year.parse().ok()?, month.parse().ok()?, 1).ok()
 }
 
 /// Microseconds of `1d`, `90`, `1.02:03:04` (days, hours, minutes, seconds) or `02:03:04`.
-pub(super) fn span(text: &str) -> Option<i64> {
+pub fn span(text: &str) -> Option<i64> {
     if let [(Token::Span(micros), _)] = super::lexer::tokens(text, 0).as_slice() {
         return Some(*micros);
     }

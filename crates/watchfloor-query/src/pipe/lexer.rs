@@ -46,8 +46,12 @@ const SIGNS: [&str; 29] = [
 ];
 
 /// Words that may stand behind `!`.
-const NEGATED: [&str; 12] = [
+const NEGATED: [&str; 16] = [
+    "has_any",
+    "has_all",
     "has_cs",
+    "hasprefix_cs",
+    "hassuffix_cs",
     "hasprefix",
     "hassuffix",
     "has",
@@ -65,7 +69,16 @@ const NEGATED: [&str; 12] = [
 const RAW: [&str; 6] = ["datetime", "date", "timespan", "time", "dynamic", "guid"];
 
 /// Names that hold a `-`.
-const DASHED: [&str; 11] = [
+const DASHED: [&str; 20] = [
+    "project-by-names",
+    "sample-distinct",
+    "make-graph",
+    "graph-match",
+    "graph-to-table",
+    "graph-shortest-paths",
+    "graph-mark-components",
+    "macro-expand",
+    "assert-schema",
     "mv-expand",
     "mv-apply",
     "make-series",
@@ -85,11 +98,15 @@ pub(super) fn tokens(text: &str, from: usize) -> Vec<Placed> {
     let mut at = from;
     while let Some(next) = text[at..].chars().next() {
         let rest = &text[at..];
-        if next.is_whitespace() || next == '\u{feff}' {
+        // Byte order marks and blanks without width come along when a query is copied.
+        if next.is_whitespace() || matches!(next, '\u{feff}' | '\u{200b}'..='\u{200f}' | '\u{2060}')
+        {
             at += next.len_utf8();
             continue;
         }
-        if rest.starts_with("//") {
+        // `#connect` and the like are for a program of another maker.
+        let is_directive = next == '#' && text[..at].trim_end_matches([' ', '\t']).ends_with('\n');
+        if rest.starts_with("//") || is_directive {
             at += rest.find('\n').unwrap_or(rest.len());
             continue;
         }
@@ -168,6 +185,10 @@ fn raw(text: &str, at: usize, name: usize) -> Result<Option<(String, usize)>, Di
     while let Some(next) = text[place..].chars().next() {
         if let Some((_, len)) = literal(text, place)? {
             place += len;
+            continue;
+        }
+        if text[place..].starts_with("//") {
+            place += text[place..].find('\n').unwrap_or(text.len() - place);
             continue;
         }
         place += next.len_utf8();

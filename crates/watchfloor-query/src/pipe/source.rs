@@ -1,8 +1,8 @@
 //! Statements and sources: what stands before the first verb.
 
-use super::ast::{Let, LetValue, Pipeline, Program, Source, Union};
+use super::ast::{Find, Let, LetValue, Pipeline, Program, Sought, Source, Union};
 use super::lexer::{Placed, Token};
-use super::tables::is_table_name;
+use super::tables::{is_function_of_rows, is_table_name};
 use super::{MAX_DEPTH, Parsed, Parser};
 use crate::ast::Query;
 use crate::diagnostic::Diagnostic;
@@ -13,6 +13,13 @@ type Parameters = Vec<(String, Option<super::Expr>)>;
 impl Parser<'_> {
     /// Statements and what is asked, to the end of the text.
     pub(super) fn program(&mut self) -> Parsed<Program> {
+        if let (true, Some(Token::Name(command))) = (self.is_sign("."), self.peek_at(1)) {
+            return Err(Diagnostic::new(
+                format!("'.{command}' is a command that administers Kusto, and no query"),
+                self.place(),
+                "begin with a table or a search",
+            ));
+        }
         let lets = self.lets()?;
         let body = self.pipeline()?;
         while self.take_sign(";") {}
@@ -23,8 +30,8 @@ impl Parser<'_> {
         let mut lets = Vec::new();
         loop {
             while self.take_sign(";") {}
-            // `set` asks an engine for what this one does anyway or never.
-            if self.is_word("set") && matches!(self.peek_at(1), Some(Token::Name(_))) {
+            if self.is_other_statement() {
+                self.query_parameters(&mut lets)?;
                 while !self.is_sign(";") && self.peek().is_some() {
                     self.at += 1;
                 }
@@ -43,6 +50,47 @@ impl Parser<'_> {
                 return Err(self.unexpected("';'", "end the let with ;"));
             }
         }
+    }
+
+    /// Whether a statement follows that asks an engine for what this one does anyway or never.
+    fn is_other_statement(&self) -> bool {
+        let Some((Token::Name(word), _)) = self.peek() else {
+            return false;
+        };
+        match (word.as_str(), self.peek_at(1)) {
+            ("set", Some(Token::Name(_))) => true,
+            ("declare", Some(Token::Name(what))) => what == "query_parameters" || what == "pattern",
+            ("alias", Some(Token::Name(what))) => what == "database",
+            ("restrict", Some(Token::Name(what))) => what == "access",
+            _ => false,
+        }
+    }
+
+    /// `declare query_parameters(a: long = 5)`: parameters with values are as good as `let`.
+    fn query_parameters(&mut self, lets: &mut Vec<Let>) -> Parsed<()> {
+        if !self.is_word("declare")
+            || !matches!(self.peek_at(1), Some(Token::Name(what)) if what == "query_parameters")
+            || !matches!(self.peek_at(2), Some(Token::Sign("(")))
+        {
+            return Ok(());
+        }
+        self.at += 2;
+        let place = self.place();
+        for (name, default) in self.parameter_list()? {
+            let Some(default) = default else {
+                return Err(Diagnostic::new(
+                    format!("the parameter '{name}' has no value"),
+                    place,
+                    "write declare query_parameters(a: long = 5), or let a = 5;",
+                ));
+            };
+            self.names.push(name.clone());
+            lets.push(Let {
+                name,
+                value: LetValue::Scalar(default),
+            });
+        }
+        Ok(())
     }
 
     fn let_value(&mut self) -> Parsed<LetValue> {
@@ -67,6 +115,10 @@ impl Parser<'_> {
         if !close.is_some_and(|close| opens(close + 1)) {
             return Ok(None);
         }
+        self.parameter_list().map(Some)
+    }
+
+    fn parameter_list(&mut self) -> Parsed<Parameters> {
         self.at += 1;
         let mut parameters = Vec::new();
         while !self.take_sign(")") {
@@ -91,7 +143,7 @@ impl Parser<'_> {
                 );
             }
         }
-        Ok(Some(parameters))
+        Ok(parameters)
     }
 
     fn function(&mut self, parameters: Parameters) -> Parsed<LetValue> {
@@ -115,8 +167,17 @@ impl Parser<'_> {
 
     /// Whether rows come up to a sign, and not a value.
     fn is_rows(&self, end: &str) -> bool {
-        let keyword = matches!(self.peek(), Some((Token::Name(word), _))
-            if matches!(word.as_str(), "datatable" | "range" | "print" | "union" | "materialize" | "search" | "find" | "view"));
+        let keyword = match (self.peek(), self.peek_at(1)) {
+            (Some((Token::Name(word), _)), next) => match word.as_str() {
+                "datatable" | "externaldata" | "print" | "union" | "materialize" | "search"
+                | "find" | "view" | "workspace" | "cluster" | "database" | "table" => {
+                    !matches!(next, Some(Token::Sign(sign)) if *sign == end || *sign == "|")
+                }
+                "range" => matches!(next, Some(Token::Name(_) | Token::QuotedName(_))),
+                _ => false,
+            },
+            _ => false,
+        };
         let alone = match (self.peek(), self.peek_at(1)) {
             (Some((Token::Name(name), _)), Some(Token::Sign(sign))) => {
                 *sign == end && is_table_name(name)
@@ -142,7 +203,7 @@ impl Parser<'_> {
     }
 
     /// The place of the bracket that closes the one at a place.
-    fn closing(&self, open: usize) -> Option<usize> {
+    pub(super) fn closing(&self, open: usize) -> Option<usize> {
         self.brackets.get(open)?.as_ref().map(|inside| inside.close)
     }
 
@@ -168,7 +229,30 @@ impl Parser<'_> {
                     return is_table_name(name) || self.names.contains(name);
                 }
                 Some(Token::Name(name)) => {
-                    return matches!(name.as_str(), "union" | "datatable" | "print");
+                    return match self.tokens.get(open + 2).map(|(token, _)| token) {
+                        // A call of a function that gives rows.
+                        Some(Token::Sign("(")) => {
+                            let is_call = self.closing(open + 2).map(|end| end + 1) == Some(close);
+                            matches!(
+                                name.as_str(),
+                                "datatable"
+                                    | "externaldata"
+                                    | "materialize"
+                                    | "workspace"
+                                    | "cluster"
+                                    | "database"
+                                    | "union"
+                            ) || (is_call
+                                && (is_function_of_rows(name) || self.names.contains(name)))
+                        }
+                        Some(Token::Name(_)) => {
+                            matches!(name.as_str(), "union" | "print" | "search" | "find")
+                                || (name == "range"
+                                    && matches!(self.tokens.get(open + 3), Some((Token::Name(word), _)) if word == "from"))
+                        }
+                        Some(_) => matches!(name.as_str(), "union" | "print" | "search"),
+                        None => false,
+                    };
                 }
                 _ => return false,
             }
@@ -209,6 +293,9 @@ impl Parser<'_> {
             self.peek_at(1),
             None | Some(Token::Sign("|" | ";" | ")" | "}" | ","))
         );
+        if let Some(table) = self.qualified_table()? {
+            return Ok(Source::Table(table));
+        }
         let opens = matches!(self.peek_at(1), Some(Token::Sign("(")));
         match name.as_str() {
             "print" => {
@@ -223,10 +310,12 @@ impl Parser<'_> {
                 self.at += 1;
                 return Ok(Source::Union(self.union()?));
             }
-            "search" if !ends => {
+            "externaldata" if opens => return self.external_data(),
+            "find" if self.is_find() => {
                 self.at += 1;
-                return self.search().map(Source::Search);
+                return self.find();
             }
+            "search" if !ends => return self.search_verb(),
             "materialize" | "view" if opens => {
                 self.at += 2;
                 let inner = self.pipeline()?;
@@ -235,16 +324,46 @@ impl Parser<'_> {
             }
             _ => {}
         }
-        if ends && (is_table_name(&name) || self.names.contains(&name)) {
+        let is_quoted = matches!(self.peek(), Some((Token::QuotedName(_), _)));
+        if ends && (is_quoted || is_table_name(&name) || self.names.contains(&name)) {
             self.at += 1;
             return Ok(Source::Table(name));
         }
-        if opens && (self.names.contains(&name) || is_function_of_rows(&name)) {
+        // Nothing between the name and its bracket: `a (b or c)` is a search.
+        let is_call = opens
+            && matches!((self.peek(), self.tokens.get(self.at + 1)), (Some((_, name)), Some((_, open))) if name.end == open.start);
+        if opens && (is_call || self.names.contains(&name)) {
             self.at += 2;
             let args = self.arguments()?;
             return Ok(Source::Call(name, args));
         }
         self.search_source()
+    }
+
+    /// `search` as a source, which is the search bar's own where it looks for words in all tables.
+    fn search_verb(&mut self) -> Parsed<Source> {
+        self.at += 1;
+        Ok(match self.search()? {
+            Find {
+                tables,
+                sought: Sought::Words(query),
+                with_source: None,
+                ..
+            } if tables.is_empty() => Source::Search(query),
+            find => Source::Find(Box::new(find)),
+        })
+    }
+
+    /// Whether `find` is the verb and no word that is searched for.
+    fn is_find(&self) -> bool {
+        match (self.peek_at(1), self.peek_at(2)) {
+            (Some(Token::Name(word)), Some(Token::Sign("("))) => word == "in" || word == "where",
+            (Some(Token::Name(word)), Some(Token::Sign("="))) => {
+                word == "withsource" || word == "datascope"
+            }
+            (Some(Token::Name(word)), _) => word == "where",
+            _ => false,
+        }
     }
 
     fn search_source(&mut self) -> Parsed<Source> {
@@ -264,17 +383,6 @@ impl Parser<'_> {
         Ok(query)
     }
 
-    /// `search "words"`, `search in (tables) "words"`: what follows the word.
-    pub(super) fn search(&mut self) -> Parsed<Query> {
-        while self.is_word("kind") && matches!(self.peek_at(1), Some(Token::Sign("="))) {
-            self.at += 3;
-        }
-        if self.take_word("in") && self.is_sign("(") {
-            self.at = self.closing(self.at).map_or(self.at, |close| close + 1);
-        }
-        self.query()
-    }
-
     fn range(&mut self) -> Parsed<Source> {
         self.at += 1;
         let name = self.name("a column")?;
@@ -290,12 +398,10 @@ impl Parser<'_> {
     fn data_table(&mut self) -> Parsed<Source> {
         const HINT: &str = "write datatable(name: string, count: long)[ 'a', 1 ]";
         self.at += 2;
-        let columns = self.list(|parser| {
-            let name = parser.path("a column")?;
-            parser.want_sign(":", HINT)?;
-            Ok((name, parser.name("a type")?))
-        })?;
-        self.want_sign(")", HINT)?;
+        let columns = self.typed_columns(HINT)?;
+        if columns.is_empty() {
+            return Err(self.unexpected("a column", HINT));
+        }
         // One text in brackets looks like a quoted name.
         if let Some((Token::QuotedName(text), place)) = self.peek().cloned() {
             self.at += 1;
@@ -321,22 +427,46 @@ impl Parser<'_> {
         let mut union = Union {
             parts: Vec::new(),
             is_inner: false,
+            is_fuzzy: false,
             with_source: None,
         };
+        self.hints();
         while let (Some((Token::Name(option), _)), Some(Token::Sign("="))) =
             (self.peek().cloned(), self.peek_at(1))
         {
             self.at += 2;
-            let value = self.name("a value")?;
+            let value = self.option_value()?;
             match option.as_str() {
                 "kind" => union.is_inner = value == "inner",
+                "isfuzzy" => union.is_fuzzy = value == "true",
                 "withsource" => union.with_source = Some(value),
                 _ => {}
             }
+            self.hints();
         }
         union.parts = self.list(|parser| {
             let start = parser.place().start;
-            let source = parser.source()?;
+            let is_pattern = match (parser.peek(), parser.peek_at(1)) {
+                (Some((Token::Sign("*"), _)), _) => true,
+                (Some((Token::Name(_), name)), Some(Token::Sign("*"))) => parser
+                    .tokens
+                    .get(parser.at + 1)
+                    .is_some_and(|(_, star)| star.start == name.end),
+                _ => false,
+            };
+            // A name alone among others is a table's, whatever it looks like.
+            let is_name = matches!(
+                parser.peek(),
+                Some((Token::Name(_) | Token::QuotedName(_), _))
+            ) && matches!(
+                parser.peek_at(1),
+                None | Some(Token::Sign("," | "|" | ")" | ";" | "}"))
+            );
+            let source = if is_pattern || is_name {
+                Source::Table(parser.pattern_name().unwrap_or_default())
+            } else {
+                parser.source()?
+            };
             let place = start..parser.end().max(start);
             let verbs = Vec::new();
             Ok(Pipeline {
@@ -356,7 +486,7 @@ impl Parser<'_> {
             _ => None,
         };
         let source = match named {
-            Some(name) if !matches!(self.peek_at(1), Some(Token::Sign("("))) => {
+            Some(name) if !matches!(self.peek_at(1), Some(Token::Sign("(" | "."))) => {
                 self.at += 1;
                 Source::Table(name)
             }
@@ -408,11 +538,6 @@ pub(super) fn brackets(tokens: &[Placed]) -> Vec<Option<Inside>> {
         }
     }
     known
-}
-
-/// Functions of other products that give rows.
-fn is_function_of_rows(name: &str) -> bool {
-    name.starts_with('_') || name == "externaldata" || name.starts_with("im")
 }
 
 /// Where a search ends: at `|` or `;` outside of quotes, or at a bracket that it did not open.

@@ -2,6 +2,8 @@
 
 use super::*;
 
+mod kusto;
+
 fn verbs(text: &str) -> Vec<VerbKind> {
     let program = parse(text).unwrap_or_else(|error| panic!("{text}\n{error:?}"));
     program

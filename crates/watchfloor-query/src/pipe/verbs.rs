@@ -1,7 +1,7 @@
 //! Verbs: what stands behind `|`.
 
 use super::ast::{
-    Expr, ExprKind, Join, JoinKind, MakeSeries, MvExpand, Named, ParsePart, ParseVerb, ProjectKind,
+    Binary, Expr, ExprKind, Join, JoinKind, MakeSeries, Named, ParsePart, ParseVerb, ProjectKind,
     Render, SeqCondition, SeqStep, Sequence, SortKey, Verb, VerbKind,
 };
 use super::lexer::Token;
@@ -10,7 +10,7 @@ use super::{Parsed, Parser, is_pipe};
 use crate::diagnostic::Diagnostic;
 
 /// Every verb.
-pub(super) const VERBS: [&str; 31] = [
+pub(super) const VERBS: [&str; 42] = [
     "where",
     "filter",
     "search",
@@ -42,6 +42,35 @@ pub(super) const VERBS: [&str; 31] = [
     "as",
     "serialize",
     "sample",
+    "mv-apply",
+    "partition",
+    "evaluate",
+    "invoke",
+    "sample-distinct",
+    "top-hitters",
+    "parse-kv",
+    "consume",
+    "project-by-names",
+    "top-nested",
+    "reduce",
+];
+
+/// Verbs of Kusto that are read so that an error tells which part of a query is not known here.
+const READ_ONLY: [&str; 14] = [
+    "top-nested",
+    "reduce",
+    "scan",
+    "fork",
+    "facet",
+    "make-graph",
+    "graph-match",
+    "graph-to-table",
+    "graph-shortest-paths",
+    "graph-mark-components",
+    "macro-expand",
+    "assert-schema",
+    "externaldata",
+    "execute",
 ];
 
 impl Parser<'_> {
@@ -56,11 +85,13 @@ impl Parser<'_> {
     fn verb_kind(&mut self, name: &str, place: std::ops::Range<usize>) -> Parsed<VerbKind> {
         Ok(match name {
             "where" | "filter" => VerbKind::Where(self.expression()?),
-            "search" => VerbKind::Search(self.search()?),
+            "search" => VerbKind::Search(self.search()?.sought),
             "extend" => VerbKind::Extend(self.list(Self::named)?),
             "project" => VerbKind::Project(self.list(Self::named)?),
             "project-away" => VerbKind::Columns(ProjectKind::Away, self.patterns()?),
-            "project-keep" => VerbKind::Columns(ProjectKind::Keep, self.patterns()?),
+            "project-keep" | "project-by-names" => {
+                VerbKind::Columns(ProjectKind::Keep, self.patterns()?)
+            }
             "project-reorder" => VerbKind::Columns(ProjectKind::Reorder, self.patterns()?),
             "project-rename" => VerbKind::Columns(ProjectKind::Rename, self.list(Self::named)?),
             "summarize" => self.summarize()?,
@@ -89,18 +120,44 @@ impl Parser<'_> {
             "getschema" => VerbKind::GetSchema,
             "as" => {
                 self.hints();
-                VerbKind::As(self.name("a name")?)
+                let name = self.name("a name")?;
+                self.names.push(name.clone());
+                VerbKind::As(name)
             }
+            name if READ_ONLY.contains(&name) => self.unread(name)?,
+            _ => return self.verb_within(name, place),
+        })
+    }
+
+    /// Verbs that hold verbs or calls, or are followed by nothing.
+    fn verb_within(&mut self, name: &str, place: std::ops::Range<usize>) -> Parsed<VerbKind> {
+        Ok(match name {
             "serialize" => match self.peek() {
-                None | Some((Token::Sign("|" | ")" | ";"), _)) => VerbKind::Serialize(Vec::new()),
-                _ => VerbKind::Serialize(self.list(Self::named)?),
+                None | Some((Token::Sign("|" | ")" | ";" | "}"), _)) => {
+                    VerbKind::Serialize(Vec::new())
+                }
+                _ => {
+                    self.hints();
+                    VerbKind::Serialize(self.list(Self::named)?)
+                }
             },
+            "mv-apply" => self.mv_apply()?,
+            "partition" => self.partition()?,
+            "evaluate" => self.evaluate()?,
+            "invoke" => self.invoke()?,
+            "sample-distinct" => self.sample_distinct()?,
+            "top-hitters" => self.top_hitters()?,
+            "parse-kv" => self.parse_kv()?,
+            "consume" => {
+                self.unread(name)?;
+                VerbKind::Consume
+            }
             _ => return Err(unknown_verb(name, place, &VERBS)),
         })
     }
 
     /// `hint.strategy=shuffle` and the like say how another engine should go about it.
-    fn hints(&mut self) {
+    pub(super) fn hints(&mut self) {
         while let (Some((Token::Name(name), _)), Some(Token::Sign("."))) =
             (self.peek(), self.peek_at(1))
         {
@@ -138,8 +195,9 @@ impl Parser<'_> {
                 return Err(parser.unexpected("a column", "name columns, with * for any run"));
             }
             // The order of columns that one pattern names.
-            if !parser.take_word("asc") {
-                parser.take_word("desc");
+            let is_granny = parser.take_word("granny") && parser.take_sign("-");
+            if !parser.take_word("asc") && !parser.take_word("desc") && is_granny {
+                return Err(parser.unexpected("asc or desc", "write granny-asc"));
             }
             let written = &parser.text[start.start..end];
             let written = written.trim_start_matches("['").trim_end_matches("']");
@@ -216,6 +274,7 @@ impl Parser<'_> {
             "name what both sides share: on user, or on $left.a == $right.b",
         )?;
         let on = self.list(Self::expression)?;
+        let on = on.into_iter().flat_map(conjuncts).collect();
         Ok(Join {
             kind,
             right,
@@ -224,39 +283,16 @@ impl Parser<'_> {
         })
     }
 
-    fn mv_expand(&mut self) -> Parsed<MvExpand> {
-        while matches!(self.peek_at(1), Some(Token::Sign("=")))
-            && (self.is_word("bagexpansion") || self.is_word("kind"))
-        {
-            self.at += 3;
-        }
-        let columns = self.list(|parser| {
-            let named = parser.named()?;
-            let mut kind = None;
-            if parser.take_word("to") {
-                parser.want_word("typeof", "write to typeof(string)")?;
-                parser.want_sign("(", "write to typeof(string)")?;
-                kind = Some(parser.name("a type")?);
-                parser.want_sign(")", "write to typeof(string)")?;
-            }
-            Ok((named, kind))
-        })?;
-        let limit = if self.take_word("limit") {
-            Some(self.sum()?)
-        } else {
-            None
-        };
-        Ok(MvExpand { columns, limit })
-    }
-
     fn parse_verb(&mut self, is_filter: bool) -> Parsed<ParseVerb> {
         let mut is_regex = false;
         if self.take_word("kind") {
             self.want_sign("=", "write kind=regex")?;
             is_regex = self.name("simple, regex or relaxed")? == "regex";
         }
-        if self.take_word("flags") {
+        let mut flags = String::new();
+        if self.is_word("flags") && matches!(self.peek_at(1), Some(Token::Sign("="))) {
             self.at += 2;
+            flags = self.option_value()?;
         }
         let text = self.sum()?;
         self.want_word(
@@ -289,12 +325,14 @@ impl Parser<'_> {
             text,
             parts,
             is_regex,
+            flags,
             is_filter,
         })
     }
 
     fn make_series(&mut self) -> Parsed<MakeSeries> {
         const HINT: &str = "write make-series count() on time step 1h by user";
+        self.hints();
         let aggregates = self.list(|parser| {
             let named = parser.named()?;
             let default = if parser.take_word("default") {
@@ -307,10 +345,21 @@ impl Parser<'_> {
         })?;
         self.want_word("on", HINT)?;
         let on = self.sum()?;
-        let from = self.after("from")?;
-        let to = self.after("to")?;
-        self.want_word("step", HINT)?;
-        let step = self.sum()?;
+        let (from, to, step) = if self.take_word("in") {
+            self.want_word("range", HINT)?;
+            self.want_sign("(", HINT)?;
+            let bounds = self.list(Self::sum)?;
+            self.want_sign(")", HINT)?;
+            let Ok([from, to, step]) = <[Expr; 3]>::try_from(bounds) else {
+                return Err(self.unexpected("three values", HINT));
+            };
+            (Some(from), Some(to), step)
+        } else {
+            let from = self.after("from")?;
+            let to = self.after("to")?;
+            self.want_word("step", HINT)?;
+            (from, to, self.sum()?)
+        };
         let by = if self.take_word("by") {
             self.list(Self::named)?
         } else {
@@ -326,7 +375,7 @@ impl Parser<'_> {
         })
     }
 
-    fn after(&mut self, word: &str) -> Parsed<Option<Expr>> {
+    pub(super) fn after(&mut self, word: &str) -> Parsed<Option<Expr>> {
         if !self.take_word(word) {
             return Ok(None);
         }
@@ -336,6 +385,12 @@ impl Parser<'_> {
     fn render(&mut self) -> Parsed<Render> {
         let kind = self.name("a kind of chart")?;
         let mut with = Vec::new();
+        // Properties without brackets are of an older form.
+        while !self.is_word("with")
+            && matches!(self.peek(), Some((token, _)) if !matches!(token, Token::Sign("|" | ";" | ")" | "}") | Token::Bad(_)))
+        {
+            self.at += 1;
+        }
         if self.take_word("with") {
             self.want_sign("(", "write with (title='…')")?;
             while !self.take_sign(")") {
@@ -427,6 +482,18 @@ impl Parser<'_> {
             Vec::new()
         };
         Ok(SeqStep { condition, by })
+    }
+}
+
+/// The parts of a condition that `and` joins.
+fn conjuncts(condition: Expr) -> Vec<Expr> {
+    match condition.kind {
+        ExprKind::Binary(Binary::And, left, right) => {
+            let mut parts = conjuncts(*left);
+            parts.extend(conjuncts(*right));
+            parts
+        }
+        _ => vec![condition],
     }
 }
 
