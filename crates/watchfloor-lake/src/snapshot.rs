@@ -213,7 +213,8 @@ impl Snapshot {
         let kept = prune(filter, self.columns.table_schema(), &extents, days.unzip())?;
         let kept = self.files.iter().zip(kept);
         let kept: Vec<DataFile> = kept
-            .filter_map(|(file, is_kept)| is_kept.then(|| file.clone()))
+            .filter(|(_, is_kept)| *is_kept)
+            .map(|(file, _)| file.clone())
             .collect();
         let store = state.runtime_env().object_store(&self.store)?;
         let footers = state.runtime_env().cache_manager.get_file_metadata_cache();
