@@ -5,9 +5,12 @@ use std::ops::Range;
 
 use arrow::datatypes::DataType;
 use datafusion::common::{Column, JoinType, ScalarValue, UnnestOptions};
+use datafusion::functions::expr_fn as df;
 use datafusion::functions_nested::expr_fn::array_slice;
 use datafusion::functions_window::expr_fn::row_number;
-use datafusion::logical_expr::{Expr as DfExpr, ExprFunctionExt, LogicalPlanBuilder, cast, lit};
+use datafusion::logical_expr::{
+    Expr as DfExpr, ExprFunctionExt, LogicalPlanBuilder, cast, lit, try_cast,
+};
 use datafusion::prelude::DataFrame;
 use watchfloor_query::Diagnostic;
 use watchfloor_query::pipe::{Arg, Expr, ExprKind, MvExpand, Named, ParseKv, Verb};
@@ -77,8 +80,16 @@ impl Lowering {
                 continue;
             };
             let value = shown(column(&name), &type_of(&column(&name), &rows));
-            let value = functions::typed(value, &kind);
-            rows = self.with_column(rows, &name, value, place)?;
+            let typed = functions::typed(value.clone(), &kind);
+            // An item with a part after the point is a whole number without it.
+            let typed = match kind_type(&kind) {
+                DataType::Int64 => {
+                    let real = try_cast(value, DataType::Float64);
+                    df::coalesce(vec![typed, try_cast(real, DataType::Int64)])
+                }
+                _ => typed,
+            };
+            rows = self.with_column(rows, &name, typed, place)?;
         }
         Ok(rows)
     }
@@ -282,7 +293,7 @@ impl Lowering {
             let member = functions::call("json_member", vec![column("\u{7}bag"), lit(key.clone())]);
             let member = match kind {
                 DataType::Utf8 | DataType::Null => member,
-                kind => datafusion::logical_expr::try_cast(member, kind),
+                kind => try_cast(member, kind),
             };
             let name = free_name(format!("{prefix}{key}"), &names);
             rows = self.with_column(rows, &name, member, place)?;
