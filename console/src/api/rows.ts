@@ -20,6 +20,8 @@ export interface RowResult {
   rows: unknown[][]
   /** There are more rows than these. */
   capped: boolean
+  /** Files of the asked time that cannot be read. */
+  unread: string[]
   render: RowRender | null
   took_ms: number
 }

@@ -2390,6 +2390,8 @@ export interface components {
             /** @description Whether there are more rows. */
             capped: boolean;
             render?: components["schemas"]["Chart"] | null;
+            /** @description Files of the asked time that cannot be read: what they hold is missing from the answer. */
+            unread: string[];
             /**
              * Format: int64
              * @description Time taken.

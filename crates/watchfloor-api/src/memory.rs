@@ -194,6 +194,7 @@ impl EventReader for MemoryDataPlane {
             }],
             rows: vec![vec![found.into()]],
             capped: false,
+            unread: Vec::new(),
             render: None,
             took_ms: 1,
         }))

@@ -188,6 +188,8 @@ pub struct RowsResult {
     pub capped: bool,
     /// How they are to be drawn.
     pub render: Option<Chart>,
+    /// Files of the asked time that cannot be read: what they hold is missing from the answer.
+    pub unread: Vec<String>,
     /// Time taken.
     pub took_ms: u64,
 }

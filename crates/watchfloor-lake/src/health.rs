@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
+use datafusion::error::DataFusionError;
 use deltalake::kernel::Action;
 use deltalake::kernel::transaction::{CommitBuilder, CommitProperties};
 use deltalake::protocol::DeltaOperation;
@@ -54,19 +55,17 @@ impl Lake {
     pub async fn verify(&self) -> Result<Vec<Damage>, ReadError> {
         let store = self.store();
         let mut damages = Vec::new();
-        for file in self.all_files() {
-            if let Some(reason) = self.damage(&store, &file, Look::Whole).await {
-                damages.push(damage(
-                    &file,
-                    file.path.to_string(),
-                    reason,
-                    file.extent.rows,
-                ));
+        for file in self.all_files().iter() {
+            let found = self.damage(&store, file, Look::Whole).await;
+            if let Some(reason) = found.map_err(store_error)? {
+                let rows = file.extent.rows;
+                damages.push(damage(file, file.path.to_string(), reason, rows));
                 continue;
             }
             let filter = needles::path_beside(&file.path);
-            if let Some(reason) = self.filter_damage(&store, &file, &filter).await {
-                damages.push(damage(&file, filter.to_string(), reason, 0));
+            let found = filter_damage(&store, file, &filter).await;
+            if let Some(reason) = found.map_err(store_error)? {
+                damages.push(damage(file, filter.to_string(), reason, 0));
             }
         }
         Ok(damages)
@@ -80,8 +79,8 @@ impl Lake {
     pub async fn repair(&self) -> Result<Vec<Damage>, MaintainError> {
         let files: BTreeMap<String, DataFile> = self
             .all_files()
-            .into_iter()
-            .map(|file| (file.path.to_string(), file))
+            .iter()
+            .map(|file| (file.path.to_string(), file.clone()))
             .collect();
         let mut damages = self.verify().await?;
         let mut lost = Vec::new();
@@ -119,7 +118,10 @@ impl Lake {
 
     /// Looks for files that cannot be read, after a query failed; whether there are new ones. They
     /// are named and passed over from then on, so that the query may be run once more.
-    pub(crate) async fn note_broken(&self) -> bool {
+    pub(crate) async fn note_broken(&self, error: &ReadError) -> bool {
+        if !error.is_of_files() {
+            return false;
+        }
         let store = self.store();
         let start = Instant::now();
         let known = self.broken();
@@ -129,7 +131,8 @@ impl Lake {
                 if known.contains_key(&file.path) || start.elapsed() > SEARCH_LIMIT {
                     continue;
                 }
-                if let Some(reason) = self.damage(&store, file, look).await {
+                // A store that does not answer is no damage.
+                if let Ok(Some(reason)) = self.damage(&store, file, look).await {
                     tracing::error!(path = %file.path, reason, rows = file.extent.rows,
                         "a file of the lake cannot be read and is passed over; stop the server and run watchfloor lake repair");
                     found.insert(file.path.clone(), reason);
@@ -144,14 +147,20 @@ impl Lake {
         is_new
     }
 
-    async fn damage(&self, store: &dyn ObjectStore, file: &DataFile, look: Look) -> Option<String> {
+    /// What is wrong with a data file; an error if the store does not answer.
+    async fn damage(
+        &self,
+        store: &dyn ObjectStore,
+        file: &DataFile,
+        look: Look,
+    ) -> Result<Option<String>, object_store::Error> {
         match store.head(&file.path).await {
-            Err(object_store::Error::NotFound { .. }) => return Some("is missing".to_owned()),
-            // A store that does not answer is no damage.
-            Err(_) => return None,
+            Err(object_store::Error::NotFound { .. }) => return Ok(Some("is missing".to_owned())),
+            Err(error) => return Err(error),
             Ok(found) if found.size != file.bytes => {
                 let (is, was) = (found.size, file.bytes);
-                return Some(format!("has {is} bytes, but was written with {was}"));
+                let reason = format!("has {is} bytes, but was written with {was}");
+                return Ok(Some(reason));
             }
             Ok(_) => {}
         }
@@ -159,36 +168,19 @@ impl Lake {
             Look::AtEnds => file.bytes.saturating_sub(8),
             Look::Whole => 0,
         };
-        let bytes = store.get_range(&file.path, start..file.bytes).await.ok()?;
+        let bytes = store.get_range(&file.path, start..file.bytes).await?;
         if !bytes.ends_with(b"PAR1") {
-            return Some("does not end as a Parquet file".to_owned());
+            return Ok(Some("does not end as a Parquet file".to_owned()));
         }
         if look == Look::AtEnds {
-            return None;
+            return Ok(None);
         }
         let filter = needles::path_beside(&file.path);
-        match self.needles().data_crc(store, &filter).await {
+        Ok(match self.needles().data_crc(store, &filter).await {
             Some(crc) if crc == crc32fast::hash(&bytes) => None,
             Some(_) => Some("is not as it was written: its checksum differs".to_owned()),
             None => read_whole(bytes, file.extent.rows).err(),
-        }
-    }
-
-    async fn filter_damage(
-        &self,
-        store: &dyn ObjectStore,
-        file: &DataFile,
-        filter: &Path,
-    ) -> Option<String> {
-        match store.get(filter).await {
-            Err(object_store::Error::NotFound { .. }) => Some("is missing".to_owned()),
-            Err(_) => None,
-            Ok(found) => {
-                let bytes = found.bytes().await.ok()?;
-                let is_right = needles::is_whole(&bytes, file.extent.rows);
-                (!is_right).then(|| "is not as it was written".to_owned())
-            }
-        }
+        })
     }
 
     fn put_aside(&self, file: &DataFile) -> Result<String, CommitError> {
@@ -231,11 +223,6 @@ impl Lake {
     }
 
     async fn make_filter(&self, file: &DataFile) -> Result<(), MaintainError> {
-        let store_error = |error| {
-            ReadError::Query(Box::new(datafusion::error::DataFusionError::ObjectStore(
-                Box::new(error),
-            )))
-        };
         let store = self.store();
         let data = store.get(&file.path).await.map_err(store_error)?;
         let bytes = data.bytes().await.map_err(store_error)?;
@@ -254,6 +241,26 @@ impl Lake {
             .map_err(|source| CommitError::Write { path, source })?;
         self.needles().forget();
         Ok(())
+    }
+}
+
+fn store_error(error: object_store::Error) -> ReadError {
+    ReadError::Query(Box::new(DataFusionError::ObjectStore(Box::new(error))))
+}
+
+/// What is wrong with the filter of a data file; an error if the store does not answer.
+async fn filter_damage(
+    store: &dyn ObjectStore,
+    file: &DataFile,
+    filter: &Path,
+) -> Result<Option<String>, object_store::Error> {
+    match store.get(filter).await {
+        Err(object_store::Error::NotFound { .. }) => Ok(Some("is missing".to_owned())),
+        Err(error) => Err(error),
+        Ok(found) => {
+            let is_right = needles::is_whole(&found.bytes().await?, file.extent.rows);
+            Ok((!is_right).then(|| "is not as it was written".to_owned()))
+        }
     }
 }
 

@@ -22,10 +22,9 @@ mod table;
 
 pub use health::Damage;
 pub use maintain::{MaintainError, Maintained};
-pub use pipe::{PipeColumn, PipeError, PipeRequest, PipeResult};
+pub use pipe::{PipeColumn, PipeError, PipeRequest, PipeResult, RowsQuery};
 pub use records::{RecordScope, RecordSpan, StoredRecord};
 pub use rows::StoredEvent;
 pub use schema::{column_name, table_columns};
 pub use search::{Bucket, RuleCount, SearchRequest, SearchResult, SortOrder};
-pub use sql::SqlRequest;
 pub use table::{CommitError, Lake, LakeStats, LedgerCount, OpenError, PendingCommit, ReadError};

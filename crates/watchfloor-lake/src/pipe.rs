@@ -38,10 +38,11 @@ use datafusion::logical_expr::SortExpr;
 use datafusion::prelude::{DataFrame, SessionConfig, SessionContext};
 use futures::StreamExt;
 use jiff::Timestamp;
+use watchfloor_query::Diagnostic;
 use watchfloor_query::pipe::{self, Expr, FunctionBody, Let, LetValue, Program, Render};
-use watchfloor_query::{Diagnostic, Query};
 
-use crate::search::{SearchRequest, SortOrder, query_error};
+use crate::search::{in_time, query_error};
+use crate::table::is_of_files;
 use crate::table::{Lake, ReadError};
 
 /// Most memory that one query works in, in bytes; beyond it, it spills to disk.
@@ -49,11 +50,33 @@ const MEMORY_BYTES: usize = 512 << 20;
 /// Most steps of lowering, since functions that call functions multiply.
 const MAX_STEPS: usize = 20_000;
 
-/// A pipe query and its limits.
+/// A query whose answer is rows.
+#[derive(Clone, Debug)]
+pub enum RowsQuery {
+    /// With verbs.
+    Pipe(Box<Program>),
+    /// One `SELECT` over `events` and `findings`.
+    Sql(String),
+}
+
+impl RowsQuery {
+    /// Reads a query with verbs or in SQL.
+    ///
+    /// # Errors
+    /// With place and hint, if a query with verbs is wrong; SQL is read when it runs.
+    pub fn parse(text: &str) -> Result<Self, Diagnostic> {
+        if watchfloor_query::is_sql(text) {
+            return Ok(Self::Sql(text.to_owned()));
+        }
+        pipe::parse(text).map(|program| Self::Pipe(Box::new(program)))
+    }
+}
+
+/// A query whose answer is rows, and its limits.
 #[derive(Clone, Debug)]
 pub struct PipeRequest {
     /// What is asked.
-    pub program: Program,
+    pub query: RowsQuery,
     /// First instant of event time.
     pub from: Timestamp,
     /// First instant of event time that is left out.
@@ -86,6 +109,8 @@ pub struct PipeResult {
     pub render: Option<Render>,
     /// How long it took.
     pub took: Duration,
+    /// Files of the asked time that cannot be read: what they hold is not in the rows.
+    pub unread: Vec<String>,
 }
 
 /// Why a pipe query gave no result.
@@ -109,37 +134,26 @@ impl From<Diagnostic> for PipeError {
 }
 
 impl Lake {
-    /// Runs a pipe query.
+    /// Runs a query whose answer is rows. Files that cannot be read are named and passed over.
     ///
     /// # Errors
     /// If the query is wrong, runs into a limit, or the lake cannot be read.
     pub async fn pipe(&self, request: &PipeRequest) -> Result<PipeResult, PipeError> {
         let start = Instant::now();
-        let (context, events) = self.pipe_context()?;
-        let search = SearchRequest {
-            query: Query::All,
-            from: request.from,
-            to: request.to,
-            limit: 0,
-            order: SortOrder::NewestFirst,
-            with_findings: true,
-            bucket_seconds: 0,
+        loop {
+            let found = self.rows(request, start).await;
+            match found {
+                Err(PipeError::Read(error)) if self.note_broken(&error).await => {}
+                found => break found,
+            }
+        }
+    }
+
+    async fn rows(&self, request: &PipeRequest, start: Instant) -> Result<PipeResult, PipeError> {
+        let (frame, render) = match &request.query {
+            RowsQuery::Pipe(program) => self.lowered(program, request, start).await?,
+            RowsQuery::Sql(text) => (self.planned(text, request).await?, None),
         };
-        let lowering = Lowering {
-            context,
-            events,
-            in_time: self.filter(&search),
-            span: (request.from.as_microsecond(), request.to.as_microsecond()),
-            now: Timestamp::now(),
-            steps: Cell::new(0),
-            is_filter: Cell::new(false),
-            known: RefCell::default(),
-            until: start + request.timeout,
-        };
-        let program = request.program.clone();
-        // Lowering may run parts of the query whose values must be known beforehand.
-        let lowered = tokio::task::spawn_blocking(move || lowering.program(&program)).await;
-        let (frame, render) = lowered.map_err(|error| PipeError::Stopped(error.to_string()))??;
         let run = collect(frame, request.limit);
         let (columns, rows, is_capped) = tokio::time::timeout(request.timeout, run)
             .await
@@ -150,7 +164,32 @@ impl Lake {
             is_capped,
             render,
             took: start.elapsed(),
+            unread: self.unread(request.from, request.to),
         })
+    }
+
+    async fn lowered(
+        &self,
+        program: &Program,
+        request: &PipeRequest,
+        start: Instant,
+    ) -> Result<(DataFrame, Option<Render>), PipeError> {
+        let (context, events) = self.pipe_context()?;
+        let lowering = Lowering {
+            context,
+            events,
+            in_time: in_time(request.from, request.to),
+            span: (request.from.as_microsecond(), request.to.as_microsecond()),
+            now: Timestamp::now(),
+            steps: Cell::new(0),
+            is_filter: Cell::new(false),
+            known: RefCell::default(),
+            until: start + request.timeout,
+        };
+        let program = program.clone();
+        // Lowering may run parts of the query whose values must be known beforehand.
+        let lowered = tokio::task::spawn_blocking(move || lowering.program(&program)).await;
+        Ok(lowered.map_err(|error| PipeError::Stopped(error.to_string()))??)
     }
 
     pub(crate) fn pipe_context(
@@ -167,9 +206,9 @@ impl Lake {
     }
 }
 
-pub(crate) type Collected = (Vec<PipeColumn>, Vec<Vec<serde_json::Value>>, bool);
+type Collected = (Vec<PipeColumn>, Vec<Vec<serde_json::Value>>, bool);
 
-pub(crate) async fn collect(frame: DataFrame, limit: usize) -> Result<Collected, PipeError> {
+async fn collect(frame: DataFrame, limit: usize) -> Result<Collected, PipeError> {
     let columns = output::columns(frame.schema());
     // One more tells whether there are more.
     let frame = frame.limit(0, Some(limit + 1)).map_err(query_error)?;
@@ -185,7 +224,7 @@ pub(crate) async fn collect(frame: DataFrame, limit: usize) -> Result<Collected,
 }
 
 /// What is said of a query that ran out of time.
-pub(crate) fn too_long(timeout: Duration) -> PipeError {
+fn too_long(timeout: Duration) -> PipeError {
     let seconds = timeout.as_secs();
     PipeError::Stopped(format!(
         "it took longer than {seconds} s; ask for less time or fewer groups"
@@ -199,10 +238,7 @@ fn stopped(error: DataFusionError) -> PipeError {
             "it needs more memory than a query may have; ask for less time, or fewer groups or columns"
                 .to_owned(),
         ),
-        DataFusionError::ObjectStore(_)
-        | DataFusionError::IoError(_)
-        | DataFusionError::ParquetError(_)
-        | DataFusionError::External(_) => PipeError::Read(query_error(error)),
+        root if is_of_files(root) => PipeError::Read(query_error(error)),
         other => PipeError::Stopped(other.strip_backtrace()),
     }
 }

@@ -24,6 +24,7 @@ use crate::findings;
 use crate::lower;
 use crate::rows::{self, StoredEvent};
 use crate::schema;
+use crate::snapshot::day_of;
 use crate::table::{Lake, LedgerCount, ReadError};
 
 /// Order of the events of a result.
@@ -98,7 +99,7 @@ impl Lake {
     pub async fn search(&self, request: &SearchRequest) -> Result<SearchResult, ReadError> {
         let mut result = loop {
             match self.find(request).await {
-                Err(_) if self.note_broken().await => {}
+                Err(error) if self.note_broken(&error).await => {}
                 other => break other?,
             }
         };
@@ -300,13 +301,7 @@ impl Lake {
     }
 
     pub(crate) fn filter(&self, request: &SearchRequest) -> Expr {
-        let day =
-            |time: Timestamp| lit(jiff::tz::TimeZone::UTC.to_datetime(time).date().to_string());
-        let mut filter = col(schema::TIME)
-            .gt_eq(micros(request.from.as_microsecond()))
-            .and(col(schema::TIME).lt(micros(request.to.as_microsecond())))
-            .and(col(schema::DAY).gt_eq(day(request.from)))
-            .and(col(schema::DAY).lt_eq(day(request.to)));
+        let mut filter = in_time(request.from, request.to);
         if !request.with_findings {
             filter = filter.and(col("kind").not_eq(lit("watchfloor/finding")));
         }
@@ -435,6 +430,16 @@ impl Lake {
         }
         Ok(times)
     }
+}
+
+/// Rows of a span of event time; the second instant is left out.
+pub(crate) fn in_time(from: Timestamp, to: Timestamp) -> Expr {
+    let (from, to) = (from.as_microsecond(), to.as_microsecond());
+    col(schema::TIME)
+        .gt_eq(micros(from))
+        .and(col(schema::TIME).lt(micros(to)))
+        .and(col(schema::DAY).gt_eq(lit(day_of(from))))
+        .and(col(schema::DAY).lt_eq(lit(day_of(to))))
 }
 
 fn micros(micros: i64) -> Expr {

@@ -5,7 +5,7 @@
 //! while it goes from memory to a file.
 
 use std::collections::{BTreeMap, HashSet};
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
 use arrow::array::{ArrayRef, BooleanArray, Int64Array, RecordBatch, StringArray, UInt64Array};
 use arrow::compute::cast;
@@ -364,6 +364,11 @@ impl Recent {
 /// The columns as queries have them: texts and bytes as views, which are cheap to filter, and
 /// the day, which no file holds, behind the others.
 fn columns() -> TableSchema {
+    static COLUMNS: LazyLock<TableSchema> = LazyLock::new(make_columns);
+    COLUMNS.clone()
+}
+
+fn make_columns() -> TableSchema {
     let viewed = |field: &Arc<Field>| {
         let kind = match field.data_type() {
             DataType::Utf8 => DataType::Utf8View,

@@ -1,68 +1,39 @@
 //! Plain SQL over events and findings: read-only, within the limits of pipe queries.
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
 
 use datafusion::error::DataFusionError;
 use datafusion::execution::context::SQLOptions;
 use datafusion::logical_expr::{Expr, col, lit};
-use datafusion::prelude::SessionContext;
-use jiff::Timestamp;
-use watchfloor_query::{Diagnostic, Query};
+use datafusion::prelude::{DataFrame, SessionContext};
+use watchfloor_query::Diagnostic;
 
-use crate::pipe::{self, PipeError, PipeResult};
-use crate::search::{SearchRequest, SortOrder, query_error};
+use crate::pipe::{PipeError, PipeRequest};
+use crate::search::{in_time, query_error};
 use crate::table::Lake;
 
 /// The tables that SQL knows.
 const TABLES: &str =
     "the tables are events and findings; columns are OCSF paths with _ for ., such as user_name";
 
-/// A query in SQL and its limits.
-#[derive(Clone, Debug)]
-pub struct SqlRequest {
-    /// One `SELECT`, over `events` and `findings`.
-    pub text: String,
-    /// First instant of event time.
-    pub from: Timestamp,
-    /// First instant of event time that is left out.
-    pub to: Timestamp,
-    /// Most rows to return.
-    pub limit: usize,
-    /// Most time that it may take.
-    pub timeout: Duration,
-}
-
 impl Lake {
-    /// Runs a query in SQL.
-    ///
-    /// # Errors
-    /// If the query is wrong or no `SELECT`, runs into a limit, or the lake cannot be read.
-    pub async fn sql(&self, request: &SqlRequest) -> Result<PipeResult, PipeError> {
-        let start = Instant::now();
-        let context = self.sql_context(request)?;
+    /// The plan of a query in SQL, which may read and nothing else.
+    pub(crate) async fn planned(
+        &self,
+        text: &str,
+        request: &PipeRequest,
+    ) -> Result<DataFrame, PipeError> {
         let only_reads = SQLOptions::new()
             .with_allow_ddl(false)
             .with_allow_dml(false)
             .with_allow_statements(false);
-        let frame = context
-            .sql_with_options(&request.text, only_reads)
+        self.sql_context(request)?
+            .sql_with_options(text, only_reads)
             .await
-            .map_err(|error| PipeError::Query(diagnostic(&request.text, &error)))?;
-        let run = pipe::collect(frame, request.limit);
-        let (columns, rows, is_capped) = tokio::time::timeout(request.timeout, run)
-            .await
-            .map_err(|_| pipe::too_long(request.timeout))??;
-        Ok(PipeResult {
-            columns,
-            rows,
-            is_capped,
-            render: None,
-            took: start.elapsed(),
-        })
+            .map_err(|error| PipeError::Query(diagnostic(text, &error)))
     }
 
-    fn sql_context(&self, request: &SqlRequest) -> Result<SessionContext, PipeError> {
+    fn sql_context(&self, request: &PipeRequest) -> Result<SessionContext, PipeError> {
         let (context, lake) = self.pipe_context()?;
         context
             .state_ref()
@@ -71,16 +42,7 @@ impl Lake {
             .options_mut()
             .sql_parser
             .collect_spans = true;
-        let search = SearchRequest {
-            query: Query::All,
-            from: request.from,
-            to: request.to,
-            limit: 0,
-            order: SortOrder::NewestFirst,
-            with_findings: true,
-            bucket_seconds: 0,
-        };
-        let in_time = self.filter(&search);
+        let in_time = in_time(request.from, request.to);
         let is_finding: Expr = col("kind").eq(lit("watchfloor/finding"));
         let is_event: Expr = col("kind").not_eq(lit("watchfloor/finding"));
         for (name, filter) in [("events", is_event), ("findings", is_finding)] {

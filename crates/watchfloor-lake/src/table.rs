@@ -9,6 +9,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, PoisonError, RwLock};
 
+use datafusion::error::DataFusionError;
 use datafusion::execution::runtime_env::{RuntimeEnv, RuntimeEnvBuilder};
 use deltalake::kernel::transaction::{CommitBuilder, CommitProperties};
 use deltalake::kernel::{Action, Add, Transaction};
@@ -90,6 +91,28 @@ pub enum ReadError {
     Rows(#[source] arrow::error::ArrowError),
 }
 
+impl ReadError {
+    /// Whether a damaged or missing file may be to blame.
+    pub(crate) fn is_of_files(&self) -> bool {
+        match self {
+            Self::Query(error) => is_of_files(error.find_root()),
+            Self::Table(_) | Self::Rows(_) => false,
+        }
+    }
+}
+
+/// Whether what an engine's error rests on is a file that cannot be read, and not the query.
+pub(crate) fn is_of_files(root: &DataFusionError) -> bool {
+    matches!(
+        root,
+        DataFusionError::ObjectStore(_)
+            | DataFusionError::IoError(_)
+            | DataFusionError::ParquetError(_)
+            | DataFusionError::ArrowError(..)
+            | DataFusionError::External(_)
+    )
+}
+
 /// What one commit adds.
 #[derive(Debug, Default)]
 pub struct PendingCommit {
@@ -167,11 +190,11 @@ impl Lake {
     /// Files that are gone are passed over from the start.
     fn note_missing(&self) {
         let gone = |file: &DataFile| !self.folder.join(file.path.as_ref()).exists();
-        let gone = self.all_files().into_iter().filter(gone);
-        let gone = gone.map(|file| {
+        let files = self.all_files();
+        let gone = files.iter().filter(|file| gone(file)).map(|file| {
             tracing::error!(path = %file.path, rows = file.extent.rows,
                 "a file of the lake is missing and is passed over; watchfloor lake repair takes it out");
-            (file.path, "is missing".to_owned())
+            (file.path.clone(), "is missing".to_owned())
         });
         self.set_broken(gone.collect());
     }
@@ -230,9 +253,9 @@ impl Lake {
     }
 
     /// All files of the table, those that cannot be read among them.
-    pub(crate) fn all_files(&self) -> Vec<DataFile> {
+    pub(crate) fn all_files(&self) -> Arc<Vec<DataFile>> {
         let current = self.current.read().unwrap_or_else(PoisonError::into_inner);
-        current.files.as_ref().clone()
+        Arc::clone(&current.files)
     }
 
     /// Files that cannot be read, and why.
@@ -344,7 +367,7 @@ impl Lake {
     pub async fn stats(&self) -> Result<LakeStats, ReadError> {
         let snapshot = self.snapshot();
         let mut stats = LakeStats::default();
-        for file in self.all_files() {
+        for file in self.all_files().iter() {
             stats.rows += file.extent.rows;
             stats.files += 1;
             stats.bytes += file.bytes;

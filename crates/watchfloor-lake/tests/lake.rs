@@ -8,7 +8,9 @@ use jiff::{SignedDuration, Timestamp};
 use watchfloor_event::{
     EventBatch, EventId, EventKind, Format, Namespace, RawRecord, ValueRef, ocsf,
 };
-use watchfloor_lake::{Lake, PendingCommit, PipeError, SearchRequest, SortOrder, SqlRequest};
+use watchfloor_lake::{
+    Lake, PendingCommit, PipeError, PipeRequest, RowsQuery, SearchRequest, SortOrder,
+};
 
 const BATCH: u64 = 1500;
 
@@ -261,6 +263,21 @@ async fn a_damaged_file_is_named_and_the_rest_answers() {
     let found = lake.search(&request).await.unwrap();
     assert_eq!(found.unread.len(), 3);
     let after_midnight = found.total;
+    for text in ["events | count", "select count(*) from events"] {
+        let asked = PipeRequest {
+            query: RowsQuery::parse(text).unwrap(),
+            from: request.from,
+            to: request.to,
+            limit: 1,
+            timeout: std::time::Duration::from_secs(60),
+        };
+        // The second lake meets the damage by itself.
+        for lake in [&lake, &Lake::open(folder.path()).await.unwrap()] {
+            let found = lake.pipe(&asked).await.unwrap();
+            assert_eq!(found.unread.len(), 3, "{text}");
+            assert_eq!(found.rows, [[after_midnight]], "{text}");
+        }
+    }
     assert!(after_midnight > 0 && after_midnight < 3 * BATCH);
 
     let repaired = lake.repair().await.unwrap();
@@ -306,15 +323,15 @@ async fn sql_reads_and_does_nothing_else() {
     let lake = Lake::open(folder.path()).await.unwrap();
     commit(&lake, 0).await;
     lake.show(&[batch(BATCH)], &[]);
-    let ask = |text: &str| SqlRequest {
-        text: text.to_owned(),
+    let ask = |text: &str| PipeRequest {
+        query: RowsQuery::Sql(text.to_owned()),
         from: start() - SignedDuration::from_hours(24),
         to: start() + SignedDuration::from_hours(24),
         limit: 5,
         timeout: std::time::Duration::from_secs(60),
     };
     let found = lake
-        .sql(&ask(
+        .pipe(&ask(
             "SELECT count(*) AS n, count(DISTINCT user_name) FROM events",
         ))
         .await
@@ -322,20 +339,20 @@ async fn sql_reads_and_does_nothing_else() {
     assert_eq!(found.columns[0].name, "n");
     assert_eq!(found.rows, [[2 * BATCH, 2 * BATCH]]);
     let found = lake
-        .sql(&ask("with u as (select user_name from events where lower(user_name) = 'user7') select * from u"))
+        .pipe(&ask("with u as (select user_name from events where lower(user_name) = 'user7') select * from u"))
         .await
         .unwrap();
     assert_eq!(found.rows, [["user7"]]);
     let found = lake
-        .sql(&ask("select user_name from events order by position"))
+        .pipe(&ask("select user_name from events order by position"))
         .await
         .unwrap();
     assert!(found.is_capped && found.rows.len() == 5);
-    let outside = SqlRequest {
+    let outside = PipeRequest {
         to: start() - SignedDuration::from_hours(1),
         ..ask("select 1 from events")
     };
-    assert!(lake.sql(&outside).await.unwrap().rows.is_empty());
+    assert!(lake.pipe(&outside).await.unwrap().rows.is_empty());
     for (text, place, says) in [
         ("select usr_name from events", 7, "usr_name"),
         ("select user_name frm events", 0, "found"),
@@ -346,7 +363,7 @@ async fn sql_reads_and_does_nothing_else() {
         ("set datafusion.execution.batch_size = 1", 0, "Statement"),
         ("copy events to '/tmp/x.csv'", 0, "DML"),
     ] {
-        let Err(PipeError::Query(error)) = lake.sql(&ask(text)).await else {
+        let Err(PipeError::Query(error)) = lake.pipe(&ask(text)).await else {
             panic!("{text} is no error of the query");
         };
         assert!(error.message.contains(says), "{text}: {}", error.message);

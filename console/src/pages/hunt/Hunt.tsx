@@ -23,6 +23,7 @@ import { FieldStats } from './FieldStats'
 import { HuntBar } from './HuntBar'
 import { HuntRows } from './HuntRows'
 import { PipeAnswer } from './PipeAnswer'
+import { Unread } from './Unread'
 
 const FIRST_ROWS = 500
 const MORE_ROWS = 10_000
@@ -149,13 +150,7 @@ function Totals({ data, limit, onMore }: { data: SearchResult; limit: number; on
           )}
         </>
       )}
-      {data.unread.length > 0 && (
-        <span className="capped" title={data.unread.join('\n')}>
-          {' '}
-          · incomplete: {plural(data.unread.length, 'file')} of this time cannot be read; run watchfloor lake
-          verify
-        </span>
-      )}
+      <Unread files={data.unread} />
       {data.capped && (
         <span className="capped"> · capped: counts above are exact, rows and fields are not all</span>
       )}

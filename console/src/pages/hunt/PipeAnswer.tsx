@@ -10,6 +10,7 @@ import { useRange, useUrlState } from '../../lib/url'
 import { Empty } from '../../ui/Trouble'
 import { PipeChart } from './PipeChart'
 import { PipeRows } from './PipeRows'
+import { Unread } from './Unread'
 
 export function PipeAnswer({ data, isStale }: { data: RowResult; isStale: boolean }) {
   const [search, set] = useUrlState()
@@ -31,6 +32,7 @@ export function PipeAnswer({ data, isStale }: { data: RowResult; isStale: boolea
               {` · the first ${plural(rows.length, 'row')} are shown, there are more`}
             </span>
           )}
+          <Unread files={data.unread} />
         </span>
         <span className="spacer" />
         {rows.length > 0 && <Exports data={data} rows={rows} />}

@@ -225,7 +225,7 @@ fn find(bucket: &[u8], word: u64, head: &Head) -> Option<Blocks> {
     let wanted = key_of(word, head.bits);
     let (mut key, mut blocks) = (0, Blocks::none(head.blocks()));
     while !rest.is_empty() && key <= wanted {
-        key += take_number(&mut rest)?;
+        key = u64::checked_add(key, take_number(&mut rest)?)?;
         let tag = take_number(&mut rest)?;
         let is_wanted = key == wanted;
         if tag & 1 == 0 {
@@ -234,9 +234,9 @@ fn find(bucket: &[u8], word: u64, head: &Head) -> Option<Blocks> {
             }
             continue;
         }
-        let mut block = 0;
+        let mut block = 0_u64;
         for _ in 0..tag >> 1 {
-            block += take_number(&mut rest)?;
+            block = block.checked_add(take_number(&mut rest)?)?;
             if is_wanted {
                 blocks.insert(block as usize);
             }
@@ -390,6 +390,27 @@ mod tests {
             .is_empty()
         });
         assert!(absent.count() < 40);
+    }
+
+    #[test]
+    fn any_bytes_are_a_filter_or_none() {
+        let file = encode(&pairs(), 20 * BLOCK_ROWS as u64, 7);
+        let bits = bits_of(&file).unwrap();
+        let head = Head::parse(&file[..HEAD_BYTES + 4 * (1 << bits) + 4]).unwrap();
+        let mut seed = 1_u64;
+        for length in (0..300).chain([5000]) {
+            let mut bytes: Vec<u8> = (0..length)
+                .map(|_| {
+                    seed = seed.wrapping_mul(0x5851_f42d_4c95_7f2d).wrapping_add(1);
+                    // Many bytes that go on make numbers beyond any bound.
+                    (seed >> 56) as u8 | (seed >> 40) as u8
+                })
+                .collect();
+            assert!(Head::parse(&bytes).is_none() && !is_whole(&bytes, 1));
+            let crc = crc32fast::hash(&bytes);
+            bytes.extend(crc.to_le_bytes());
+            let _ = find(&bytes, seed, &head);
+        }
     }
 
     #[test]

@@ -16,10 +16,9 @@ use watchfloor_casework::{EventFieldsFuture, EventLookup};
 use watchfloor_event::EventId;
 use watchfloor_event::ocsf::{AttributeType, PROMOTED};
 use watchfloor_lake::{
-    Lake, PipeColumn, PipeError, PipeRequest, PipeResult, ReadError, SortOrder, SqlRequest,
-    StoredEvent,
+    Lake, PipeColumn, PipeError, PipeRequest, ReadError, RowsQuery, SortOrder, StoredEvent,
 };
-use watchfloor_query::{CoreField, Diagnostic, Query, TextPattern, is_sql, pipe};
+use watchfloor_query::{CoreField, Diagnostic, Query, TextPattern};
 
 use super::convert;
 
@@ -78,8 +77,14 @@ impl LakeEvents {
     }
 
     async fn find_rows(&self, request: RowsRequest) -> Result<RowsResult, SearchError> {
-        let found = self.run_rows(&request).await;
-        let found = found.map_err(|error| match error {
+        let asked = PipeRequest {
+            query: RowsQuery::parse(&request.query).map_err(invalid)?,
+            from: request.from,
+            to: request.to,
+            limit: request.limit as usize,
+            timeout: ROWS_TIMEOUT,
+        };
+        let found = self.lake.pipe(&asked).await.map_err(|error| match error {
             PipeError::Query(error) => invalid(error),
             PipeError::Stopped(detail) => SearchError::TooCostly { detail },
             PipeError::Read(error) => unavailable(error),
@@ -93,34 +98,13 @@ impl LakeEvents {
             columns: found.columns.into_iter().map(column).collect(),
             rows: found.rows,
             capped: found.is_capped,
+            unread: found.unread,
             render: found.render.map(|render| Chart {
                 kind: render.kind,
                 with: render.with.into_iter().map(property).collect(),
             }),
             took_ms: u64::try_from(found.took.as_millis()).unwrap_or(u64::MAX),
         })
-    }
-
-    async fn run_rows(&self, request: &RowsRequest) -> Result<PipeResult, PipeError> {
-        let (from, to, limit) = (request.from, request.to, request.limit as usize);
-        if is_sql(&request.query) {
-            let asked = SqlRequest {
-                text: request.query.clone(),
-                from,
-                to,
-                limit,
-                timeout: ROWS_TIMEOUT,
-            };
-            return self.lake.sql(&asked).await;
-        }
-        let asked = PipeRequest {
-            program: pipe::parse(&request.query)?,
-            from,
-            to,
-            limit,
-            timeout: ROWS_TIMEOUT,
-        };
-        self.lake.pipe(&asked).await
     }
 
     async fn find_related(&self, request: RelatedRequest) -> Result<RelatedEvents, SearchError> {

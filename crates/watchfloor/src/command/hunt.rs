@@ -8,7 +8,7 @@ use anyhow::{Context, Result, anyhow, bail};
 use jiff::{SignedDuration, Timestamp};
 use serde_json::json;
 use watchfloor_lake::{
-    Lake, PipeError, PipeRequest, PipeResult, SearchRequest, SearchResult, SortOrder, SqlRequest,
+    Lake, PipeError, PipeRequest, PipeResult, RowsQuery, SearchRequest, SearchResult, SortOrder,
     StoredEvent,
 };
 use watchfloor_query::{Diagnostic, is_sql, pipe};
@@ -21,11 +21,8 @@ use crate::command::{block_on, csv_field, visible};
 const TIMEOUT: Duration = Duration::from_secs(600);
 
 pub(crate) fn run(args: &HuntArgs) -> Result<Outcome> {
-    if is_sql(&args.query) {
-        return run_sql(args);
-    }
-    if pipe::is_pipe(&args.query) {
-        return run_pipe(args);
+    if is_sql(&args.query) || pipe::is_pipe(&args.query) {
+        return run_rows(args);
     }
     let query =
         watchfloor_query::parse(&args.query).map_err(|error| marked(&args.query, &error))?;
@@ -45,11 +42,7 @@ pub(crate) fn run(args: &HuntArgs) -> Result<Outcome> {
         Ok(lake.search(&request).await?)
     })?;
     print(&found, args.format)?;
-    for path in &found.unread {
-        eprintln!(
-            "watchfloor: {path} cannot be read, what it holds is missing from the answer; see watchfloor lake verify"
-        );
-    }
+    tell_unread(&found.unread);
     if (found.events.len() as u64) < found.total {
         eprintln!(
             "{} of {} events shown; raise --limit for more",
@@ -91,11 +84,11 @@ fn marked(query: &str, error: &Diagnostic) -> anyhow::Error {
     )
 }
 
-fn run_pipe(args: &HuntArgs) -> Result<Outcome> {
-    let program = pipe::parse(&args.query).map_err(|error| marked(&args.query, &error))?;
+fn run_rows(args: &HuntArgs) -> Result<Outcome> {
+    let query = RowsQuery::parse(&args.query).map_err(|error| marked(&args.query, &error))?;
     let now = Timestamp::now();
     let request = PipeRequest {
-        program,
+        query,
         from: instant(&args.from, now)?,
         to: instant(&args.to, now)?,
         limit: args.limit,
@@ -109,31 +102,8 @@ fn run_pipe(args: &HuntArgs) -> Result<Outcome> {
             other => Ok(other?),
         }
     })?;
-    show_rows(&found, args.format)
-}
-
-fn run_sql(args: &HuntArgs) -> Result<Outcome> {
-    let now = Timestamp::now();
-    let request = SqlRequest {
-        text: args.query.clone(),
-        from: instant(&args.from, now)?,
-        to: instant(&args.to, now)?,
-        limit: args.limit,
-        timeout: TIMEOUT,
-    };
-    let folder = lake_folder(args)?;
-    let found = block_on(async {
-        let lake = Lake::open_to_read(&folder).await?;
-        match lake.sql(&request).await {
-            Err(PipeError::Query(error)) => Err(marked(&args.query, &error)),
-            other => Ok(other?),
-        }
-    })?;
-    show_rows(&found, args.format)
-}
-
-fn show_rows(found: &PipeResult, format: EventFormat) -> Result<Outcome> {
-    print_rows(found, format)?;
+    print_rows(&found, args.format)?;
+    tell_unread(&found.unread);
     if found.is_capped {
         eprintln!(
             "the first {} rows are shown, there are more; raise --limit for them",
@@ -141,6 +111,15 @@ fn show_rows(found: &PipeResult, format: EventFormat) -> Result<Outcome> {
         );
     }
     Ok(Outcome::Done)
+}
+
+fn tell_unread(paths: &[String]) {
+    for path in paths {
+        eprintln!(
+            "watchfloor: {} cannot be read, what it holds is missing from the answer; see watchfloor lake verify",
+            visible(path)
+        );
+    }
 }
 
 fn print_rows(found: &PipeResult, format: EventFormat) -> Result<()> {
