@@ -106,3 +106,113 @@ async fn try_catch_up(lake: &Lake, sink: &dyn FindingSink) -> Result<u64, SinkEr
     sink.take(end, Vec::new()).await?;
     Ok(end)
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Mutex;
+
+    use futures::FutureExt;
+    use jiff::Timestamp;
+    use watchfloor_event::{EventId, FindingLevel};
+    use watchfloor_lake::PendingCommit;
+
+    use super::*;
+
+    fn finding(position: u64) -> Finding {
+        Finding {
+            id: format!("finding-{position}"),
+            rule_id: "rule".to_owned(),
+            rule_version: "0".to_owned(),
+            title: "Rule".to_owned(),
+            level: FindingLevel::High,
+            time: Timestamp::UNIX_EPOCH,
+            first_time: Timestamp::UNIX_EPOCH,
+            source: "test".to_owned(),
+            event_ids: vec![EventId::new(position, 0)],
+            event_count: 1,
+            summary: "something happened".to_owned(),
+            reasons: Vec::new(),
+            entities: Vec::new(),
+            tactics: Vec::new(),
+            techniques: Vec::new(),
+        }
+    }
+
+    /// Refuses so many times, then takes.
+    #[derive(Default)]
+    struct Sink {
+        refusals: Mutex<u32>,
+        cursor: Mutex<u64>,
+        taken: Mutex<Vec<String>>,
+    }
+
+    impl FindingSink for Sink {
+        fn cursor(&self) -> BoxFuture<'_, Result<u64, SinkError>> {
+            let cursor = *self.cursor.lock().unwrap();
+            async move { Ok(cursor) }.boxed()
+        }
+
+        fn take(&self, end: u64, findings: Vec<Finding>) -> BoxFuture<'_, Result<(), SinkError>> {
+            let mut refusals = self.refusals.lock().unwrap();
+            if *refusals > 0 {
+                *refusals -= 1;
+                return async { Err(SinkError("down".to_owned())) }.boxed();
+            }
+            let mut cursor = self.cursor.lock().unwrap();
+            *cursor = end.max(*cursor);
+            let ids = findings.into_iter().map(|finding| finding.id);
+            self.taken.lock().unwrap().extend(ids);
+            async { Ok(()) }.boxed()
+        }
+    }
+
+    async fn until(sink: &Sink, cursor: u64) {
+        for _ in 0..400 {
+            if *sink.cursor.lock().unwrap() >= cursor {
+                return;
+            }
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+        panic!("the cursor stays at {}", sink.cursor.lock().unwrap());
+    }
+
+    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+    async fn what_was_refused_comes_from_the_lake_once_and_in_order() {
+        let folder = tempfile::tempdir().unwrap();
+        let lake = Arc::new(Lake::open(folder.path()).await.unwrap());
+        let sink = Arc::new(Sink::default());
+        *sink.refusals.lock().unwrap() = 1;
+        let (judged, input) = mpsc::unbounded_channel();
+        tokio::spawn(run(
+            Arc::clone(&lake),
+            Arc::clone(&sink) as Arc<dyn FindingSink>,
+            input,
+        ));
+        let send = |position: u64| {
+            let findings = vec![finding(position)];
+            let end = position + 1;
+            judged.send(Judged { end, findings }).unwrap();
+        };
+        // The first is refused before the lake holds it, the second waits behind it.
+        send(1);
+        tokio::time::sleep(Duration::from_millis(300)).await;
+        send(2);
+        tokio::time::sleep(Duration::from_millis(1500)).await;
+        assert!(
+            sink.taken.lock().unwrap().is_empty(),
+            "none overtakes another"
+        );
+        let findings = vec![(1, finding(1))];
+        let pending = PendingCommit {
+            findings,
+            end: 2,
+            ..PendingCommit::default()
+        };
+        lake.commit(pending).await.unwrap();
+        until(&sink, 3).await;
+        send(3);
+        until(&sink, 4).await;
+        let taken = sink.taken.lock().unwrap().clone();
+        assert_eq!(taken, ["finding-1", "finding-2", "finding-3"]);
+    }
+}
