@@ -12,15 +12,16 @@ use futures::FutureExt;
 use futures::future::BoxFuture;
 use jiff::Timestamp;
 use watchfloor_casework::{Casework, CaseworkSettings, Clock, OpenError, Store};
+use watchfloor_model::LegalHold;
 
 use crate::ports::{
-    BacktestCount, BacktestError, BacktestReport, BacktestRequest, Canary, DataPlaneStatus, Event,
-    EventOrder, EventReader, EventsOverview, ExplainError, ExplainedEvent, FieldInfo, FieldSummary,
-    HistogramBucket, IndicatorList, IngestItem, Intake, IntakeError, ItemOutcome, LakeStats,
-    LedgerEntry, LiveCounters, LivenessReport, Metric, MetricKind, PipelineStatus, RefusedRule,
-    RelatedEvents, RelatedRequest, RowsColumn, RowsRequest, RowsResult, RuleCounts, RuleDesk,
-    RuleDetail, RuleFacts, RuleInfo, RuleReload, SearchError, SearchRequest, SearchResult,
-    SourceInfo, StatusError, ValueCount,
+    BacktestCount, BacktestError, BacktestReport, BacktestRequest, Canary, DataPlaneStatus,
+    ErasureCount, Event, EventOrder, EventReader, EventsOverview, ExplainError, ExplainedEvent,
+    FieldInfo, FieldSummary, HistogramBucket, IndicatorList, IngestItem, Intake, IntakeError,
+    ItemOutcome, LakeKeeper, LakeStats, LedgerEntry, LiveCounters, LivenessReport, Metric,
+    MetricKind, PipelineStatus, RefusedRule, RelatedEvents, RelatedRequest, RowsColumn,
+    RowsRequest, RowsResult, RuleCounts, RuleDesk, RuleDetail, RuleFacts, RuleInfo, RuleReload,
+    SearchError, SearchRequest, SearchResult, SourceInfo, StatusError, StorageUsage, ValueCount,
 };
 use crate::{ApiSettings, ApiState, CookieTransport, HostPolicy, router};
 
@@ -133,15 +134,23 @@ fn ready<T: Send + 'static>(value: T) -> BoxFuture<'static, T> {
     futures::future::ready(value).boxed()
 }
 
+/// Knows one mistake: a parenthesis.
+fn check(query: &str) -> Result<(), SearchError> {
+    match query.find('(') {
+        None => Ok(()),
+        Some(at) => Err(SearchError::Invalid {
+            detail: "a parenthesis is not closed".to_owned(),
+            start: at,
+            end: at + 1,
+            hint: Some("close it with )".to_owned()),
+        }),
+    }
+}
+
 impl EventReader for MemoryDataPlane {
     fn search(&self, request: SearchRequest) -> BoxFuture<'_, Result<SearchResult, SearchError>> {
-        if let Some(at) = request.query.find('(') {
-            return ready(Err(SearchError::Invalid {
-                detail: "a parenthesis is not closed".to_owned(),
-                start: at,
-                end: at + 1,
-                hint: Some("close it with )".to_owned()),
-            }));
+        if let Err(error) = check(&request.query) {
+            return ready(Err(error));
         }
         let mut events: Vec<Event> = self
             .contents()
@@ -455,6 +464,58 @@ impl Intake for MemoryDataPlane {
     }
 }
 
+impl LakeKeeper for MemoryDataPlane {
+    fn usage(&self) -> BoxFuture<'_, Result<StorageUsage, SearchError>> {
+        let contents = self.contents();
+        let raw = |event: &Event| event.raw.len() as u64;
+        let bytes: u64 = contents.events.iter().map(raw).sum();
+        ready(Ok(StorageUsage {
+            rows: contents.events.len() as u64,
+            bytes,
+            raw_bytes: bytes,
+            ..StorageUsage::default()
+        }))
+    }
+
+    fn check(&self, query: &str) -> Result<(), SearchError> {
+        check(query)
+    }
+
+    fn would_erase(
+        &self,
+        query: String,
+        _holds: Vec<LegalHold>,
+    ) -> BoxFuture<'_, Result<ErasureCount, SearchError>> {
+        let contents = self.contents();
+        let found = contents
+            .events
+            .iter()
+            .filter(|event| matches(event, &query));
+        ready(Ok(ErasureCount {
+            events: found.count() as u64,
+            held: 0,
+            files: 0,
+        }))
+    }
+
+    fn erase(
+        &self,
+        query: String,
+        _holds: Vec<LegalHold>,
+    ) -> BoxFuture<'static, Result<ErasureCount, SearchError>> {
+        let mut contents = self.contents();
+        let before = contents.events.len();
+        contents.events.retain(|event| !matches(event, &query));
+        ready(Ok(ErasureCount {
+            events: (before - contents.events.len()) as u64,
+            held: 0,
+            files: 0,
+        }))
+    }
+
+    fn wake(&self) {}
+}
+
 /// A server over records in a folder and the data plane in memory.
 #[derive(Debug)]
 pub struct MemoryServer {
@@ -482,6 +543,7 @@ impl MemoryServer {
         };
         let state = ApiState::new(
             casework.clone(),
+            plane.clone(),
             plane.clone(),
             plane.clone(),
             plane.clone(),

@@ -8,6 +8,7 @@ pub(crate) mod indicators;
 pub(crate) mod live;
 pub(crate) mod monitor;
 pub(crate) mod rules;
+pub(crate) mod storage;
 pub(crate) mod suppressions;
 pub(crate) mod work;
 

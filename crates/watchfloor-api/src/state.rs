@@ -5,7 +5,7 @@ use std::time::Instant;
 
 use watchfloor_casework::Casework;
 
-use crate::ports::{EventReader, Intake, PipelineStatus, RuleDesk};
+use crate::ports::{EventReader, Intake, LakeKeeper, PipelineStatus, RuleDesk};
 
 /// Which `Host` headers are answered.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -50,6 +50,7 @@ struct Inner {
     pipeline: Arc<dyn PipelineStatus>,
     intake: Arc<dyn Intake>,
     rules: Arc<dyn RuleDesk>,
+    keeper: Arc<dyn LakeKeeper>,
     settings: ApiSettings,
     started: Instant,
 }
@@ -62,6 +63,7 @@ impl ApiState {
         pipeline: Arc<dyn PipelineStatus>,
         intake: Arc<dyn Intake>,
         rules: Arc<dyn RuleDesk>,
+        keeper: Arc<dyn LakeKeeper>,
         settings: ApiSettings,
     ) -> Self {
         Self {
@@ -71,6 +73,7 @@ impl ApiState {
                 pipeline,
                 intake,
                 rules,
+                keeper,
                 settings,
                 started: Instant::now(),
             }),
@@ -95,6 +98,10 @@ impl ApiState {
 
     pub(crate) fn rules(&self) -> &dyn RuleDesk {
         &*self.inner.rules
+    }
+
+    pub(crate) fn keeper(&self) -> &dyn LakeKeeper {
+        &*self.inner.keeper
     }
 
     pub(crate) fn settings(&self) -> &ApiSettings {

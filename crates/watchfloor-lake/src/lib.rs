@@ -8,10 +8,12 @@ mod encode;
 mod files;
 mod findings;
 mod health;
+mod keep;
 mod lower;
 mod maintain;
 mod needles;
 mod pipe;
+mod place;
 mod records;
 mod rows;
 mod schema;
@@ -19,12 +21,18 @@ mod search;
 mod snapshot;
 mod sql;
 mod table;
+mod usage;
 
 pub use health::Damage;
+pub use keep::{Erased, Hold, Kept, Policy, RetentionRule};
 pub use maintain::{MaintainError, Maintained};
 pub use pipe::{PipeColumn, PipeError, PipeRequest, PipeResult, RowsQuery};
+pub use place::{Place, PlaceError};
 pub use records::{RecordScope, RecordSpan, StoredRecord};
 pub use rows::StoredEvent;
 pub use schema::{column_name, table_columns};
 pub use search::{Bucket, RuleCount, SearchRequest, SearchResult, SortOrder};
-pub use table::{CommitError, Lake, LakeStats, LedgerCount, OpenError, PendingCommit, ReadError};
+pub use table::{
+    CommitError, Lake, LakeStats, LedgerCount, OpenError, PendingCommit, Places, ReadError,
+};
+pub use usage::{Amount, TierUsage, Usage};

@@ -9,6 +9,7 @@ mod entity;
 mod grade;
 mod id;
 mod incident;
+mod retention;
 mod rule_version;
 mod suppression;
 mod work;
@@ -19,10 +20,11 @@ pub use audit::{AuditEntry, GENESIS_HASH};
 pub use entity::{Entity, EntityKind, EntityRef};
 pub use grade::{Severity, Tlp, Verdict};
 pub use id::{
-    AlertId, IncidentId, InvalidId, NoteId, ObservableId, SessionId, SuppressionId, TaskId,
-    TenantId, TokenId, UserId,
+    AlertId, ErasureId, IncidentId, InvalidId, LegalHoldId, NoteId, ObservableId, SessionId,
+    SuppressionId, TaskId, TenantId, TokenId, UserId,
 };
 pub use incident::{Clocks, Incident, IncidentStatus};
+pub use retention::{Erasure, ErasureState, LegalHold, Retention, RetentionRule};
 pub use rule_version::RuleVersion;
 pub use suppression::{Condition, ConditionOp, DayWindow, Facts, Suppression, Threshold};
 pub use work::{IllegalMove, Note, Observable, Task, TaskStatus};

@@ -4,9 +4,11 @@ mod convert;
 mod events;
 mod findings;
 mod intake;
+mod keeper;
 mod status;
 
 pub(crate) use events::{LakeEvents, LakeLookup};
 pub(crate) use findings::CaseworkSink;
 pub(crate) use intake::JournalIntake;
+pub(crate) use keeper::{Keeper, KeeperSettings};
 pub(crate) use status::DataPlane;

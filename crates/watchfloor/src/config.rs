@@ -10,6 +10,7 @@ use jiff::SignedDuration;
 use serde::Deserialize;
 
 use crate::cli::{ServeArgs, Shaping};
+use crate::places::Wanted;
 use crate::rules::{Budget, Sources};
 
 /// What an installation may choose, with the defaults filled in.
@@ -31,6 +32,8 @@ pub(crate) struct Config {
     pub host_names: Vec<String>,
     /// How long events gather before they become files of the lake.
     pub commit_wait: Duration,
+    /// Where the lake stands.
+    pub lake: Wanted,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -59,6 +62,8 @@ struct File {
     indicators: Vec<PathBuf>,
     #[serde(default)]
     host_names: Vec<String>,
+    #[serde(default)]
+    lake: Wanted,
 }
 
 /// How long events gather before they become files of the lake: long enough that files are not
@@ -105,6 +110,7 @@ impl Config {
         Ok(Self {
             budget,
             commit_wait,
+            lake: file.lake,
             data: args
                 .data
                 .clone()

@@ -12,13 +12,17 @@ use watchfloor_api::ports::Listener;
 use watchfloor_api::{ApiSettings, ApiState, CookieTransport, HostPolicy};
 use watchfloor_casework::{Casework, CaseworkSettings, Store, SystemClock};
 use watchfloor_ingest::{DropSink, JournalOptions, LocalListener, SyslogListener, SyslogOptions};
+use watchfloor_lake::Places;
 use watchfloor_pipeline::{Pipeline, PipelineOptions};
 
-use crate::bridge::{CaseworkSink, DataPlane, JournalIntake, LakeEvents, LakeLookup};
+use crate::bridge::{
+    CaseworkSink, DataPlane, JournalIntake, Keeper, KeeperSettings, LakeEvents, LakeLookup,
+};
 use crate::config::Config;
 use crate::content;
 use crate::data_folder::DataFolder;
 use crate::indicators::{self, Shelf};
+use crate::places;
 use crate::rules::{self, Budget, Desk};
 
 /// How long the end waits for the journal to be worked off; what is left is worked off at the
@@ -56,6 +60,7 @@ impl Planes {
         indicators: &[std::path::PathBuf],
         budget: Budget,
         commit_wait: Duration,
+        lake: Places,
     ) -> Result<Self> {
         let store = Store::open(data)
             .await
@@ -66,6 +71,7 @@ impl Planes {
         let (shelf, indicators) = Shelf::open(data, indicators)?;
         let options = PipelineOptions {
             data: data.to_owned(),
+            lake,
             journal: JournalOptions::standard(),
             commit_wait,
             indicators,
@@ -128,6 +134,7 @@ impl Server {
             written_drop_sink(&pipeline),
             stop.clone(),
         )));
+        let keeper = start_keeper(config, &pipeline, &casework, &stop)?;
         let state = ApiState::new(
             casework.clone(),
             Arc::new(LakeEvents::new(Arc::clone(pipeline.lake()))),
@@ -142,6 +149,7 @@ impl Server {
                 Arc::clone(pipeline.ledger()),
             )),
             Arc::new(rules.clone()),
+            Arc::new(keeper.clone()),
             ApiSettings {
                 hosts: host_policy(config),
                 cookie: CookieTransport::Plain,
@@ -204,6 +212,23 @@ impl Server {
     }
 }
 
+/// Starts the lake's keeper.
+fn start_keeper(
+    config: &Config,
+    pipeline: &Arc<Pipeline>,
+    casework: &Casework,
+    stop: &CancellationToken,
+) -> Result<Keeper> {
+    let settings = KeeperSettings {
+        folder: KeeperSettings::folder_of(&places::of_data(&config.data)?.hot),
+        cold_after_days: config.lake.cold_after_days,
+        price_per_gb_month: config.lake.price_per_gb_month,
+    };
+    let keeper = Keeper::new(Arc::clone(pipeline), casework.clone(), settings);
+    tokio::spawn(keeper.clone().run(stop.clone()));
+    Ok(keeper)
+}
+
 async fn planes(config: &Config, data: &Path) -> Result<Planes> {
     Planes::start(
         data,
@@ -212,6 +237,7 @@ async fn planes(config: &Config, data: &Path) -> Result<Planes> {
         &config.indicators,
         config.budget,
         config.commit_wait,
+        places::settle(data, &config.lake)?,
     )
     .await
 }

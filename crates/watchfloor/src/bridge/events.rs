@@ -16,11 +16,11 @@ use watchfloor_casework::{EventFieldsFuture, EventLookup};
 use watchfloor_event::EventId;
 use watchfloor_event::ocsf::{AttributeType, PROMOTED};
 use watchfloor_lake::{
-    Lake, PipeColumn, PipeError, PipeRequest, ReadError, RowsQuery, SortOrder, StoredEvent,
+    Lake, PipeColumn, PipeError, PipeRequest, RowsQuery, SortOrder, StoredEvent,
 };
-use watchfloor_query::{CoreField, Diagnostic, Query, TextPattern};
+use watchfloor_query::{CoreField, Query, TextPattern};
 
-use super::convert;
+use super::convert::{self, invalid, unavailable};
 
 /// Buckets that a histogram aims at.
 const BUCKETS: i64 = 120;
@@ -297,23 +297,4 @@ fn summaries(events: &[StoredEvent]) -> Vec<FieldSummary> {
             .then_with(|| left.1.name.cmp(&right.1.name))
     });
     summaries.into_iter().map(|(_, summary)| summary).collect()
-}
-
-fn invalid(error: Diagnostic) -> SearchError {
-    SearchError::Invalid {
-        detail: error.message,
-        start: error.start,
-        end: error.end,
-        hint: Some(error.hint),
-    }
-}
-
-fn unavailable(error: ReadError) -> SearchError {
-    let mut text = error.to_string();
-    let mut cause = std::error::Error::source(&error);
-    while let Some(inner) = cause {
-        text = format!("{text}: {inner}");
-        cause = inner.source();
-    }
-    SearchError::Unavailable(text)
 }

@@ -20,6 +20,7 @@ use crate::Outcome;
 use crate::cli::DemoArgs;
 use crate::command::block_on;
 use crate::config::{COMMIT_WAIT, Config};
+use crate::places::Wanted;
 use crate::rules::{Budget, Sources};
 use crate::server::Server;
 
@@ -53,6 +54,7 @@ pub(crate) fn run(args: &DemoArgs) -> Result<Outcome> {
         None => std::env::temp_dir().join(format!("watchfloor-demo-{}", std::process::id())),
     };
     let config = Config {
+        lake: Wanted::default(),
         commit_wait: COMMIT_WAIT,
         data,
         listen: args.listen,

@@ -1,14 +1,13 @@
 //! `watchfloor hunt`: searching a data folder, with verbs or without.
 
 use std::io::{BufWriter, Write};
-use std::path::PathBuf;
 use std::time::Duration;
 
 use anyhow::{Context, Result, anyhow, bail};
 use jiff::{SignedDuration, Timestamp};
 use serde_json::json;
 use watchfloor_lake::{
-    Lake, PipeError, PipeRequest, PipeResult, RowsQuery, SearchRequest, SearchResult, SortOrder,
+    PipeError, PipeRequest, PipeResult, RowsQuery, SearchRequest, SearchResult, SortOrder,
     StoredEvent,
 };
 use watchfloor_query::{Diagnostic, is_sql, pipe};
@@ -16,6 +15,7 @@ use watchfloor_query::{Diagnostic, is_sql, pipe};
 use crate::Outcome;
 use crate::cli::{EventFormat, HuntArgs};
 use crate::command::{block_on, csv_field, visible};
+use crate::places;
 
 /// Longest that a query with verbs may take.
 const TIMEOUT: Duration = Duration::from_secs(600);
@@ -36,9 +36,8 @@ pub(crate) fn run(args: &HuntArgs) -> Result<Outcome> {
         with_findings: false,
         bucket_seconds: 0,
     };
-    let folder = lake_folder(args)?;
     let found = block_on(async {
-        let lake = Lake::open_to_read(&folder).await?;
+        let lake = places::open_to_read(&args.data).await?;
         Ok(lake.search(&request).await?)
     })?;
     print(&found, args.format)?;
@@ -51,17 +50,6 @@ pub(crate) fn run(args: &HuntArgs) -> Result<Outcome> {
         );
     }
     Ok(Outcome::Done)
-}
-
-fn lake_folder(args: &HuntArgs) -> Result<PathBuf> {
-    let folder = args.data.join("lake");
-    if !folder.is_dir() {
-        bail!(
-            "{} is no data folder of Watchfloor: it has no lake in it",
-            args.data.display()
-        );
-    }
-    Ok(folder)
 }
 
 /// An error with the line of the query that it is in, and its place marked below it.
@@ -94,9 +82,8 @@ fn run_rows(args: &HuntArgs) -> Result<Outcome> {
         limit: args.limit,
         timeout: TIMEOUT,
     };
-    let folder = lake_folder(args)?;
     let found = block_on(async {
-        let lake = Lake::open_to_read(&folder).await?;
+        let lake = places::open_to_read(&args.data).await?;
         match lake.pipe(&request).await {
             Err(PipeError::Query(error)) => Err(marked(&args.query, &error)),
             other => Ok(other?),
