@@ -114,7 +114,16 @@ pub(crate) fn console() -> Result<()> {
 
 /// A Python environment with the clients that tests send with; returns its interpreter.
 pub(crate) fn python() -> Result<std::path::PathBuf> {
-    const CLIENTS: &[&str] = &["elasticsearch>=8,<9", "duckdb>=1,<2"];
+    const CLIENTS: &[&str] = &[
+        "elasticsearch>=8,<9",
+        "duckdb>=1,<2",
+        // An S3-compatible server, and readers of the lake in it.
+        "moto[server]>=5,<6",
+        "pyarrow",
+        "fsspec",
+        "pysail",
+        "pyspark-client",
+    ];
     let folder = shell::target().join("python");
     let python = folder.join("bin/python");
     let stamp = folder.join("installed.txt");

@@ -42,8 +42,8 @@ use watchfloor_query::Diagnostic;
 use watchfloor_query::pipe::{self, Expr, FunctionBody, Let, LetValue, Program, Render};
 
 use crate::search::{in_time, query_error};
-use crate::table::is_of_files;
 use crate::table::{Lake, ReadError};
+use crate::table::{is_of_bucket, is_of_files};
 
 /// Most memory that one query works in, in bytes; beyond it, it spills to disk.
 const MEMORY_BYTES: usize = 512 << 20;
@@ -238,7 +238,7 @@ fn stopped(error: DataFusionError) -> PipeError {
             "it needs more memory than a query may have; ask for less time, or fewer groups or columns"
                 .to_owned(),
         ),
-        root if is_of_files(root) => PipeError::Read(query_error(error)),
+        root if is_of_files(root) || is_of_bucket(root) => PipeError::Read(query_error(error)),
         other => PipeError::Stopped(other.strip_backtrace()),
     }
 }

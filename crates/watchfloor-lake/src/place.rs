@@ -21,11 +21,11 @@ use url::Url;
 use crate::table::CommitError;
 
 /// How long a request to a bucket may take; a file of a commit has to go through in that time.
-const REQUEST_TIMEOUT: Duration = Duration::from_secs(60);
+const REQUEST_TIMEOUT: Duration = Duration::from_secs(30);
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 /// How long requests that fail are tried again; queries and commits fail with the reason then.
-const RETRY_TIMEOUT: Duration = Duration::from_secs(30);
-const MAX_RETRIES: usize = 5;
+const RETRY_TIMEOUT: Duration = Duration::from_secs(10);
+const MAX_RETRIES: usize = 3;
 
 /// Where a table stands.
 #[derive(Clone, PartialEq, Eq)]
@@ -49,7 +49,7 @@ pub enum PlaceError {
     Unknown(String),
     /// An option that the S3 client lacks.
     #[error(
-        "'{0}' is no option of an S3-compatible store; such are endpoint, region, allow_http, access_key_id and secret_access_key"
+        "'{0}' is no option of an S3-compatible store; such are endpoint, region, allow_http, timeout, access_key_id and secret_access_key"
     )]
     Option(String),
 }

@@ -111,8 +111,27 @@ impl ReadError {
     }
 }
 
+/// Whether a bucket did not answer, which says nothing about its files.
+pub(crate) fn is_of_bucket(root: &(dyn std::error::Error + 'static)) -> bool {
+    let mut cause = Some(root);
+    while let Some(error) = cause {
+        let of_store = error.downcast_ref::<object_store::Error>();
+        if matches!(
+            of_store,
+            Some(object_store::Error::Generic { store: "S3", .. })
+        ) {
+            return true;
+        }
+        cause = error.source();
+    }
+    false
+}
+
 /// Whether what an engine's error rests on is a file that cannot be read, and not the query.
 pub(crate) fn is_of_files(root: &DataFusionError) -> bool {
+    if is_of_bucket(root) {
+        return false;
+    }
     matches!(
         root,
         DataFusionError::ObjectStore(_)
