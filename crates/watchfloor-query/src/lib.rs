@@ -3,6 +3,8 @@
 //! Start at [`parse`].
 
 mod ast;
+pub mod catalog;
+mod complete;
 mod diagnostic;
 mod field;
 mod lexer;
@@ -10,6 +12,7 @@ mod parser;
 pub mod pipe;
 
 pub use ast::{Query, Test, TextPattern};
+pub use complete::{Completion, CompletionKind, Completions, ValuesWanted, complete};
 pub use diagnostic::Diagnostic;
 pub use field::{CoreField, FieldTarget, field_targets};
 pub use parser::parse;
