@@ -5,26 +5,37 @@
 //! Start at [`Lake`].
 
 mod encode;
+mod export;
 mod files;
 mod findings;
 mod health;
 mod lower;
 mod maintain;
 mod needles;
+mod parts;
 mod pipe;
+mod progress;
 mod records;
 mod rows;
 mod schema;
 mod search;
 mod snapshot;
 mod sql;
+mod statistics;
 mod table;
+mod tail;
+mod values;
 
+pub use export::{ExportQuery, Exported};
 pub use health::Damage;
 pub use maintain::{MaintainError, Maintained};
-pub use pipe::{PipeColumn, PipeError, PipeRequest, PipeResult, RowsQuery};
+pub use parts::{Part, PartsEnd};
+pub use pipe::{PipeColumn, PipeError, PipePart, PipeRequest, PipeResult, RowsQuery};
+pub use progress::{Limit, Progress, Run};
 pub use records::{RecordScope, RecordSpan, StoredRecord};
 pub use rows::StoredEvent;
 pub use schema::{column_name, table_columns};
 pub use search::{Bucket, RuleCount, SearchRequest, SearchResult, SortOrder};
+pub use statistics::{FieldStatistics, Statistics};
 pub use table::{CommitError, Lake, LakeStats, LedgerCount, OpenError, PendingCommit, ReadError};
+pub use tail::{Tail, TailPlan, Tailed};

@@ -27,6 +27,7 @@ use crate::maintain;
 use crate::needles::{self, NeedleFiles};
 use crate::schema;
 use crate::snapshot::{Current, Recent, Snapshot};
+use crate::tail::Arrivals;
 
 /// Name of the application whose transactions carry the journal position.
 const JOURNAL_APP: &str = "watchfloor-journal";
@@ -160,6 +161,8 @@ pub struct Lake {
     /// Footers of files that were read, for all queries.
     pub(crate) runtime: Arc<RuntimeEnv>,
     needles: Arc<NeedleFiles>,
+    /// Tells those who follow what arrives.
+    pub(crate) arrivals: Arrivals,
     /// Held by whoever changes the table.
     pub(crate) writer: Mutex<u64>,
 }
@@ -233,6 +236,7 @@ impl Lake {
             }),
             runtime,
             needles: Arc::default(),
+            arrivals: Arrivals::default(),
             writer: Mutex::new(position),
         })
     }
@@ -244,7 +248,9 @@ impl Lake {
             .then(|| Arc::new(findings::to_batch(findings, Timestamp::now())));
         let recent = batches.iter().cloned().chain(findings).map(Recent::new);
         let recent: Vec<Recent> = recent.collect();
+        let arrived = self.arrivals.of(&recent);
         self.current_mut().recent.extend(recent);
+        self.arrivals.tell(arrived);
     }
 
     pub(crate) fn snapshot(&self) -> Snapshot {

@@ -1,5 +1,8 @@
 //! The lake as a whole: events before and after they are files, needles, compaction, damage.
 
+#[path = "lake/following.rs"]
+mod following;
+
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -9,7 +12,7 @@ use watchfloor_event::{
     EventBatch, EventId, EventKind, Format, Namespace, RawRecord, ValueRef, ocsf,
 };
 use watchfloor_lake::{
-    Lake, PendingCommit, PipeError, PipeRequest, RowsQuery, SearchRequest, SortOrder,
+    Lake, PendingCommit, PipeError, PipeRequest, RowsQuery, Run, SearchRequest, SortOrder,
 };
 
 const BATCH: u64 = 1500;
@@ -269,7 +272,8 @@ async fn a_damaged_file_is_named_and_the_rest_answers() {
             from: request.from,
             to: request.to,
             limit: 1,
-            timeout: std::time::Duration::from_secs(60),
+            since: None,
+            run: Run::within(std::time::Duration::from_secs(60)),
         };
         // The second lake meets the damage by itself.
         for lake in [&lake, &Lake::open(folder.path()).await.unwrap()] {
@@ -328,7 +332,8 @@ async fn sql_reads_and_does_nothing_else() {
         from: start() - SignedDuration::from_hours(24),
         to: start() + SignedDuration::from_hours(24),
         limit: 5,
-        timeout: std::time::Duration::from_secs(60),
+        since: None,
+        run: Run::within(std::time::Duration::from_secs(60)),
     };
     let found = lake
         .pipe(&ask(

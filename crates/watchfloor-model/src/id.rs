@@ -79,6 +79,8 @@ id_type! {
     NoteId,
     /// Identifies an observable of an incident.
     ObservableId,
+    /// Identifies a kept question.
+    SearchId,
     /// Identifies a signed-in session; not the secret in the cookie.
     SessionId,
     /// Identifies a suppression.
@@ -97,6 +99,7 @@ numbered! {
     IncidentId "inc",
     NoteId "note",
     ObservableId "obs",
+    SearchId "sea",
     SessionId "ses",
     SuppressionId "sup",
     TaskId "task",

@@ -10,6 +10,7 @@ mod grade;
 mod id;
 mod incident;
 mod rule_version;
+mod search;
 mod suppression;
 mod work;
 
@@ -19,10 +20,11 @@ pub use audit::{AuditEntry, GENESIS_HASH};
 pub use entity::{Entity, EntityKind, EntityRef};
 pub use grade::{Severity, Tlp, Verdict};
 pub use id::{
-    AlertId, IncidentId, InvalidId, NoteId, ObservableId, SessionId, SuppressionId, TaskId,
-    TenantId, TokenId, UserId,
+    AlertId, IncidentId, InvalidId, NoteId, ObservableId, SearchId, SessionId, SuppressionId,
+    TaskId, TenantId, TokenId, UserId,
 };
 pub use incident::{Clocks, Incident, IncidentStatus};
 pub use rule_version::RuleVersion;
+pub use search::{SavedSearch, SearchAlarm, SearchRun, SearchSchedule, SearchSharing};
 pub use suppression::{Condition, ConditionOp, DayWindow, Facts, Suppression, Threshold};
 pub use work::{IllegalMove, Note, Observable, Task, TaskStatus};

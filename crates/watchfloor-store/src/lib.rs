@@ -15,6 +15,7 @@ mod page;
 mod pool;
 mod row;
 mod rule_versions;
+mod searches;
 mod suppressions;
 mod tx;
 mod work;

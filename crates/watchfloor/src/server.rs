@@ -14,12 +14,13 @@ use watchfloor_casework::{Casework, CaseworkSettings, Store, SystemClock};
 use watchfloor_ingest::{DropSink, JournalOptions, LocalListener, SyslogListener, SyslogOptions};
 use watchfloor_pipeline::{Pipeline, PipelineOptions};
 
-use crate::bridge::{CaseworkSink, DataPlane, JournalIntake, LakeEvents, LakeLookup};
+use crate::bridge::{CaseworkSink, DataPlane, JournalIntake, LakeEvents, LakeLookup, Queries};
 use crate::config::Config;
 use crate::content;
 use crate::data_folder::DataFolder;
 use crate::indicators::{self, Shelf};
 use crate::rules::{self, Budget, Desk};
+use crate::searches;
 
 /// How long the end waits for the journal to be worked off; what is left is worked off at the
 /// next start.
@@ -128,14 +129,19 @@ impl Server {
             written_drop_sink(&pipeline),
             stop.clone(),
         )));
+        let queries: Arc<Queries> = Arc::default();
         let state = ApiState::new(
             casework.clone(),
-            Arc::new(LakeEvents::new(Arc::clone(pipeline.lake()))),
+            Arc::new(LakeEvents::new(
+                Arc::clone(pipeline.lake()),
+                Arc::clone(&queries),
+            )),
             Arc::new(DataPlane::new(
                 Arc::clone(&pipeline),
                 rules.clone(),
                 indicators.clone(),
                 listeners,
+                queries,
             )),
             Arc::new(JournalIntake::new(
                 pipeline.journal().clone(),
@@ -146,9 +152,15 @@ impl Server {
                 hosts: host_policy(config),
                 cookie: CookieTransport::Plain,
                 version: env!("CARGO_PKG_VERSION").to_owned(),
+                limits: config.limits,
             },
         );
         let watch = indicators.watch(Arc::clone(&pipeline))?;
+        tasks.push(tokio::spawn(searches::ask_when_due(
+            casework.clone(),
+            Arc::clone(pipeline.lake()),
+            stop.clone(),
+        )));
         Ok(Self {
             url: format!("http://{address}"),
             router: watchfloor_api::router(state),
