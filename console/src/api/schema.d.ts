@@ -865,6 +865,111 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/storage": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** What the lake takes and how it grows, how long events are kept, holds and deletions. */
+        get: operations["get_storage"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/storage/erasures": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Deletes the events that a search finds, such as one person's data. The answer comes at once;
+         *     the record says when it is done.
+         */
+        post: operations["erase"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/storage/erasures/preview": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Says what a deletion would delete. */
+        post: operations["preview_erasure"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/storage/holds": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Holds events: nothing deletes them until the hold is released. */
+        post: operations["add_hold"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/storage/holds/{id}/release": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Releases a hold. */
+        post: operations["release_hold"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/storage/retention": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        /** Changes how long events are kept. */
+        put: operations["set_retention"];
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/suppressions": {
         parameters: {
             query?: never;
@@ -1459,6 +1564,57 @@ export interface components {
          * @enum {string}
          */
         EntityKind: "host" | "user" | "process" | "address" | "domain" | "file" | "hash" | "url";
+        /** @description A deletion of what a search finds. */
+        Erasure: {
+            id: string;
+            /** @description Which events, until it is done, for those who may delete. */
+            query: string | null;
+            /** @description SHA-256 of the query's text, in hexadecimal. */
+            digest: string;
+            reason: string;
+            created_by: string;
+            /** Format: date-time */
+            created_at: string;
+            state: components["schemas"]["ErasureState"];
+            /**
+             * Format: int64
+             * @description Events deleted.
+             */
+            events: number;
+            /**
+             * Format: int64
+             * @description Events that a hold keeps.
+             */
+            held: number;
+            /** Format: int64 */
+            files: number;
+            /** Format: date-time */
+            ended_at: string | null;
+            error: string | null;
+        };
+        /** @description What a deletion does. */
+        ErasureCount: {
+            /**
+             * Format: int64
+             * @description Events.
+             */
+            events: number;
+            /**
+             * Format: int64
+             * @description Events that a legal hold keeps.
+             */
+            held: number;
+            /**
+             * Format: int64
+             * @description Files that hold them.
+             */
+            files: number;
+        };
+        /**
+         * @description Where a deletion stands.
+         * @enum {string}
+         */
+        ErasureState: "running" | "done" | "failed";
         /** @description A stored event. */
         Event: {
             /** @description Its id. */
@@ -1763,6 +1919,23 @@ export interface components {
             dropped: {
                 [key: string]: number;
             };
+        };
+        /** @description Events that nothing deletes until somebody releases them. */
+        LegalHold: {
+            id: string;
+            /** @description Which events, in the hunt language; empty for all. */
+            query: string;
+            /** Format: date-time */
+            from: string | null;
+            /** Format: date-time */
+            to: string | null;
+            reason: string;
+            created_by: string;
+            /** Format: date-time */
+            created_at: string;
+            released_by: string | null;
+            /** Format: date-time */
+            released_at: string | null;
         };
         /** @description A list. */
         List_FieldInfo: {
@@ -2148,11 +2321,28 @@ export interface components {
         Merge: {
             from: string[];
         };
+        /** @description Asks for a deletion. */
+        NewErasure: {
+            /** @description Which events, in the hunt language. */
+            query: string;
+            /** @description Why, such as the number of a request. */
+            reason: string;
+        };
         /** @description An incident to be opened by hand. */
         NewIncident: {
             title: string;
             severity?: components["schemas"]["Severity"] | null;
             alert_ids?: string[];
+        };
+        /** @description A new legal hold. */
+        NewLegalHold: {
+            /** @description Which events, in the hunt language; all in the time, if left out. */
+            query?: string;
+            /** Format: date-time */
+            from?: string | null;
+            /** Format: date-time */
+            to?: string | null;
+            reason: string;
         };
         /** @description A note to be written. */
         NewNote: {
@@ -2164,6 +2354,19 @@ export interface components {
             kind: components["schemas"]["EntityKind"];
             value: string;
             note?: string | null;
+        };
+        /** @description A change of what is kept for how long. */
+        NewRetention: {
+            rules: components["schemas"]["RetentionRule"][];
+            /** Format: int32 */
+            default_days?: number | null;
+            /** Format: int32 */
+            cold_after_days?: number | null;
+            /**
+             * Format: int64
+             * @description The version that was read.
+             */
+            version: number;
         };
         /** @description A suppression to be made. */
         NewSuppression: {
@@ -2344,11 +2547,53 @@ export interface components {
              */
             held_since: string | null;
         };
+        /** @description Why a hold ends. */
+        ReleaseHold: {
+            reason: string;
+        };
         /**
          * @description Form of a report.
          * @enum {string}
          */
         ReportFormat: "html" | "pdf";
+        /** @description What is kept for how long. */
+        Retention: {
+            /** @description The first that fits an event counts. */
+            rules: components["schemas"]["RetentionRule"][];
+            /**
+             * Format: int32
+             * @description Days after receipt for events that no rule fits; `null` for ever.
+             */
+            default_days: number | null;
+            /**
+             * Format: int32
+             * @description Days after which events go to the cold table, if there is one.
+             */
+            cold_after_days: number | null;
+            /**
+             * Format: int64
+             * @description Grows with each change.
+             */
+            version: number;
+            changed_by: string | null;
+            /** Format: date-time */
+            changed_at: string | null;
+        };
+        /** @description How long the events of some sources or of a class are kept. */
+        RetentionRule: {
+            /** @description Sources, with `*` and `?`; all, if left out. */
+            source: string | null;
+            /**
+             * Format: int32
+             * @description OCSF class; all, if left out.
+             */
+            class_uid: number | null;
+            /**
+             * Format: int32
+             * @description Days after receipt, 1 to 36,500.
+             */
+            days: number;
+        };
         /**
          * @description What a user is.
          * @enum {string}
@@ -2824,6 +3069,136 @@ export interface components {
             lake: components["schemas"]["LakeStats"];
             rules: components["schemas"]["RuleCounts"];
         };
+        /** @description The lake: what it takes, and what is kept. */
+        Storage: {
+            usage: components["schemas"]["StorageUsage"];
+            retention: components["schemas"]["Retention"];
+            /** @description Newest first, released ones too. */
+            holds: components["schemas"]["LegalHold"][];
+            /** @description Newest first. */
+            erasures: components["schemas"]["Erasure"][];
+        };
+        /** @description What some events take. */
+        StorageShare: {
+            /** @description Of what: a day (UTC), a source or a class. */
+            name: string;
+            /**
+             * Format: int64
+             * @description Events and findings.
+             */
+            rows: number;
+            /**
+             * Format: int64
+             * @description Bytes of data files.
+             */
+            bytes: number;
+            /**
+             * Format: int64
+             * @description Bytes of the raw records.
+             */
+            raw_bytes: number;
+            /**
+             * Format: int64
+             * @description Bytes of data files a day, over the last seven whole days that have any.
+             */
+            bytes_per_day: number;
+        };
+        /** @description One of the lake's tables. */
+        StorageTier: {
+            /** @description `hot` is written to, `cold` takes what is old, `former` was written to before. */
+            role: string;
+            /** @description Folder or URL. */
+            place: string;
+            /**
+             * Format: int64
+             * @description Data files.
+             */
+            files: number;
+            /**
+             * Format: int64
+             * @description Their bytes.
+             */
+            bytes: number;
+            /**
+             * Format: int64
+             * @description Bytes of the needle filters beside them.
+             */
+            filter_bytes: number;
+        };
+        /** @description What the lake takes and how it grows. */
+        StorageUsage: {
+            /**
+             * Format: int64
+             * @description Events and findings in files.
+             */
+            rows: number;
+            /**
+             * Format: int64
+             * @description Bytes of data files and filters.
+             */
+            bytes: number;
+            /**
+             * Format: int64
+             * @description Bytes of the raw records that they hold.
+             */
+            raw_bytes: number;
+            /** @description Tables; the first is written to. */
+            tiers: components["schemas"]["StorageTier"][];
+            /** @description By day of event time, oldest first, the last 400 that have any. */
+            days: components["schemas"]["StorageShare"][];
+            /** @description By source, largest first. */
+            sources: components["schemas"]["StorageShare"][];
+            /** @description By OCSF class, largest first. */
+            classes: components["schemas"]["StorageShare"][];
+            /**
+             * Format: int64
+             * @description Bytes a day, over the last seven whole days that have any.
+             */
+            bytes_per_day: number;
+            /**
+             * Format: int64
+             * @description Bytes free where new files are written; unknown for buckets.
+             */
+            free_bytes: number | null;
+            /**
+             * Format: int64
+             * @description Days until that is full if growth and retention stay; none if it never will be.
+             */
+            full_in_days: number | null;
+            /**
+             * Format: int64
+             * @description What the lake will take once retention deletes as much as arrives; none if events are kept
+             *     for ever.
+             */
+            steady_bytes: number | null;
+            /**
+             * Format: int64
+             * @description Files that do not say what they hold.
+             */
+            unknown_files: number;
+            /**
+             * Format: double
+             * @description What a GB costs in a month, if the configuration says so.
+             */
+            price_per_gb_month: number | null;
+            /**
+             * Format: date-time
+             * @description When the keeper last went through the lake.
+             */
+            kept_at: string | null;
+            /**
+             * Format: int64
+             * @description Events that it has deleted since the server started.
+             */
+            expired: number;
+            /**
+             * Format: int64
+             * @description Events over their time that a hold kept, at its last round.
+             */
+            held: number;
+            /** @description Why its last round failed. */
+            keeper_error: string | null;
+        };
         /** @description What shall not become an alert. */
         Suppression: {
             id: string;
@@ -2956,6 +3331,11 @@ export interface components {
             title: string;
             /** Format: int64 */
             count: number;
+        };
+        /** @description Asks what a deletion would do. */
+        TryErasure: {
+            /** @description Which events, in the hunt language. */
+            query: string;
         };
         /** @description A suppression to be tried; what else a suppression has is accepted and not looked at. */
         TrySuppression: {
@@ -4596,6 +4976,228 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["Status"];
+                };
+            };
+        };
+    };
+    get_storage: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Storage"];
+                };
+            };
+        };
+    };
+    erase: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["NewErasure"];
+            };
+        };
+        responses: {
+            202: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Erasure"];
+                };
+            };
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    preview_erasure: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["TryErasure"];
+            };
+        };
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErasureCount"];
+                };
+            };
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    add_hold: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["NewLegalHold"];
+            };
+        };
+        responses: {
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["LegalHold"];
+                };
+            };
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    release_hold: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["ReleaseHold"];
+            };
+        };
+        responses: {
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    set_retention: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["NewRetention"];
+            };
+        };
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Retention"];
+                };
+            };
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
                 };
             };
         };

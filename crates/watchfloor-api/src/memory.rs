@@ -13,17 +13,19 @@ use futures::stream::BoxStream;
 use futures::{FutureExt, StreamExt};
 use jiff::Timestamp;
 use watchfloor_casework::{Casework, CaseworkSettings, Clock, OpenError, Store};
+use watchfloor_model::LegalHold;
 
 use crate::ports::{
     BacktestCount, BacktestError, BacktestReport, BacktestRequest, Canary, CompletionRequest,
-    Completions, DataPlaneStatus, Event, EventOrder, EventReader, EventsOverview, ExplainError,
-    ExplainedEvent, ExportPieces, ExportRequest, FieldInfo, FieldSummary, FieldsRequest,
-    FieldsResult, HistogramBucket, IndicatorList, IngestItem, Intake, IntakeError, ItemOutcome,
-    LakeStats, LedgerEntry, LiveCounters, LivenessReport, Metric, MetricKind, PipelineStatus,
-    RefusedRule, RelatedEvents, RelatedRequest, RowsColumn, RowsEnd, RowsHead, RowsPiece,
-    RowsRequest, RowsResult, RuleCounts, RuleDesk, RuleDetail, RuleFacts, RuleInfo, RuleReload,
-    SearchEnd, SearchError, SearchPart, SearchPiece, SearchRequest, SearchResult, SourceInfo,
-    StatusError, TailBegun, TailEvents, TailPiece, TailRequest, ValueCount,
+    Completions, DataPlaneStatus, ErasureCount, Event, EventOrder, EventReader, EventsOverview,
+    ExplainError, ExplainedEvent, ExportPieces, ExportRequest, FieldInfo, FieldSummary,
+    FieldsRequest, FieldsResult, HistogramBucket, IndicatorList, IngestItem, Intake, IntakeError,
+    ItemOutcome, LakeKeeper, LakeStats, LedgerEntry, LiveCounters, LivenessReport, Metric,
+    MetricKind, PipelineStatus, RefusedRule, RelatedEvents, RelatedRequest, RowsColumn, RowsEnd,
+    RowsHead, RowsPiece, RowsRequest, RowsResult, RuleCounts, RuleDesk, RuleDetail, RuleFacts,
+    RuleInfo, RuleReload, SearchEnd, SearchError, SearchPart, SearchPiece, SearchRequest,
+    SearchResult, SourceInfo, StatusError, StorageUsage, TailBegun, TailEvents, TailPiece,
+    TailRequest, ValueCount,
 };
 use crate::{ApiSettings, ApiState, CookieTransport, HostPolicy, RoleLimits, router};
 
@@ -143,15 +145,23 @@ fn late() -> SearchError {
     SearchError::Unavailable("the twin waits".to_owned())
 }
 
+/// Knows one mistake: a parenthesis.
+fn check(query: &str) -> Result<(), SearchError> {
+    match query.find('(') {
+        None => Ok(()),
+        Some(at) => Err(SearchError::Invalid {
+            detail: "a parenthesis is not closed".to_owned(),
+            start: at,
+            end: at + 1,
+            hint: Some("close it with )".to_owned()),
+        }),
+    }
+}
+
 impl EventReader for MemoryDataPlane {
     fn search(&self, request: SearchRequest) -> BoxFuture<'_, Result<SearchResult, SearchError>> {
-        if let Some(at) = request.query.find('(') {
-            return ready(Err(SearchError::Invalid {
-                detail: "a parenthesis is not closed".to_owned(),
-                start: at,
-                end: at + 1,
-                hint: Some("close it with )".to_owned()),
-            }));
+        if let Err(error) = check(&request.query) {
+            return ready(Err(error));
         }
         let mut events: Vec<Event> = self
             .contents()
@@ -324,20 +334,12 @@ impl EventReader for MemoryDataPlane {
     }
 
     fn check(&self, query: &str) -> Result<(), SearchError> {
-        match query.find('(') {
-            Some(at) => Err(SearchError::Invalid {
-                detail: "a parenthesis is not closed".to_owned(),
-                start: at,
-                end: at + 1,
-                hint: None,
-            }),
-            None => Ok(()),
-        }
+        check(query)
     }
 
     /// Makes a rule of words only.
     fn draft_rule(&self, title: &str, query: &str) -> Result<String, SearchError> {
-        self.check(query)?;
+        check(query)?;
         Ok(format!(
             "title: {title}\ndetection:\n  keywords: [{query}]\n  condition: keywords\n"
         ))
@@ -606,6 +608,58 @@ impl Intake for MemoryDataPlane {
     }
 }
 
+impl LakeKeeper for MemoryDataPlane {
+    fn usage(&self) -> BoxFuture<'_, Result<StorageUsage, SearchError>> {
+        let contents = self.contents();
+        let raw = |event: &Event| event.raw.len() as u64;
+        let bytes: u64 = contents.events.iter().map(raw).sum();
+        ready(Ok(StorageUsage {
+            rows: contents.events.len() as u64,
+            bytes,
+            raw_bytes: bytes,
+            ..StorageUsage::default()
+        }))
+    }
+
+    fn check(&self, query: &str) -> Result<(), SearchError> {
+        check(query)
+    }
+
+    fn would_erase(
+        &self,
+        query: String,
+        _holds: Vec<LegalHold>,
+    ) -> BoxFuture<'_, Result<ErasureCount, SearchError>> {
+        let contents = self.contents();
+        let found = contents
+            .events
+            .iter()
+            .filter(|event| matches(event, &query));
+        ready(Ok(ErasureCount {
+            events: found.count() as u64,
+            held: 0,
+            files: 0,
+        }))
+    }
+
+    fn erase(
+        &self,
+        query: String,
+        _holds: Vec<LegalHold>,
+    ) -> BoxFuture<'static, Result<ErasureCount, SearchError>> {
+        let mut contents = self.contents();
+        let before = contents.events.len();
+        contents.events.retain(|event| !matches(event, &query));
+        ready(Ok(ErasureCount {
+            events: (before - contents.events.len()) as u64,
+            held: 0,
+            files: 0,
+        }))
+    }
+
+    fn wake(&self) {}
+}
+
 /// A server over records in a folder and the data plane in memory.
 #[derive(Debug)]
 pub struct MemoryServer {
@@ -634,6 +688,7 @@ impl MemoryServer {
         };
         let state = ApiState::new(
             casework.clone(),
+            plane.clone(),
             plane.clone(),
             plane.clone(),
             plane.clone(),

@@ -57,6 +57,7 @@ pub(crate) fn split() -> (Router<ApiState>, utoipa::openapi::OpenApi) {
         .merge(routes::monitor::router())
         .merge(routes::rules::router())
         .merge(routes::indicators::router())
+        .merge(routes::storage::router())
         .merge(routes::live::router());
     OpenApiRouter::with_openapi(Description::openapi())
         .nest("/api/v1", v1)

@@ -7,6 +7,7 @@ mod explain;
 mod hunt;
 mod indicators;
 mod rules;
+mod storage;
 
 use std::collections::BTreeMap;
 
@@ -30,6 +31,7 @@ pub use rules::{
     RuleCase, RuleChange, RuleDesk, RuleDetail, RuleFacts, RuleHold, RuleInfo, RuleLiveness,
     RuleReload, RuleState, RuleSuspension,
 };
+pub use storage::{ErasureCount, LakeKeeper, StorageShare, StorageTier, StorageUsage};
 
 /// An oddity of an event.
 #[derive(Clone, Debug, Serialize, ToSchema)]

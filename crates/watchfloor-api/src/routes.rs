@@ -10,6 +10,7 @@ pub(crate) mod live;
 pub(crate) mod monitor;
 pub(crate) mod rules;
 pub(crate) mod searches;
+pub(crate) mod storage;
 pub(crate) mod suppressions;
 pub(crate) mod work;
 

@@ -6,7 +6,7 @@ use std::time::Instant;
 use watchfloor_casework::Casework;
 use watchfloor_model::{Actor, Role};
 
-use crate::ports::{EventReader, Intake, PipelineStatus, QueryLimits, RuleDesk};
+use crate::ports::{EventReader, Intake, LakeKeeper, PipelineStatus, QueryLimits, RuleDesk};
 
 /// Which `Host` headers are answered.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -86,6 +86,7 @@ struct Inner {
     pipeline: Arc<dyn PipelineStatus>,
     intake: Arc<dyn Intake>,
     rules: Arc<dyn RuleDesk>,
+    keeper: Arc<dyn LakeKeeper>,
     settings: ApiSettings,
     started: Instant,
 }
@@ -98,6 +99,7 @@ impl ApiState {
         pipeline: Arc<dyn PipelineStatus>,
         intake: Arc<dyn Intake>,
         rules: Arc<dyn RuleDesk>,
+        keeper: Arc<dyn LakeKeeper>,
         settings: ApiSettings,
     ) -> Self {
         Self {
@@ -107,6 +109,7 @@ impl ApiState {
                 pipeline,
                 intake,
                 rules,
+                keeper,
                 settings,
                 started: Instant::now(),
             }),
@@ -131,6 +134,10 @@ impl ApiState {
 
     pub(crate) fn rules(&self) -> &dyn RuleDesk {
         &*self.inner.rules
+    }
+
+    pub(crate) fn keeper(&self) -> &dyn LakeKeeper {
+        &*self.inner.keeper
     }
 
     pub(crate) fn settings(&self) -> &ApiSettings {

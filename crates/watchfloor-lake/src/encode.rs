@@ -21,6 +21,7 @@ use watchfloor_event::{Anomaly, Column, EventBatch, Namespace, RowMeta};
 use crate::needles::{self, Builder};
 use crate::schema;
 use crate::snapshot::Extent;
+use crate::usage::Tally;
 
 /// Level 3 is zstd's own default: half the time of level 6 for about 3 % more bytes.
 const ZSTD_LEVEL: i32 = 3;
@@ -93,6 +94,7 @@ pub(crate) struct DayWriter {
     day: Date,
     parquet: ArrowWriter<Vec<u8>>,
     needles: Builder,
+    tally: Tally,
     extent: Extent,
 }
 
@@ -111,6 +113,7 @@ impl DayWriter {
             day,
             parquet: ArrowWriter::try_new_with_options(bytes, file_schema, options)?,
             needles: Builder::default(),
+            tally: Tally::default(),
             extent: Extent::EMPTY,
         })
     }
@@ -131,10 +134,12 @@ impl DayWriter {
             self.extent.add(*time, *position);
         }
         self.needles.add(batch)?;
+        self.tally.add(batch)?;
         self.parquet.write(batch)
     }
 
-    pub(crate) fn finish(self) -> Result<DayFile, parquet::errors::ParquetError> {
+    pub(crate) fn finish(mut self) -> Result<DayFile, parquet::errors::ParquetError> {
+        self.parquet.append_key_value_metadata(self.tally.finish());
         let bytes = self.parquet.into_inner()?;
         Ok(DayFile {
             day: self.day,

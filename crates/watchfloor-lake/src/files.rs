@@ -1,10 +1,12 @@
-//! The data files of the table, as its log names them.
+//! The data files of the tables, as their logs name them.
+
+use std::collections::HashSet;
 
 use chrono::{DateTime, Utc};
 use datafusion::common::ScalarValue;
 use datafusion::datasource::listing::PartitionedFile;
-use deltalake::DeltaTable;
-use deltalake::kernel::Add;
+use deltalake::kernel::{Add, LogicalFileView};
+use deltalake::{DeltaTable, DeltaTableError};
 use jiff::Timestamp;
 use object_store::ObjectMeta;
 use object_store::path::Path;
@@ -12,23 +14,29 @@ use serde_json::Value;
 
 use crate::schema;
 use crate::snapshot::Extent;
+use crate::table::HOT;
 
 /// A Parquet file of one day.
 #[derive(Clone, Debug)]
 pub(crate) struct DataFile {
+    /// Of the lake's tables, the one that it belongs to.
+    pub(crate) tier: usize,
     /// Below the table's folder.
     pub(crate) path: Path,
     pub(crate) bytes: u64,
     pub(crate) modified: DateTime<Utc>,
     pub(crate) day: String,
     pub(crate) extent: Extent,
+    /// Statistics as the log has them.
+    stats: Option<String>,
 }
 
 impl DataFile {
-    /// The file that a log entry adds.
+    /// The file that an entry adds to the log of the table that is written to.
     pub(crate) fn added(add: &Add) -> Self {
         let day = add.partition_values.get(schema::DAY).cloned().flatten();
         Self::new(
+            HOT,
             Path::from(add.path.as_str()),
             add.size,
             add.modification_time,
@@ -38,6 +46,7 @@ impl DataFile {
     }
 
     fn new(
+        tier: usize,
         path: Path,
         size: i64,
         modified_ms: i64,
@@ -45,11 +54,30 @@ impl DataFile {
         stats: Option<&str>,
     ) -> Self {
         Self {
+            tier,
             path,
             bytes: size.unsigned_abs(),
             modified: DateTime::from_timestamp_millis(modified_ms).unwrap_or_default(),
             day: day.unwrap_or_default(),
             extent: stats.map_or(Extent::UNKNOWN, extent),
+            stats: stats.map(str::to_owned),
+        }
+    }
+
+    /// The entry that adds it to another table's log.
+    pub(crate) fn to_add(&self) -> Add {
+        Add {
+            path: self.path.to_string(),
+            partition_values: [(schema::DAY.to_owned(), Some(self.day.clone()))].into(),
+            size: self.bytes as i64,
+            modification_time: self.modified.timestamp_millis(),
+            data_change: true,
+            stats: self.stats.clone(),
+            tags: None,
+            deletion_vector: None,
+            base_row_id: None,
+            default_row_commit_version: None,
+            clustering_provider: None,
         }
     }
 
@@ -67,20 +95,28 @@ impl DataFile {
     }
 }
 
-/// All files of the table's version.
-pub(crate) fn of_table(table: &DeltaTable) -> Result<Vec<DataFile>, deltalake::DeltaTableError> {
-    let files = table.snapshot()?.log_data();
-    let file = |view: deltalake::kernel::LogicalFileView| {
-        let day = view.partition_values_map().remove(schema::DAY).flatten();
-        DataFile::new(
-            view.object_store_path(),
-            view.size(),
-            view.modification_time(),
-            day,
-            view.stats().as_deref(),
-        )
-    };
-    Ok(files.iter().map(file).collect())
+/// All files of the tables' versions. While a file moves from one table to another it stands in
+/// both; it is taken once.
+pub(crate) fn of_tables(tables: &[DeltaTable]) -> Result<Vec<DataFile>, DeltaTableError> {
+    let mut known = HashSet::new();
+    let mut files = Vec::new();
+    for (tier, table) in tables.iter().enumerate() {
+        let views = table.snapshot()?.log_data();
+        let of_tier = views.iter().map(|view| of_view(tier, &view));
+        files.extend(of_tier.filter(|file| known.insert(file.path.clone())));
+    }
+    Ok(files)
+}
+
+fn of_view(tier: usize, view: &LogicalFileView) -> DataFile {
+    DataFile::new(
+        tier,
+        view.object_store_path(),
+        view.size(),
+        view.modification_time(),
+        view.partition_values_map().remove(schema::DAY).flatten(),
+        view.stats().as_deref(),
+    )
 }
 
 /// What the statistics of a log entry say; what they leave out may be anything.

@@ -6,7 +6,6 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use datafusion::error::DataFusionError;
 use deltalake::kernel::Action;
-use deltalake::kernel::transaction::{CommitBuilder, CommitProperties};
 use deltalake::protocol::DeltaOperation;
 use jiff::Timestamp;
 use object_store::path::Path;
@@ -16,12 +15,12 @@ use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use crate::files::DataFile;
 use crate::maintain::{self, MaintainError};
 use crate::needles::{self, Builder};
-use crate::table::{self, CommitError, Lake, ReadError};
+use crate::table::{CommitError, Lake, ReadError};
 
 /// How long a query that failed looks for the file that is to blame.
 const SEARCH_LIMIT: Duration = Duration::from_secs(20);
 /// Where damaged files are put aside, below the lake; engines pass over it.
-const DAMAGED: &str = "_damaged";
+pub(crate) const DAMAGED: &str = "_damaged";
 
 /// A file that is not as it was written.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -53,17 +52,17 @@ impl Lake {
     /// # Errors
     /// If the store cannot be reached.
     pub async fn verify(&self) -> Result<Vec<Damage>, ReadError> {
-        let store = self.store();
         let mut damages = Vec::new();
         for file in self.all_files().iter() {
-            let found = self.damage(&store, file, Look::Whole).await;
+            let store = self.tier_of(file).store.as_ref();
+            let found = self.damage(store, file, Look::Whole).await;
             if let Some(reason) = found.map_err(store_error)? {
                 let rows = file.extent.rows;
                 damages.push(damage(file, file.path.to_string(), reason, rows));
                 continue;
             }
             let filter = needles::path_beside(&file.path);
-            let found = filter_damage(&store, file, &filter).await;
+            let found = filter_damage(store, file, &filter).await;
             if let Some(reason) = found.map_err(store_error)? {
                 damages.push(damage(file, filter.to_string(), reason, 0));
             }
@@ -87,7 +86,7 @@ impl Lake {
         for damage in &mut damages {
             if let Some(file) = files.get(&damage.path) {
                 lost.push(file.clone());
-                damage.repair = Some(self.put_aside(file)?);
+                damage.repair = Some(self.put_aside(file).await?);
                 continue;
             }
             let of = |file: &&DataFile| needles::path_beside(&file.path).as_ref() == damage.path;
@@ -96,8 +95,13 @@ impl Lake {
                 damage.repair = Some("made anew from its data file".to_owned());
             }
         }
-        if !lost.is_empty() {
-            self.take_out(&lost).await?;
+        for tier in 0..self.tiers.len() {
+            let of_tier = lost.iter().filter(|file| file.tier == tier);
+            let of_tier: Vec<DataFile> = of_tier.cloned().collect();
+            if !of_tier.is_empty() {
+                self.take_out(tier, &of_tier, DeltaOperation::FileSystemCheck {})
+                    .await?;
+            }
         }
         Ok(damages)
     }
@@ -122,7 +126,6 @@ impl Lake {
         if !error.is_of_files() {
             return false;
         }
-        let store = self.store();
         let start = Instant::now();
         let known = self.broken();
         let mut found = BTreeMap::new();
@@ -132,7 +135,8 @@ impl Lake {
                     continue;
                 }
                 // A store that does not answer is no damage.
-                if let Ok(Some(reason)) = self.damage(&store, file, look).await {
+                let store = self.tier_of(file).store.as_ref();
+                if let Ok(Some(reason)) = self.damage(store, file, look).await {
                     tracing::error!(path = %file.path, reason, rows = file.extent.rows,
                         "a file of the lake cannot be read and is passed over; stop the server and run watchfloor lake repair");
                     found.insert(file.path.clone(), reason);
@@ -183,48 +187,34 @@ impl Lake {
         })
     }
 
-    fn put_aside(&self, file: &DataFile) -> Result<String, CommitError> {
-        let from = self.folder.join(file.path.as_ref());
-        let to = self.folder.join(DAMAGED).join(file.path.as_ref());
-        if !from.exists() {
-            return Ok("taken out of the table".to_owned());
+    async fn put_aside(&self, file: &DataFile) -> Result<String, CommitError> {
+        let tier = self.tier_of(file);
+        let to = Path::from(format!("{DAMAGED}/{}", file.path));
+        match tier.store.rename(&file.path, &to).await {
+            Ok(()) => Ok(format!("taken out of the table and put aside as {to}")),
+            Err(object_store::Error::NotFound { .. }) => Ok("taken out of the table".to_owned()),
+            Err(error) => Err(tier.write_error(&to, error)),
         }
-        let write_error = |source| CommitError::Write {
-            path: to.clone(),
-            source,
-        };
-        let folder = to.parent().unwrap_or(&to);
-        std::fs::create_dir_all(folder).map_err(write_error)?;
-        std::fs::rename(&from, &to).map_err(write_error)?;
-        Ok(format!(
-            "taken out of the table and put aside as {DAMAGED}/{}",
-            file.path
-        ))
     }
 
-    async fn take_out(&self, files: &[DataFile]) -> Result<(), CommitError> {
+    /// Takes files out of a table's log; they stay where they are.
+    pub(crate) async fn take_out(
+        &self,
+        tier: usize,
+        files: &[DataFile],
+        operation: DeltaOperation,
+    ) -> Result<(), CommitError> {
         let removals = files.iter().map(|file| {
             let mut removal = maintain::removal(file);
             removal.data_change = true;
             Action::Remove(removal)
         });
-        let table = self.table();
-        let state = table.snapshot().map_err(maintain::log_error)?.clone();
-        CommitBuilder::from(CommitProperties::default())
-            .with_actions(removals.collect())
-            .build(
-                Some(&state),
-                table.log_store(),
-                DeltaOperation::FileSystemCheck {},
-            )
-            .await
-            .map_err(maintain::log_error)?;
-        self.refresh().await.map_err(maintain::log_error)
+        self.change(tier, removals.collect(), operation).await
     }
 
     async fn make_filter(&self, file: &DataFile) -> Result<(), MaintainError> {
-        let store = self.store();
-        let data = store.get(&file.path).await.map_err(store_error)?;
+        let tier = self.tier_of(file);
+        let data = tier.store.get(&file.path).await.map_err(store_error)?;
         let bytes = data.bytes().await.map_err(store_error)?;
         let crc = crc32fast::hash(&bytes);
         let mut builder = Builder::default();
@@ -236,9 +226,8 @@ impl Lake {
                 .add(&batch.map_err(ReadError::Rows)?)
                 .map_err(ReadError::Rows)?;
         }
-        let path = self.folder.join(needles::path_beside(&file.path).as_ref());
-        table::write_synced(&path, &builder.finish(crc))
-            .map_err(|source| CommitError::Write { path, source })?;
+        let path = needles::path_beside(&file.path);
+        tier.put(&path, builder.finish(crc)).await?;
         self.needles().forget();
         Ok(())
     }

@@ -32,6 +32,11 @@ pub(crate) fn query(query: &Query) -> Expr {
     }
 }
 
+/// The expression that holds for the rows of some sources.
+pub(crate) fn source(pattern: &TextPattern) -> Expr {
+    holds(text_field(col("source"), &Test::Text(pattern.clone())))
+}
+
 fn join(items: &[Query], with: fn(Expr, Expr) -> Expr, empty: bool) -> Expr {
     items
         .iter()

@@ -2,7 +2,6 @@
 //! that no version needs go.
 
 use std::collections::{BTreeMap, HashSet};
-use std::path::Path as FilePath;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -16,15 +15,19 @@ use deltalake::DeltaTableError;
 use deltalake::kernel::transaction::{CommitBuilder, CommitProperties};
 use deltalake::kernel::{Action, Remove};
 use deltalake::protocol::DeltaOperation;
-use futures::StreamExt;
+use futures::{StreamExt, TryStreamExt};
 use jiff::civil::Date;
+use object_store::path::Path;
+use object_store::{ObjectMeta, ObjectStore, ObjectStoreExt};
 
 use crate::encode::{DayFile, DayWriter, ROW_GROUP_ROWS};
 use crate::files::DataFile;
+use crate::health;
 use crate::needles;
+use crate::place::Tier;
 use crate::schema;
 use crate::search::query_error;
-use crate::table::{self, CommitError, Lake, ReadError};
+use crate::table::{CommitError, Lake, OpenError, ReadError};
 
 /// Files that make compaction worth its while.
 const MIN_FILES: usize = 16;
@@ -41,6 +44,9 @@ const SORT_BYTES: usize = 256 << 20;
 const SHARE_PERCENT: u32 = 50;
 /// Small files of a day that wait when compaction no longer rests.
 const HURRY_FILES: usize = 64;
+
+/// How the names of data files begin: written by commits, by compaction, and after deletions.
+const OUR_FILES: [&str; 3] = ["commit-", "merged-", "kept-"];
 
 /// What maintenance did.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -83,6 +89,7 @@ impl Lake {
     }
 
     async fn shape(&self, min_files: usize, may_rest: bool) -> Result<Maintained, MaintainError> {
+        let _maintainer = self.maintainer.lock().await;
         let mut done = Maintained::default();
         while let Some((files, is_late)) = self.due(min_files) {
             let rests = may_rest && !is_late;
@@ -100,10 +107,10 @@ impl Lake {
     /// Small files of one day that are to be one, and whether many more wait.
     fn due(&self, min_files: usize) -> Option<(Vec<DataFile>, bool)> {
         let snapshot = self.snapshot();
-        let mut by_day: BTreeMap<&str, Vec<&DataFile>> = BTreeMap::new();
+        let mut by_day: BTreeMap<(usize, &str), Vec<&DataFile>> = BTreeMap::new();
         let small = |file: &&DataFile| file.extent.rows < SMALL_ROWS;
         for file in snapshot.files().iter().filter(small) {
-            by_day.entry(&file.day).or_default().push(file);
+            by_day.entry((file.tier, &file.day)).or_default().push(file);
         }
         let mut files = by_day
             .into_values()
@@ -163,53 +170,124 @@ impl Lake {
         Ok(writer.finish().map_err(CommitError::Encode)?)
     }
 
-    /// Puts a file in the place of others, in one entry of the log.
+    /// Puts a file in the place of others of its tier, in one entry of the log.
     async fn replace(&self, files: &[DataFile], file: DayFile) -> Result<(), CommitError> {
+        let Some(tier) = files.first().map(|file| file.tier) else {
+            return Ok(());
+        };
         let name = format!("merged-{}", file_key(files));
-        let folder = self.folder.clone();
-        let add =
-            tokio::task::spawn_blocking(move || table::write_file(&folder, &name, &file, false));
-        let add = add.await.map_err(|_| CommitError::Stopped)??;
+        let add = self.tiers[tier].write_file(&name, file, false).await?;
         let removed = files.iter().map(|file| Action::Remove(removal(file)));
         let actions = removed.chain([Action::Add(add)]).collect();
-        let table = self.table();
         let operation = DeltaOperation::Optimize {
             predicate: None,
             target_size: MAX_ROWS as i64,
         };
+        self.change(tier, actions, operation).await
+    }
+
+    /// Adds an entry to a table's log and takes it up.
+    pub(crate) async fn change(
+        &self,
+        tier: usize,
+        actions: Vec<Action>,
+        operation: DeltaOperation,
+    ) -> Result<(), CommitError> {
+        let table = self.table(tier);
         let state = table.snapshot().map_err(log_error)?.clone();
         CommitBuilder::from(CommitProperties::default())
             .with_actions(actions)
             .build(Some(&state), table.log_store(), operation)
             .await
             .map_err(log_error)?;
-        self.refresh().await.map_err(log_error)
-    }
-
-    /// Takes up what the log holds now.
-    pub(crate) async fn refresh(&self) -> Result<(), DeltaTableError> {
-        let _writer = self.writer.lock().await;
-        let mut table = self.table();
-        table.update_state().await?;
-        self.set_table(table)
+        self.refresh(tier).await.map_err(log_error)?;
+        self.tiers[tier].sync_log(&self.table(tier))
     }
 
     /// Deletes files that were replaced some time ago, and the filters of files that are gone.
     async fn remove_old(&self) -> Result<u64, CommitError> {
-        let (_, vacuumed) = self
-            .table()
-            .vacuum()
-            .with_retention_period(chrono::Duration::hours(KEPT_HOURS))
-            .with_enforce_retention_duration(false)
-            .await
-            .map_err(log_error)?;
-        for file in &vacuumed.files_deleted {
-            let needles = needles::path_beside(&file.as_str().into());
-            // One that is not there any more is as good as deleted.
-            let _ = std::fs::remove_file(self.folder.join(needles.as_ref()));
+        let mut deleted = 0;
+        for (index, tier) in self.tiers.iter().enumerate() {
+            let (_, vacuumed) = self
+                .table(index)
+                .vacuum()
+                .with_retention_period(chrono::Duration::hours(KEPT_HOURS))
+                .with_enforce_retention_duration(false)
+                .await
+                .map_err(log_error)?;
+            for file in &vacuumed.files_deleted {
+                let needles = needles::path_beside(&file.as_str().into());
+                tier.delete(&needles).await?;
+            }
+            deleted += vacuumed.files_deleted.len() as u64;
         }
-        Ok(vacuumed.files_deleted.len() as u64)
+        Ok(deleted)
     }
+
+    /// What a crash left behind goes; files of the table that are gone are passed over.
+    pub(crate) async fn tidy_up(&self) -> Result<(), OpenError> {
+        for (index, tier) in self.tiers.iter().enumerate() {
+            let listed: Vec<ObjectMeta> =
+                tier.store
+                    .list(None)
+                    .try_collect()
+                    .await
+                    .map_err(|source| OpenError::List {
+                        place: tier.place.to_string(),
+                        source: Box::new(source),
+                    })?;
+            let files = self.all_files();
+            let known = files.iter().filter(|file| file.tier == index);
+            let known: HashSet<&Path> = known.map(|file| &file.path).collect();
+            self.remove_orphans(tier, &listed, &known).await;
+            self.note_missing(tier, &listed, &known).await;
+        }
+        Ok(())
+    }
+
+    /// Files that a crash left between writing and the log entry belong to no version. Files that
+    /// compaction replaced are older than the log's last entry and stay for readers of older
+    /// versions until the vacuum takes them.
+    async fn remove_orphans(&self, tier: &Tier, listed: &[ObjectMeta], known: &HashSet<&Path>) {
+        let log = listed.iter().filter(|file| is_below(file, "_delta_log"));
+        let Some(newest) = log.map(|file| file.last_modified).max() else {
+            return;
+        };
+        let there: HashSet<&Path> = listed.iter().map(|file| &file.location).collect();
+        for file in listed {
+            let name = file.location.filename().unwrap_or_default();
+            let is_data = OUR_FILES.iter().any(|prefix| name.starts_with(prefix));
+            let is_orphan = match needles::data_file_of(&file.location) {
+                Some(data) => !there.contains(&data),
+                None => is_data && !known.contains(&file.location) && file.last_modified >= newest,
+            };
+            let is_ours = !is_below(file, "_delta_log") && !is_below(file, health::DAMAGED);
+            if is_orphan && is_ours {
+                let removed = tier.delete(&file.location).await;
+                tracing::info!(path = %file.location, ?removed, "file of an unfinished commit is removed");
+            }
+        }
+    }
+
+    /// Files that are gone are passed over from the start. A listing may be old, so each is asked
+    /// for by itself.
+    async fn note_missing(&self, tier: &Tier, listed: &[ObjectMeta], known: &HashSet<&Path>) {
+        let there: HashSet<&Path> = listed.iter().map(|file| &file.location).collect();
+        let mut gone = BTreeMap::new();
+        for path in known.difference(&there) {
+            let found = tier.store.head(path).await;
+            if matches!(found, Err(object_store::Error::NotFound { .. })) {
+                tracing::error!(%path, "a file of the lake is missing and is passed over; watchfloor lake repair takes it out");
+                gone.insert((*path).clone(), "is missing".to_owned());
+            }
+        }
+        self.set_broken(gone);
+    }
+}
+
+fn is_below(file: &ObjectMeta, folder: &str) -> bool {
+    let first = file.location.parts().next();
+    first.is_some_and(|part| part.as_ref() == folder)
 }
 
 /// Writes the rows of a row group, those of a kind together. Row groups follow each other in
@@ -271,7 +349,7 @@ pub(crate) fn removal(file: &DataFile) -> Remove {
 }
 
 /// The types that files hold.
-fn plain(columns: &Schema) -> Schema {
+pub(crate) fn plain(columns: &Schema) -> Schema {
     let field = |field: &Arc<arrow::datatypes::Field>| {
         let kind = match field.data_type() {
             DataType::Utf8View => DataType::Utf8,
@@ -283,7 +361,7 @@ fn plain(columns: &Schema) -> Schema {
     Schema::new(columns.fields().iter().map(field).collect::<Vec<_>>())
 }
 
-fn with_columns(
+pub(crate) fn with_columns(
     batch: &RecordBatch,
     columns: &Arc<Schema>,
 ) -> Result<RecordBatch, arrow::error::ArrowError> {
@@ -294,27 +372,4 @@ fn with_columns(
 
 pub(crate) fn log_error(error: DeltaTableError) -> CommitError {
     CommitError::Log(Box::new(error))
-}
-
-/// Filters that have no data file, left behind by a crash.
-pub(crate) fn remove_lonely_needles(folder: &FilePath, known: &HashSet<std::path::PathBuf>) {
-    let days = std::fs::read_dir(folder.join("_needles"))
-        .into_iter()
-        .flatten()
-        .flatten();
-    let files = days.flat_map(|day| {
-        std::fs::read_dir(day.path())
-            .into_iter()
-            .flatten()
-            .flatten()
-    });
-    for file in files {
-        let path = file.path();
-        let data_file = path.strip_prefix(folder.join("_needles")).ok();
-        let data_file = data_file.map(|path| folder.join(path.with_extension("")));
-        if data_file.is_some_and(|data| !known.contains(&data) && !data.exists()) {
-            let removed = std::fs::remove_file(&path);
-            tracing::info!(path = %path.display(), ?removed, "a filter without its file is removed");
-        }
-    }
 }

@@ -13,7 +13,7 @@ mod words;
 
 pub(crate) use ask::{Ask, of_filter};
 pub(crate) use build::Builder;
-pub(crate) use file::{Blocks, NeedleFiles, is_whole, path_beside};
+pub(crate) use file::{Blocks, NeedleFiles, data_file_of, is_whole, path_beside};
 pub(crate) use words::has_word;
 
 /// Rows of a block. Data pages end where blocks end.

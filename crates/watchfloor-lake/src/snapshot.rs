@@ -44,6 +44,7 @@ use watchfloor_event::{EventBatch, EventId};
 use crate::encode;
 use crate::files::DataFile;
 use crate::needles::{self, Ask, BLOCK_ROWS, Blocks, NeedleFiles};
+use crate::place::Tier;
 use crate::progress::Progress;
 use crate::rows::{self, StoredEvent};
 use crate::schema;
@@ -56,8 +57,8 @@ const FILES_AT_ONCE: usize = 16;
 /// The lake as it is now: what the log holds, and what waits to be written.
 #[derive(Debug)]
 pub(crate) struct Current {
-    pub(crate) table: deltalake::DeltaTable,
-    /// The files of the table's version.
+    pub(crate) tables: Vec<deltalake::DeltaTable>,
+    /// The files of the tables' versions.
     pub(crate) files: Arc<Vec<DataFile>>,
     /// Events that are no files yet, in journal order.
     pub(crate) recent: Vec<Recent>,
@@ -127,7 +128,8 @@ impl Recent {
 pub(crate) struct Snapshot {
     files: Arc<Vec<DataFile>>,
     recent: Vec<Recent>,
-    store: ObjectStoreUrl,
+    /// Where the files of each tier stand.
+    stores: Vec<ObjectStoreUrl>,
     needles: Arc<NeedleFiles>,
     columns: TableSchema,
     /// Counts what is read, where somebody wants to know.
@@ -135,7 +137,7 @@ pub(crate) struct Snapshot {
 }
 
 impl Snapshot {
-    pub(crate) fn of(current: &Current, needles: &Arc<NeedleFiles>) -> Self {
+    pub(crate) fn of(current: &Current, tiers: &[Tier], needles: &Arc<NeedleFiles>) -> Self {
         let files = if current.broken.is_empty() {
             Arc::clone(&current.files)
         } else {
@@ -146,7 +148,7 @@ impl Snapshot {
         Self {
             files,
             recent: current.recent.clone(),
-            store: current.table.log_store().object_store_url(),
+            stores: tiers.iter().map(|tier| tier.url.clone()).collect(),
             needles: Arc::clone(needles),
             columns: columns(),
             progress: None,
@@ -166,7 +168,7 @@ impl Snapshot {
         Self {
             files: Arc::default(),
             recent: batches.iter().cloned().map(Recent::new).collect(),
-            store: self.store.clone(),
+            stores: self.stores.clone(),
             needles: Arc::clone(&self.needles),
             columns: self.columns.clone(),
             progress: None,
@@ -181,7 +183,7 @@ impl Snapshot {
                 RecentRows::With => self.recent.clone(),
                 RecentRows::Without => Vec::new(),
             },
-            store: self.store.clone(),
+            stores: self.stores.clone(),
             needles: Arc::clone(&self.needles),
             columns: self.columns.clone(),
             progress: self.progress.clone(),
@@ -253,14 +255,14 @@ impl Snapshot {
         Ok(found)
     }
 
-    /// The files that may hold rows for a filter.
+    /// Plans that read the files that may hold rows for a filter, one for each tier.
     async fn read_files(
         &self,
         state: &dyn Session,
         projection: Option<&Vec<usize>>,
         filter: Option<&Arc<dyn PhysicalExpr>>,
         (ask, limit): (Ask, Option<usize>),
-    ) -> Result<Option<Arc<dyn ExecutionPlan>>> {
+    ) -> Result<Vec<Arc<dyn ExecutionPlan>>> {
         let extents: Vec<Extent> = self.files.iter().map(|file| file.extent).collect();
         let days = self
             .files
@@ -268,30 +270,67 @@ impl Snapshot {
             .map(|file| (file.day.as_str(), file.day.as_str()));
         let kept = prune(filter, self.columns.table_schema(), &extents, days.unzip())?;
         let kept = self.files.iter().zip(kept);
-        let kept: Vec<DataFile> = kept
+        let kept: Vec<&DataFile> = kept
             .filter(|(_, is_kept)| *is_kept)
-            .map(|(file, _)| file.clone())
+            .map(|(file, _)| file)
             .collect();
-        let store = state.runtime_env().object_store(&self.store)?;
+        let mut plans = Vec::new();
+        for (tier, url) in self.stores.iter().enumerate() {
+            let files = kept.iter().filter(|file| file.tier == tier);
+            let files: Vec<DataFile> = files.map(|file| (*file).clone()).collect();
+            if files.is_empty() {
+                continue;
+            }
+            let store = state.runtime_env().object_store(url)?;
+            let files = self.narrow(state, &store, files, &ask).await;
+            if !files.is_empty() {
+                plans.push(self.scan_files(
+                    state,
+                    projection,
+                    filter,
+                    limit,
+                    (url, store, files),
+                )?);
+            }
+        }
+        Ok(plans)
+    }
+
+    /// Which parts of files of one store are to be read, after their filters were asked.
+    async fn narrow(
+        &self,
+        state: &dyn Session,
+        store: &Arc<dyn ObjectStore>,
+        files: Vec<DataFile>,
+        ask: &Ask,
+    ) -> Vec<PartitionedFile> {
         let footers = state.runtime_env().cache_manager.get_file_metadata_cache();
-        let reads = kept.into_iter().map(|file| {
-            let (store, footers) = (Arc::clone(&store), Arc::clone(&footers));
+        let reads = files.into_iter().map(|file| {
+            let (store, footers) = (Arc::clone(store), Arc::clone(&footers));
             read_file(store, footers, Arc::clone(&self.needles), file, ask.clone())
         });
-        let kept: Vec<PartitionedFile> = stream::iter(reads)
+        stream::iter(reads)
             .buffered(FILES_AT_ONCE)
             .filter_map(std::future::ready)
             .collect()
-            .await;
-        if kept.is_empty() {
-            return Ok(None);
-        }
+            .await
+    }
+
+    fn scan_files(
+        &self,
+        state: &dyn Session,
+        projection: Option<&Vec<usize>>,
+        filter: Option<&Arc<dyn PhysicalExpr>>,
+        limit: Option<usize>,
+        (url, store, files): (&ObjectStoreUrl, Arc<dyn ObjectStore>, Vec<PartitionedFile>),
+    ) -> Result<Arc<dyn ExecutionPlan>> {
         let mut options = state.table_options().parquet.clone();
         options.global.pushdown_filters = true;
         options.global.reorder_filters = true;
+        let footers = state.runtime_env().cache_manager.get_file_metadata_cache();
         let reader = Arc::new(CachedParquetFileReaderFactory::new(store, footers));
         let reader: Arc<dyn ParquetFileReaderFactory> = match &self.progress {
-            Some(progress) => Arc::new(progress.scan(reader, kept.len() as u64)),
+            Some(progress) => Arc::new(progress.scan(reader, files.len() as u64)),
             None => reader,
         };
         let mut source = ParquetSource::new(self.columns.clone())
@@ -300,13 +339,13 @@ impl Snapshot {
         if let Some(filter) = filter {
             source = source.with_predicate(Arc::clone(filter));
         }
-        let groups = FileGroup::new(kept).split_files(state.config().target_partitions());
-        let scan = FileScanConfigBuilder::new(self.store.clone(), Arc::new(source))
+        let groups = FileGroup::new(files).split_files(state.config().target_partitions());
+        let scan = FileScanConfigBuilder::new(url.clone(), Arc::new(source))
             .with_file_groups(groups)
             .with_projection_indices(projection.cloned())?
             .with_limit(limit)
             .build();
-        Ok(Some(DataSourceExec::from_data_source(scan)))
+        Ok(DataSourceExec::from_data_source(scan))
     }
 
     /// The events in memory that may be rows for a filter.
@@ -379,14 +418,12 @@ impl TableProvider for Snapshot {
             .transpose()?;
         let ask = conjunction(filters.iter().cloned());
         let ask = ask.map_or(Ask::Whatever, |filter| needles::of_filter(&filter));
-        let files = self
+        let mut plans = self
             .read_files(state, projection, filter.as_ref(), (ask, limit))
             .await?;
-        let recent = self.read_recent(projection, filter.as_ref())?;
-        match (files, recent) {
-            (Some(files), Some(recent)) => UnionExec::try_new(vec![files, recent]),
-            (Some(plan), None) | (None, Some(plan)) => Ok(plan),
-            (None, None) => {
+        plans.extend(self.read_recent(projection, filter.as_ref())?);
+        match plans.len() {
+            0 => {
                 let whole = self.columns.table_schema();
                 let wanted = match projection {
                     Some(columns) => Arc::new(whole.project(columns)?),
@@ -394,6 +431,8 @@ impl TableProvider for Snapshot {
                 };
                 Ok(Arc::new(EmptyExec::new(wanted)))
             }
+            1 => Ok(plans.remove(0)),
+            _ => UnionExec::try_new(plans),
         }
     }
 }

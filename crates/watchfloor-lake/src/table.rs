@@ -17,18 +17,19 @@ use deltalake::protocol::{DeltaOperation, SaveMode};
 use deltalake::{DeltaTable, DeltaTableError};
 use jiff::Timestamp;
 use tokio::sync::Mutex;
-use url::Url;
 use watchfloor_event::{EventBatch, Finding};
 
 use crate::encode::{self, DayFile};
 use crate::files::{self, DataFile};
 use crate::findings;
-use crate::maintain;
 use crate::needles::{self, NeedleFiles};
+use crate::place::{Place, Tier};
 use crate::schema;
 use crate::snapshot::{Current, Recent, Snapshot};
 use crate::tail::Arrivals;
 
+/// The tier that events are written to.
+pub(crate) const HOT: usize = 0;
 /// Name of the application whose transactions carry the journal position.
 const JOURNAL_APP: &str = "watchfloor-journal";
 
@@ -45,13 +46,22 @@ pub enum OpenError {
         source: std::io::Error,
     },
     /// The table cannot be made, read or widened.
-    #[error("lake table in {path} cannot be opened")]
+    #[error("lake table in {place} cannot be opened")]
     Table {
-        /// The folder.
-        path: PathBuf,
+        /// Where it stands.
+        place: String,
         /// The cause.
         #[source]
         source: Box<DeltaTableError>,
+    },
+    /// What stands there cannot be listed.
+    #[error("lake files in {place} cannot be listed")]
+    List {
+        /// Where they stand.
+        place: String,
+        /// The cause.
+        #[source]
+        source: Box<object_store::Error>,
     },
 }
 
@@ -153,18 +163,45 @@ pub struct LedgerCount {
     pub undecoded: u64,
 }
 
+/// The tables of a lake.
+#[derive(Clone, Debug)]
+pub struct Places {
+    /// The table that events are written to.
+    pub hot: Place,
+    /// The table that old events are moved to.
+    pub cold: Option<Place>,
+    /// Tables that were written to before, and are read only.
+    pub former: Vec<Place>,
+}
+
+impl From<&Path> for Places {
+    /// One folder for all.
+    fn from(folder: &Path) -> Self {
+        Self {
+            hot: Place::Folder(folder.to_owned()),
+            cold: None,
+            former: Vec::new(),
+        }
+    }
+}
+
 /// The event lake.
 #[derive(Debug)]
 pub struct Lake {
-    pub(crate) folder: PathBuf,
+    /// The first is written to.
+    pub(crate) tiers: Vec<Tier>,
+    /// Which of them old events are moved to.
+    pub(crate) cold: Option<usize>,
     current: RwLock<Current>,
     /// Footers of files that were read, for all queries.
     pub(crate) runtime: Arc<RuntimeEnv>,
     needles: Arc<NeedleFiles>,
     /// Tells those who follow what arrives.
     pub(crate) arrivals: Arrivals,
-    /// Held by whoever changes the table.
+    /// Held by whoever changes a table's log and takes up what came of it.
     pub(crate) writer: Mutex<u64>,
+    /// Held by whoever puts files in the place of others.
+    pub(crate) maintainer: Mutex<()>,
 }
 
 impl Lake {
@@ -173,71 +210,92 @@ impl Lake {
     /// # Errors
     /// If folder or table cannot be used.
     pub async fn open(folder: &Path) -> Result<Self, OpenError> {
-        std::fs::create_dir_all(folder).map_err(|source| OpenError::Folder {
-            path: folder.to_owned(),
-            source,
-        })?;
-        let table_error = |source| OpenError::Table {
-            path: folder.to_owned(),
-            source: Box::new(source),
-        };
-        let mut table = open_or_create(folder).await.map_err(table_error)?;
-        table = widen(table).await.map_err(table_error)?;
-        let position = position(&table).await.map_err(table_error)?;
-        remove_orphans(folder, &table);
-        let lake = Self::over(folder, table, position).map_err(table_error)?;
-        lake.note_missing();
+        Self::open_at(&folder.into()).await
+    }
+
+    /// Opens tables, making those that are missing and adding columns that they lack.
+    ///
+    /// # Errors
+    /// If a place or its table cannot be used.
+    pub async fn open_at(places: &Places) -> Result<Self, OpenError> {
+        let mut opened = Vec::new();
+        for place in places.all() {
+            let table_error = |source| table_error(place, source);
+            if let Place::Folder(path) = place {
+                let path = path.clone();
+                std::fs::create_dir_all(&path)
+                    .map_err(|source| OpenError::Folder { path, source })?;
+            }
+            let table = open_or_create(place).await.map_err(table_error)?;
+            let table = widen(table).await.map_err(table_error)?;
+            opened.push((Tier::of(place, &table), table));
+        }
+        let lake = Self::over(places, opened).await?;
+        lake.tidy_up().await?;
         Ok(lake)
     }
 
-    /// Files that are gone are passed over from the start.
-    fn note_missing(&self) {
-        let gone = |file: &DataFile| !self.folder.join(file.path.as_ref()).exists();
-        let files = self.all_files();
-        let gone = files.iter().filter(|file| gone(file)).map(|file| {
-            tracing::error!(path = %file.path, rows = file.extent.rows,
-                "a file of the lake is missing and is passed over; watchfloor lake repair takes it out");
-            (file.path.clone(), "is missing".to_owned())
-        });
-        self.set_broken(gone.collect());
-    }
-
-    /// Opens the table to read it only, beside whoever writes to it.
+    /// Opens the table in a folder to read it only, beside whoever writes to it.
     ///
     /// # Errors
     /// If there is no table, or it cannot be read.
     pub async fn open_to_read(folder: &Path) -> Result<Self, OpenError> {
-        let table_error = |source| OpenError::Table {
-            path: folder.to_owned(),
-            source: Box::new(source),
-        };
-        let mut table = DeltaTable::try_from_url(url(folder).map_err(table_error)?)
-            .await
-            .map_err(table_error)?;
-        table.load().await.map_err(table_error)?;
-        let position = position(&table).await.map_err(table_error)?;
-        Self::over(folder, table, position).map_err(table_error)
+        Self::open_to_read_at(&folder.into()).await
     }
 
-    fn over(folder: &Path, table: DeltaTable, position: u64) -> Result<Self, DeltaTableError> {
-        let files = Arc::new(files::of_table(&table)?);
+    /// Opens tables to read them only, beside whoever writes to them.
+    ///
+    /// # Errors
+    /// If the first is missing, or one cannot be read.
+    pub async fn open_to_read_at(places: &Places) -> Result<Self, OpenError> {
+        let mut opened = Vec::new();
+        for place in places.all() {
+            let table_error = |source| table_error(place, source);
+            let mut table = place.table().map_err(table_error)?;
+            let is_first = opened.is_empty();
+            if !is_first
+                && !table
+                    .verify_deltatable_existence()
+                    .await
+                    .map_err(table_error)?
+            {
+                continue;
+            }
+            table.load().await.map_err(table_error)?;
+            opened.push((Tier::of(place, &table), table));
+        }
+        Self::over(places, opened).await
+    }
+
+    async fn over(places: &Places, opened: Vec<(Tier, DeltaTable)>) -> Result<Self, OpenError> {
         let runtime = RuntimeEnvBuilder::new()
             .build_arc()
-            .map_err(DeltaTableError::generic)?;
-        let log = table.log_store();
-        runtime.register_object_store(log.object_store_url().as_ref(), log.object_store(None));
+            .map_err(DeltaTableError::generic);
+        let runtime = runtime.map_err(|source| table_error(&places.hot, source))?;
+        let mut committed = 0;
+        for (tier, table) in &opened {
+            runtime.register_object_store(tier.url.as_ref(), Arc::clone(&tier.store));
+            let position = position(table).await;
+            committed = committed.max(position.map_err(|source| table_error(&tier.place, source))?);
+        }
+        let (tiers, tables): (Vec<Tier>, Vec<DeltaTable>) = opened.into_iter().unzip();
+        let files = files::of_tables(&tables);
+        let files = files.map_err(|source| table_error(&places.hot, source))?;
+        let cold = places.cold.as_ref();
         Ok(Self {
-            folder: folder.to_owned(),
+            cold: cold.and_then(|cold| tiers.iter().position(|tier| tier.place == *cold)),
+            tiers,
             current: RwLock::new(Current {
-                table,
-                files,
+                tables,
+                files: Arc::new(files),
                 recent: Vec::new(),
                 broken: BTreeMap::new(),
             }),
             runtime,
             needles: Arc::default(),
             arrivals: Arrivals::default(),
-            writer: Mutex::new(position),
+            writer: Mutex::new(committed),
+            maintainer: Mutex::default(),
         })
     }
 
@@ -255,7 +313,7 @@ impl Lake {
 
     pub(crate) fn snapshot(&self) -> Snapshot {
         let current = self.current.read().unwrap_or_else(PoisonError::into_inner);
-        Snapshot::of(&current, &self.needles)
+        Snapshot::of(&current, &self.tiers, &self.needles)
     }
 
     /// All files of the table, those that cannot be read among them.
@@ -274,24 +332,32 @@ impl Lake {
         self.current_mut().broken.extend(more);
     }
 
-    pub(crate) fn store(&self) -> Arc<dyn object_store::ObjectStore> {
-        self.table().log_store().object_store(None)
+    pub(crate) fn tier_of(&self, file: &DataFile) -> &Tier {
+        &self.tiers[file.tier]
     }
 
     pub(crate) fn needles(&self) -> &NeedleFiles {
         &self.needles
     }
 
-    pub(crate) fn table(&self) -> DeltaTable {
+    pub(crate) fn table(&self, tier: usize) -> DeltaTable {
         let current = self.current.read().unwrap_or_else(PoisonError::into_inner);
-        current.table.clone()
+        current.tables[tier].clone()
     }
 
-    /// Takes up a version of the table; the files are read from its log.
-    pub(crate) fn set_table(&self, table: DeltaTable) -> Result<(), DeltaTableError> {
-        let files = Arc::new(files::of_table(&table)?);
+    /// Takes up what the log of a table holds now.
+    pub(crate) async fn refresh(&self, tier: usize) -> Result<(), DeltaTableError> {
+        let _writer = self.writer.lock().await;
+        let mut table = self.table(tier);
+        table.update_state().await?;
+        let mut tables = {
+            let current = self.current.read().unwrap_or_else(PoisonError::into_inner);
+            current.tables.clone()
+        };
+        tables[tier] = table;
+        let files = Arc::new(files::of_tables(&tables)?);
         let mut current = self.current_mut();
-        current.table = table;
+        current.tables = tables;
         current.files = files;
         Ok(())
     }
@@ -329,11 +395,13 @@ impl Lake {
             .await
             .map_err(|_| CommitError::Stopped)?
             .map_err(CommitError::Encode)?;
-        let folder = self.folder.clone();
-        let adds = tokio::task::spawn_blocking(move || write_all(&folder, end, files));
-        let adds = adds.await.map_err(|_| CommitError::Stopped)??;
+        let name = format!("commit-{end:020}");
+        let mut adds = Vec::new();
+        for file in files {
+            adds.push(self.tiers[HOT].write_file(&name, file, true).await?);
+        }
         let added: Vec<DataFile> = adds.iter().map(DataFile::added).collect();
-        let table = self.table();
+        let table = self.table(HOT);
         let table = match append(table.clone(), adds, end).await {
             Ok(table) => table,
             Err(error) => self
@@ -344,7 +412,7 @@ impl Lake {
         // From here on the commit is in the log, so trying again would add it twice.
         *committed = end;
         self.take_up(table.clone(), added, end);
-        self.sync_log(&table)
+        self.tiers[HOT].sync_log(&table)
     }
 
     /// Events that a commit brought into files leave the memory in the same moment.
@@ -352,7 +420,7 @@ impl Lake {
         let mut current = self.current_mut();
         let mut files = current.files.as_ref().clone();
         files.extend(added);
-        current.table = table;
+        current.tables[HOT] = table;
         current.files = Arc::new(files);
         current
             .recent
@@ -382,26 +450,27 @@ impl Lake {
         stats.unread = self.broken().len() as u64;
         Ok(stats)
     }
+}
 
-    fn sync_log(&self, table: &DeltaTable) -> Result<(), CommitError> {
-        let log = self.folder.join("_delta_log");
-        let entry = log.join(format!("{:020}.json", table.version().unwrap_or_default()));
-        for path in [entry, log] {
-            sync(&path).map_err(|source| CommitError::Write { path, source })?;
-        }
-        Ok(())
+impl Places {
+    /// The one that is written to first.
+    fn all(&self) -> impl Iterator<Item = &Place> {
+        [&self.hot]
+            .into_iter()
+            .chain(&self.former)
+            .chain(&self.cold)
     }
 }
 
-fn url(folder: &Path) -> Result<Url, DeltaTableError> {
-    let absolute = std::path::absolute(folder).unwrap_or_else(|_| folder.to_owned());
-    Url::from_directory_path(&absolute).map_err(|()| {
-        DeltaTableError::generic(format!("{} is no absolute path", absolute.display()))
-    })
+fn table_error(place: &Place, source: DeltaTableError) -> OpenError {
+    OpenError::Table {
+        place: place.to_string(),
+        source: Box::new(source),
+    }
 }
 
-async fn open_or_create(folder: &Path) -> Result<DeltaTable, DeltaTableError> {
-    let mut table = DeltaTable::try_from_url(url(folder)?).await?;
+async fn open_or_create(place: &Place) -> Result<DeltaTable, DeltaTableError> {
+    let mut table = place.table()?;
     if table.version().is_some() || table.verify_deltatable_existence().await? {
         table.load().await?;
         return Ok(table);
@@ -449,50 +518,6 @@ async fn position(table: &DeltaTable) -> Result<u64, DeltaTableError> {
     Ok(version.unwrap_or(0).unsigned_abs())
 }
 
-/// Files that a crash left between writing and the log entry belong to no version.
-fn remove_orphans(folder: &Path, table: &DeltaTable) {
-    let Ok(snapshot) = table.snapshot() else {
-        return;
-    };
-    let known: std::collections::HashSet<PathBuf> = snapshot
-        .log_data()
-        .iter()
-        .map(|file| folder.join(file.path().as_ref()))
-        .collect();
-    maintain::remove_lonely_needles(folder, &known);
-    let days = std::fs::read_dir(folder).into_iter().flatten().flatten();
-    let days = days.filter(|entry| entry.file_name().to_string_lossy().starts_with("day="));
-    let files = days.flat_map(|day| {
-        std::fs::read_dir(day.path())
-            .into_iter()
-            .flatten()
-            .flatten()
-    });
-    for file in files {
-        let name = file.file_name();
-        let name = name.to_string_lossy();
-        let ours = name.starts_with("commit-") || name.starts_with("merged-");
-        if ours && !known.contains(&file.path()) && is_newer_than_log(&file.path(), folder) {
-            let removed = std::fs::remove_file(file.path());
-            tracing::info!(path = %file.path().display(), ?removed, "file of an unfinished commit is removed");
-        }
-    }
-}
-
-/// Files that compaction replaced are older than the log's last entry and stay for readers of
-/// older versions until the vacuum takes them.
-fn is_newer_than_log(file: &Path, folder: &Path) -> bool {
-    let modified = |path: &Path| std::fs::metadata(path).and_then(|metadata| metadata.modified());
-    let entries = std::fs::read_dir(folder.join("_delta_log"))
-        .into_iter()
-        .flatten()
-        .flatten();
-    let newest = entries
-        .filter_map(|entry| modified(&entry.path()).ok())
-        .max();
-    matches!((modified(file), newest), (Ok(file), Some(log)) if file >= log)
-}
-
 fn encode_all(pending: &PendingCommit) -> Result<Vec<DayFile>, parquet::errors::ParquetError> {
     let findings = (!pending.findings.is_empty())
         .then(|| findings::to_batch(&pending.findings, Timestamp::now()));
@@ -501,46 +526,22 @@ fn encode_all(pending: &PendingCommit) -> Result<Vec<DayFile>, parquet::errors::
     encode::day_files(&batches)
 }
 
-fn write_all(folder: &Path, end: u64, files: Vec<DayFile>) -> Result<Vec<Add>, CommitError> {
-    let name = format!("commit-{end:020}");
-    let files = files.iter();
-    files
-        .map(|file| write_file(folder, &name, file, true))
-        .collect()
-}
-
-/// Writes a file and the filter beside it, durably, and gives what the log needs to know of it.
-pub(crate) fn write_file(
-    folder: &Path,
-    name: &str,
-    file: &DayFile,
-    is_new_data: bool,
-) -> Result<Add, CommitError> {
-    let relative = format!("day={}/{name}.parquet", file.day);
-    let needles = needles::path_beside(&relative.as_str().into());
-    let both = [(needles.as_ref(), &file.needles), (&relative, &file.bytes)];
-    for (path, bytes) in both {
-        let path = folder.join(path);
-        write_synced(&path, bytes).map_err(|source| CommitError::Write { path, source })?;
+impl Tier {
+    /// Writes a file and the filter beside it, durably, and gives what the log needs to know of it.
+    pub(crate) async fn write_file(
+        &self,
+        name: &str,
+        file: DayFile,
+        is_new_data: bool,
+    ) -> Result<Add, CommitError> {
+        let relative = format!("day={}/{name}.parquet", file.day);
+        let mut add = add(relative.clone(), &file);
+        add.data_change = is_new_data;
+        let path = object_store::path::Path::from(relative);
+        self.put(&needles::path_beside(&path), file.needles).await?;
+        self.put(&path, file.bytes).await?;
+        Ok(add)
     }
-    let mut add = add(relative, file);
-    add.data_change = is_new_data;
-    Ok(add)
-}
-
-pub(crate) fn write_synced(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
-    let folder = path.parent().unwrap_or(path);
-    if !folder.is_dir() {
-        std::fs::create_dir_all(folder)?;
-        sync(folder.parent().unwrap_or(folder))?;
-    }
-    std::fs::write(path, bytes)?;
-    sync(path)?;
-    sync(folder)
-}
-
-fn sync(path: &Path) -> std::io::Result<()> {
-    std::fs::File::open(path)?.sync_all()
 }
 
 fn add(path: String, file: &DayFile) -> Add {

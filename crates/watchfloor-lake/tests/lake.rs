@@ -3,95 +3,12 @@
 #[path = "lake/following.rs"]
 mod following;
 
-use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use jiff::SignedDuration;
+use watchfloor_event::EventId;
+use watchfloor_lake::{Lake, PipeError, PipeRequest, RowsQuery, Run, SearchRequest, SortOrder};
 
-use bytes::Bytes;
-use jiff::{SignedDuration, Timestamp};
-use watchfloor_event::{
-    EventBatch, EventId, EventKind, Format, Namespace, RawRecord, ValueRef, ocsf,
-};
-use watchfloor_lake::{
-    Lake, PendingCommit, PipeError, PipeRequest, RowsQuery, Run, SearchRequest, SortOrder,
-};
-
-const BATCH: u64 = 1500;
-
-fn start() -> Timestamp {
-    "2026-11-20T22:00:00Z".parse().unwrap()
-}
-
-/// Events of which every third has a user of its own, in the disorder in which they arrive.
-fn batch(first: u64) -> Arc<EventBatch> {
-    let kind = Arc::new(EventKind {
-        name: Arc::from("test/login"),
-        product: Arc::from("Test"),
-        class_uid: ocsf::class_uid("authentication").unwrap(),
-        logsources: Vec::new(),
-    });
-    let mut batch = EventBatch::new();
-    let kind = batch.intern_kind(&kind);
-    for position in first..first + BATCH {
-        let (user, ip) = (
-            format!("user{position}"),
-            format!("10.0.{}.{}", position / 256, position % 256),
-        );
-        let raw = format!("login of {user} from {ip}: Straße \"C:\\\\tools\\nrun{position}.exe\"");
-        let record = RawRecord {
-            source: Arc::from("test"),
-            format: Format::Auto,
-            context: None,
-            position,
-            received_at: start(),
-            bytes: Bytes::from(raw),
-        };
-        let row = batch.push_row(&record, 0);
-        let meta = batch.row_mut(row);
-        meta.kind = kind;
-        meta.time = start() + SignedDuration::from_secs(((position * 7919) % 14_400) as i64);
-        batch.set(Namespace::Ocsf, "user.name", row, ValueRef::str(&user));
-        batch.set(Namespace::Ocsf, "src_endpoint.ip", row, ValueRef::str(&ip));
-        if position.is_multiple_of(3) {
-            batch.set(
-                Namespace::Source,
-                "Token",
-                row,
-                ValueRef::str(&format!("tok{position}x")),
-            );
-        }
-    }
-    Arc::new(batch)
-}
-
-async fn commit(lake: &Lake, first: u64) {
-    let pending = PendingCommit {
-        batches: vec![batch(first)],
-        findings: Vec::new(),
-        end: first + BATCH,
-    };
-    lake.commit(pending).await.unwrap();
-}
-
-async fn found(lake: &Lake, query: &str) -> Vec<u64> {
-    let request = SearchRequest {
-        query: watchfloor_query::parse(query).unwrap(),
-        from: start() - SignedDuration::from_hours(24),
-        to: start() + SignedDuration::from_hours(24),
-        limit: 10_000,
-        order: SortOrder::OldestFirst,
-        with_findings: false,
-        bucket_seconds: 0,
-    };
-    let result = lake.search(&request).await.unwrap();
-    assert_eq!(result.total, result.events.len() as u64, "{query}");
-    let mut positions: Vec<u64> = result
-        .events
-        .iter()
-        .map(|event| event.id.position())
-        .collect();
-    positions.sort_unstable();
-    positions
-}
+mod common;
+use common::{BATCH, batch, commit, files_below, found, start};
 
 /// Each query has one answer, whatever became of the events.
 async fn check(lake: &Lake, total: u64) {
@@ -121,19 +38,6 @@ async fn check(lake: &Lake, total: u64) {
     let most = found(lake, "user.name:user12* -user12").await;
     let wanted = (13..total).filter(|number| number.to_string().starts_with("12"));
     assert_eq!(most, wanted.collect::<Vec<_>>());
-}
-
-fn files_below(folder: &Path, suffix: &str) -> Vec<PathBuf> {
-    let mut found = Vec::new();
-    for entry in std::fs::read_dir(folder).into_iter().flatten().flatten() {
-        let path = entry.path();
-        if path.is_dir() {
-            found.extend(files_below(&path, suffix));
-        } else if path.to_string_lossy().ends_with(suffix) {
-            found.push(path);
-        }
-    }
-    found
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -29,6 +29,8 @@ pub enum Permission {
     ManageUsers,
     /// Make and revoke API tokens.
     ManageTokens,
+    /// Decide how long events are kept, hold them, and delete them on demand.
+    ManageData,
     /// Send events.
     Ingest,
 }
@@ -43,6 +45,7 @@ words!(Permission {
     ReadAudit = "audit.read",
     ManageUsers = "users.manage",
     ManageTokens = "tokens.manage",
+    ManageData = "data.manage",
     Ingest = "ingest",
 });
 

@@ -73,8 +73,12 @@ macro_rules! numbered {
 id_type! {
     /// Identifies an alert.
     AlertId,
+    /// Identifies a deletion of events.
+    ErasureId,
     /// Identifies an incident.
     IncidentId,
+    /// Identifies a legal hold.
+    LegalHoldId,
     /// Identifies a note.
     NoteId,
     /// Identifies an observable of an incident.
@@ -96,7 +100,9 @@ id_type! {
 }
 
 numbered! {
+    ErasureId "era",
     IncidentId "inc",
+    LegalHoldId "hold",
     NoteId "note",
     ObservableId "obs",
     SearchId "sea",

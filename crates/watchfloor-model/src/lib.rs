@@ -9,6 +9,7 @@ mod entity;
 mod grade;
 mod id;
 mod incident;
+mod retention;
 mod rule_version;
 mod search;
 mod suppression;
@@ -20,10 +21,11 @@ pub use audit::{AuditEntry, GENESIS_HASH};
 pub use entity::{Entity, EntityKind, EntityRef};
 pub use grade::{Severity, Tlp, Verdict};
 pub use id::{
-    AlertId, IncidentId, InvalidId, NoteId, ObservableId, SearchId, SessionId, SuppressionId,
-    TaskId, TenantId, TokenId, UserId,
+    AlertId, ErasureId, IncidentId, InvalidId, LegalHoldId, NoteId, ObservableId, SearchId,
+    SessionId, SuppressionId, TaskId, TenantId, TokenId, UserId,
 };
 pub use incident::{Clocks, Incident, IncidentStatus};
+pub use retention::{Erasure, ErasureState, LegalHold, Retention, RetentionRule};
 pub use rule_version::RuleVersion;
 pub use search::{SavedSearch, SearchAlarm, SearchRun, SearchSchedule, SearchSharing};
 pub use suppression::{Condition, ConditionOp, DayWindow, Facts, Suppression, Threshold};

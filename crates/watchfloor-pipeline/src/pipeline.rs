@@ -14,7 +14,7 @@ use watchfloor_detect::{CostMeter, Detector};
 use watchfloor_event::Finding;
 use watchfloor_ingest::{Journal, JournalOptions, JournalReader};
 use watchfloor_intel::{IndicatorSet, Matcher};
-use watchfloor_lake::Lake;
+use watchfloor_lake::{Lake, Places};
 use watchfloor_normalize::PackSet;
 use watchfloor_rules::RuleSet;
 
@@ -38,6 +38,8 @@ const FLUSH_WAIT: Duration = Duration::from_secs(1);
 pub struct PipelineOptions {
     /// The data folder; the pipeline's own folders and files are made in it.
     pub data: PathBuf,
+    /// Where the lake stands.
+    pub lake: Places,
     /// Limits of the journal.
     pub journal: JournalOptions,
     /// How long events are gathered before they are committed. They can be searched before.
@@ -118,7 +120,7 @@ impl Pipeline {
             source,
         };
         let lake = Arc::new(
-            Lake::open(&options.data.join("lake"))
+            Lake::open_at(&options.lake)
                 .await
                 .map_err(StartError::Lake)?,
         );

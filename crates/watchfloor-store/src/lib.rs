@@ -13,6 +13,7 @@ mod incidents;
 mod ledger;
 mod page;
 mod pool;
+mod retention;
 mod row;
 mod rule_versions;
 mod searches;

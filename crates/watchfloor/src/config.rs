@@ -12,6 +12,7 @@ use watchfloor_api::RoleLimits;
 use watchfloor_api::ports::QueryLimits;
 
 use crate::cli::{ServeArgs, Shaping};
+use crate::places::Wanted;
 use crate::rules::{Budget, Sources};
 
 /// What an installation may choose, with the defaults filled in.
@@ -33,6 +34,8 @@ pub(crate) struct Config {
     pub host_names: Vec<String>,
     /// How long events gather before they become files of the lake.
     pub commit_wait: Duration,
+    /// Where the lake stands.
+    pub lake: Wanted,
     /// What a query of each role may use.
     pub limits: RoleLimits,
 }
@@ -137,6 +140,8 @@ struct File {
     /// What queries may use, by role: `[limits.viewer]` and so on.
     #[serde(default)]
     limits: Roles,
+    #[serde(default)]
+    lake: Wanted,
 }
 
 /// How long events gather before they become files of the lake: long enough that files are not
@@ -187,6 +192,7 @@ impl Config {
             limits: file.limits.checked()?,
             budget,
             commit_wait,
+            lake: file.lake,
             data: args
                 .data
                 .clone()

@@ -9,6 +9,7 @@ mod content;
 mod data_folder;
 mod files;
 mod indicators;
+mod places;
 mod rules;
 mod searches;
 mod server;

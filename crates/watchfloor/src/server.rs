@@ -12,13 +12,17 @@ use watchfloor_api::ports::Listener;
 use watchfloor_api::{ApiSettings, ApiState, CookieTransport, HostPolicy};
 use watchfloor_casework::{Casework, CaseworkSettings, Store, SystemClock};
 use watchfloor_ingest::{DropSink, JournalOptions, LocalListener, SyslogListener, SyslogOptions};
+use watchfloor_lake::Places;
 use watchfloor_pipeline::{Pipeline, PipelineOptions};
 
-use crate::bridge::{CaseworkSink, DataPlane, JournalIntake, LakeEvents, LakeLookup, Queries};
+use crate::bridge::{
+    CaseworkSink, DataPlane, JournalIntake, Keeper, KeeperSettings, LakeEvents, LakeLookup, Queries,
+};
 use crate::config::Config;
 use crate::content;
 use crate::data_folder::DataFolder;
 use crate::indicators::{self, Shelf};
+use crate::places;
 use crate::rules::{self, Budget, Desk};
 use crate::searches;
 
@@ -57,6 +61,7 @@ impl Planes {
         indicators: &[std::path::PathBuf],
         budget: Budget,
         commit_wait: Duration,
+        lake: Places,
     ) -> Result<Self> {
         let store = Store::open(data)
             .await
@@ -67,6 +72,7 @@ impl Planes {
         let (shelf, indicators) = Shelf::open(data, indicators)?;
         let options = PipelineOptions {
             data: data.to_owned(),
+            lake,
             journal: JournalOptions::standard(),
             commit_wait,
             indicators,
@@ -130,6 +136,7 @@ impl Server {
             stop.clone(),
         )));
         let queries: Arc<Queries> = Arc::default();
+        let keeper = start_keeper(config, &pipeline, &casework, &stop)?;
         let state = ApiState::new(
             casework.clone(),
             Arc::new(LakeEvents::new(
@@ -148,6 +155,7 @@ impl Server {
                 Arc::clone(pipeline.ledger()),
             )),
             Arc::new(rules.clone()),
+            Arc::new(keeper.clone()),
             ApiSettings {
                 hosts: host_policy(config),
                 cookie: CookieTransport::Plain,
@@ -216,6 +224,23 @@ impl Server {
     }
 }
 
+/// Starts the lake's keeper.
+fn start_keeper(
+    config: &Config,
+    pipeline: &Arc<Pipeline>,
+    casework: &Casework,
+    stop: &CancellationToken,
+) -> Result<Keeper> {
+    let settings = KeeperSettings {
+        folder: KeeperSettings::folder_of(&places::of_data(&config.data)?.hot),
+        cold_after_days: config.lake.cold_after_days,
+        price_per_gb_month: config.lake.price_per_gb_month,
+    };
+    let keeper = Keeper::new(Arc::clone(pipeline), casework.clone(), settings);
+    tokio::spawn(keeper.clone().run(stop.clone()));
+    Ok(keeper)
+}
+
 async fn planes(config: &Config, data: &Path) -> Result<Planes> {
     Planes::start(
         data,
@@ -224,6 +249,7 @@ async fn planes(config: &Config, data: &Path) -> Result<Planes> {
         &config.indicators,
         config.budget,
         config.commit_wait,
+        places::settle(data, &config.lake)?,
     )
     .await
 }

@@ -36,6 +36,12 @@ pub(crate) fn path_beside(data_file: &Path) -> Path {
     Path::from(format!("_needles/{data_file}.needles"))
 }
 
+/// The data file of a filter, if a path is one's.
+pub(crate) fn data_file_of(path: &Path) -> Option<Path> {
+    let below = path.as_ref().strip_prefix("_needles/")?;
+    Some(Path::from(below.strip_suffix(".needles")?))
+}
+
 /// Writes words with their blocks, sorted, as a file.
 pub(super) fn encode(pairs: &[(u64, u32)], rows: u64, data_crc: u32) -> Vec<u8> {
     let words = pairs.chunk_by(|left, right| left.0 == right.0).count();

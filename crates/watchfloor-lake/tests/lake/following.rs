@@ -9,7 +9,7 @@ use watchfloor_lake::{
     SearchRequest, SortOrder, TailPlan, Tailed,
 };
 
-use super::{BATCH, batch, commit, start};
+use super::common::{BATCH, batch, commit, start};
 
 const MINUTE: Duration = Duration::from_secs(60);
 

@@ -2,9 +2,10 @@
 
 use std::collections::BTreeMap;
 
-use watchfloor_api::ports::{Event, EventAnomaly};
+use watchfloor_api::ports::{Event, EventAnomaly, SearchError};
 use watchfloor_event::ocsf;
-use watchfloor_lake::StoredEvent;
+use watchfloor_lake::{ReadError, StoredEvent};
+use watchfloor_query::Diagnostic;
 
 /// Longest one-line message made from a raw record, in characters.
 const MAX_MESSAGE: usize = 300;
@@ -59,4 +60,28 @@ fn message(stored: &StoredEvent) -> String {
         .unwrap_or_else(|| stored.raw.clone());
     let line = text.lines().next().unwrap_or_default();
     line.chars().take(MAX_MESSAGE).collect()
+}
+
+pub(super) fn invalid(error: Diagnostic) -> SearchError {
+    SearchError::Invalid {
+        detail: error.message,
+        start: error.start,
+        end: error.end,
+        hint: Some(error.hint),
+    }
+}
+
+pub(super) fn unavailable(error: ReadError) -> SearchError {
+    SearchError::Unavailable(chain(&error))
+}
+
+/// An error with its causes.
+pub(super) fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(inner) = cause {
+        text = format!("{text}: {inner}");
+        cause = inner.source();
+    }
+    text
 }

@@ -19,13 +19,15 @@ use watchfloor_casework::{EventFieldsFuture, EventLookup};
 use watchfloor_event::EventId;
 use watchfloor_event::ocsf::{AttributeType, PROMOTED};
 use watchfloor_lake::{
-    Bucket, Lake, Limit, PipeColumn, PipeError, PipeResult, ReadError, Run, SortOrder, StoredEvent,
+    Bucket, Lake, Limit, PipeColumn, PipeError, PipeResult, Run, SortOrder, StoredEvent,
 };
 use watchfloor_query::pipe::Render;
-use watchfloor_query::{CompletionKind, CoreField, Diagnostic, Query, TextPattern};
+use watchfloor_query::{CompletionKind, CoreField, Query, TextPattern};
 
+pub(super) use super::convert::invalid;
+use super::convert::{self, unavailable};
+use super::exports;
 use super::hunting::{self, Queries};
-use super::{convert, exports};
 
 /// Buckets that a histogram aims at.
 const BUCKETS: i64 = 120;
@@ -474,23 +476,4 @@ pub(super) fn failure(error: PipeError) -> SearchError {
         }
         PipeError::Read(error) => unavailable(error),
     }
-}
-
-pub(super) fn invalid(error: Diagnostic) -> SearchError {
-    SearchError::Invalid {
-        detail: error.message,
-        start: error.start,
-        end: error.end,
-        hint: Some(error.hint),
-    }
-}
-
-fn unavailable(error: ReadError) -> SearchError {
-    let mut text = error.to_string();
-    let mut cause = std::error::Error::source(&error);
-    while let Some(inner) = cause {
-        text = format!("{text}: {inner}");
-        cause = inner.source();
-    }
-    SearchError::Unavailable(text)
 }

@@ -11,7 +11,6 @@ use tokio::runtime::Handle;
 use watchfloor_api::ports::{BacktestReport, BacktestValue};
 use watchfloor_casework::check_conditions;
 use watchfloor_detect::{Company, Detector};
-use watchfloor_lake::Lake;
 use watchfloor_model::{Condition, ConditionOp, Suppression};
 use watchfloor_pipeline::Retro;
 use watchfloor_rules::{LoadOptions, RuleSet};
@@ -20,6 +19,7 @@ use crate::Outcome;
 use crate::cli::{BacktestArgs, ForecastFormat};
 use crate::command::{block_on, hunt, visible};
 use crate::content::{self, ContentFile};
+use crate::places;
 use crate::rules::backtest::{self, Question};
 
 /// Operators of a condition on the command line; the longer ones are looked for first.
@@ -34,16 +34,9 @@ pub(crate) fn run(args: &BacktestArgs) -> Result<Outcome> {
     let now = Timestamp::now();
     let from = hunt::instant(&args.last, now)?;
     let question = question(args, from, now + SignedDuration::from_mins(5))?;
-    let folder = args.data.join("lake");
-    if !folder.is_dir() {
-        bail!(
-            "{} is no data folder of Watchfloor: it has no lake in it",
-            args.data.display()
-        );
-    }
     let packs = Arc::new(content::packs(&[])?);
     let report = block_on(async move {
-        let lake = Arc::new(Lake::open_to_read(&folder).await?);
+        let lake = Arc::new(places::open_to_read(&args.data).await?);
         let retro = Retro::new(lake, packs);
         let runtime = Handle::current();
         tokio::task::spawn_blocking(move || backtest::run(&retro, &runtime, question))

@@ -7,14 +7,14 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result};
 use jiff::{SignedDuration, Timestamp};
 use serde_json::json;
 use tokio::runtime::Handle;
 use watchfloor_decode::{Decoder, Limits};
 use watchfloor_detect::Detector;
 use watchfloor_event::{EventBatch, Finding, Namespace};
-use watchfloor_lake::{Lake, RecordScope};
+use watchfloor_lake::RecordScope;
 use watchfloor_normalize::PackSet;
 use watchfloor_pipeline::{KindSeen, Retro, RetroLimits, Seen};
 use watchfloor_rules::{RuleMeta, RuleSet};
@@ -24,7 +24,7 @@ use crate::command::{block_on, hunt, visible};
 use crate::content::{self, ContentFile};
 use crate::rules::canary::{self, Cases};
 use crate::rules::coverage::{Coverage, Evidence, LayerHead, Stage, Tested};
-use crate::{Outcome, files};
+use crate::{Outcome, files, places};
 
 /// Records taken together.
 const RECORDS_PER_BATCH: usize = 4096;
@@ -220,15 +220,8 @@ fn note(fired: &mut Fired, finding: &Finding) {
 fn stored(data: &Path, last: &str, packs: Arc<PackSet>) -> Result<(Seen, Fired)> {
     let now = Timestamp::now();
     let from = hunt::instant(last, now)?;
-    let folder = data.join("lake");
-    if !folder.is_dir() {
-        bail!(
-            "{} is no data folder of Watchfloor: it has no lake in it",
-            data.display()
-        );
-    }
     block_on(async move {
-        let lake = Arc::new(Lake::open_to_read(&folder).await?);
+        let lake = Arc::new(places::open_to_read(data).await?);
         let counts = lake.findings_by_rule(from).await?;
         let fired = counts
             .into_iter()

@@ -20,6 +20,7 @@ use crate::Outcome;
 use crate::cli::DemoArgs;
 use crate::command::block_on;
 use crate::config::{COMMIT_WAIT, Config};
+use crate::places::Wanted;
 use crate::rules::{Budget, Sources};
 use crate::server::Server;
 
@@ -54,6 +55,7 @@ pub(crate) fn run(args: &DemoArgs) -> Result<Outcome> {
     };
     let config = Config {
         limits: watchfloor_api::RoleLimits::STANDARD,
+        lake: Wanted::default(),
         commit_wait: COMMIT_WAIT,
         data,
         listen: args.listen,

@@ -5,13 +5,13 @@ mod print;
 mod remote;
 
 use std::io::{IsTerminal, Write};
-use std::path::PathBuf;
+use std::path::Path;
 use std::time::Duration;
 
 use anyhow::{Context, Result, anyhow, bail};
 use jiff::{SignedDuration, Timestamp};
 use watchfloor_lake::{
-    Lake, PipeError, PipeRequest, PipeResult, RowsQuery, Run, SearchRequest, SortOrder,
+    PipeError, PipeRequest, PipeResult, RowsQuery, Run, SearchRequest, SortOrder,
 };
 use watchfloor_query::{Diagnostic, is_sql, pipe};
 
@@ -19,6 +19,7 @@ use crate::Outcome;
 use crate::bridge::{event_json, export_query};
 use crate::cli::{HuntArgs, HuntFormat};
 use crate::command::{block_on, visible};
+use crate::places;
 
 /// Longest that a query may take.
 const TIMEOUT: Duration = Duration::from_secs(600);
@@ -48,9 +49,9 @@ pub(crate) fn run(args: &HuntArgs) -> Result<Outcome> {
         with_findings: false,
         bucket_seconds: 0,
     };
-    let folder = lake_folder(args)?;
+    let data = data(args)?;
     let found = block_on(async {
-        let lake = Lake::open_to_read(&folder).await?;
+        let lake = places::open_to_read(data).await?;
         Ok(lake.search(&request).await?)
     })?;
     let events: Vec<_> = found.events.iter().map(event_json).collect();
@@ -82,10 +83,10 @@ fn request(args: &HuntArgs, query: RowsQuery) -> Result<PipeRequest> {
 fn run_parquet(args: &HuntArgs) -> Result<Outcome> {
     let query = export_query(&args.query).map_err(|error| marked(&args.query, &error))?;
     let request = request(args, RowsQuery::Sql(String::new()))?;
-    let folder = lake_folder(args)?;
+    let data = data(args)?;
     let mut written = Ok(());
     let exported = block_on(async {
-        let lake = Lake::open_to_read(&folder).await?;
+        let lake = places::open_to_read(data).await?;
         let take = |piece: bytes::Bytes| {
             if written.is_ok() {
                 written = std::io::stdout().lock().write_all(&piece);
@@ -109,16 +110,9 @@ fn run_parquet(args: &HuntArgs) -> Result<Outcome> {
     Ok(Outcome::Done)
 }
 
-fn lake_folder(args: &HuntArgs) -> Result<PathBuf> {
-    let data = args.data.as_deref().context("--data FOLDER is missing")?;
-    let folder = data.join("lake");
-    if !folder.is_dir() {
-        bail!(
-            "{} is no data folder of Watchfloor: it has no lake in it",
-            data.display()
-        );
-    }
-    Ok(folder)
+/// The data folder that is searched.
+fn data(args: &HuntArgs) -> Result<&Path> {
+    args.data.as_deref().context("--data FOLDER is missing")
 }
 
 /// An error with the line of the query that it is in, and its place marked below it.
@@ -144,9 +138,9 @@ fn marked(query: &str, error: &Diagnostic) -> anyhow::Error {
 fn run_rows(args: &HuntArgs) -> Result<Outcome> {
     let query = RowsQuery::parse(&args.query).map_err(|error| marked(&args.query, &error))?;
     let request = request(args, query)?;
-    let folder = lake_folder(args)?;
+    let data = data(args)?;
     let found: PipeResult = block_on(async {
-        let lake = Lake::open_to_read(&folder).await?;
+        let lake = places::open_to_read(data).await?;
         match lake.pipe(&request).await {
             Err(PipeError::Query(error)) => Err(marked(&args.query, &error)),
             other => Ok(other?),

@@ -19,7 +19,7 @@ use crate::config::COMMIT_WAIT;
 use crate::data_folder::DataFolder;
 use crate::rules::{Budget, Sources};
 use crate::server::Planes;
-use crate::{Outcome, files};
+use crate::{Outcome, files, places};
 
 /// Records sent together.
 const GROUP_RECORDS: usize = 2048;
@@ -57,6 +57,11 @@ enum Target {
     Server(LocalSender),
 }
 
+async fn own_planes(data: &Path, rules: &Sources) -> Result<Planes> {
+    let (budget, lake) = (Budget::STANDARD, places::last(data)?);
+    Planes::start(data, rules, &[], &[], budget, COMMIT_WAIT, lake).await
+}
+
 async fn import(
     args: &ImportArgs,
     paths: Vec<PathBuf>,
@@ -69,15 +74,7 @@ async fn import(
     };
     let mut target = match DataFolder::try_take(&args.data)? {
         Some(folder) => {
-            let planes = Planes::start(
-                &folder.path,
-                &sources,
-                &[],
-                &[],
-                Budget::STANDARD,
-                COMMIT_WAIT,
-            )
-            .await?;
+            let planes = own_planes(&folder.path, &sources).await?;
             Target::Own { folder, planes }
         }
         None if !args.rules.is_empty() => {

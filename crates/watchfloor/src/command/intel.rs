@@ -13,13 +13,13 @@ use tokio::runtime::Handle;
 use watchfloor_detect::entities_of;
 use watchfloor_event::FindingLevel;
 use watchfloor_intel::{Held, Indicator, Matcher, csv_header, csv_line, stix_object};
-use watchfloor_lake::{Lake, RecordScope};
+use watchfloor_lake::RecordScope;
 use watchfloor_pipeline::{Retro, RetroLimits};
 
 use crate::cli::{DetectArgs, IndicatorFormat, IntelCommand, IntelMatchArgs, Shaping};
 use crate::command::{block_on, detect, hunt, visible};
 use crate::indicators::{self as lists, LoadedList};
-use crate::{Outcome, content};
+use crate::{Outcome, content, places};
 
 /// Head of a STIX bundle. Its id says nothing: bundles have no identity (STIX 2.1, section 8).
 const BUNDLE: &str =
@@ -61,20 +61,13 @@ fn look_back(args: &IntelMatchArgs, data: &Path) -> Result<Outcome> {
         positions: 0..u64::MAX,
         kinds: None,
     };
-    let folder = data.join("lake");
-    if !folder.is_dir() {
-        bail!(
-            "{} is no data folder of Watchfloor: it has no lake in it",
-            data.display()
-        );
-    }
     let loaded = lists::load(&lists::find(&args.indicators)?);
     lists::print_troubles(&loaded.lists);
     let packs = Arc::new(content::packs(&[])?);
     let mut output = detect::Output::new(args.format);
     output.head()?;
     let mut output = block_on(async move {
-        let lake = Arc::new(Lake::open_to_read(&folder).await?);
+        let lake = Arc::new(places::open_to_read(data).await?);
         let runtime = Handle::current();
         let run = move || {
             let mut matcher = Matcher::new(loaded.set);

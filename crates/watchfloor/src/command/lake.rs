@@ -1,15 +1,16 @@
 //! `watchfloor lake`: looking after the event lake.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use anyhow::{Result, bail};
 use serde_json::json;
-use watchfloor_lake::{Damage, Lake};
+use watchfloor_lake::Damage;
 
 use crate::Outcome;
 use crate::cli::LakeCommand;
 use crate::command::{block_on, visible};
 use crate::data_folder::DataFolder;
+use crate::places;
 
 pub(crate) fn run(command: &LakeCommand) -> Result<Outcome> {
     match command {
@@ -20,21 +21,9 @@ pub(crate) fn run(command: &LakeCommand) -> Result<Outcome> {
     }
 }
 
-fn lake_folder(data: &Path) -> Result<PathBuf> {
-    let folder = data.join("lake");
-    if !folder.is_dir() {
-        bail!(
-            "{} is no data folder of Watchfloor: it has no lake in it",
-            data.display()
-        );
-    }
-    Ok(folder)
-}
-
 fn stats(data: &Path) -> Result<Outcome> {
-    let folder = lake_folder(data)?;
     let stats = block_on(async {
-        let lake = Lake::open_to_read(&folder).await?;
+        let lake = places::open_to_read(data).await?;
         Ok(lake.stats().await?)
     })?;
     println!(
@@ -45,10 +34,10 @@ fn stats(data: &Path) -> Result<Outcome> {
 }
 
 fn compact(data: &Path) -> Result<Outcome> {
-    lake_folder(data)?;
+    places::of_data(data)?;
     let held = DataFolder::take(data)?;
     let done = block_on(async {
-        let lake = Lake::open(&held.path.join("lake")).await?;
+        let lake = places::open(&held.path).await?;
         Ok(lake.compact().await?)
     })?;
     println!(
@@ -59,9 +48,8 @@ fn compact(data: &Path) -> Result<Outcome> {
 }
 
 fn verify(data: &Path) -> Result<Outcome> {
-    let folder = lake_folder(data)?;
     let damages = block_on(async {
-        let lake = Lake::open_to_read(&folder).await?;
+        let lake = places::open_to_read(data).await?;
         Ok(lake.verify().await?)
     })?;
     for damage in &damages {
@@ -79,11 +67,11 @@ fn verify(data: &Path) -> Result<Outcome> {
 }
 
 fn repair(data: &Path) -> Result<Outcome> {
-    lake_folder(data)?;
+    places::of_data(data)?;
     // Whoever holds the folder would go on with files that are no longer there.
     let held = DataFolder::take(data)?;
     let damages = block_on(async {
-        let lake = Lake::open(&held.path.join("lake")).await?;
+        let lake = places::open(&held.path).await?;
         Ok(lake.repair().await?)
     })?;
     for damage in &damages {
