@@ -19,7 +19,7 @@ mod wire;
 
 pub use openapi::openapi_json;
 pub use problem::{FieldProblem, Problem, ProblemCode, QueryPosition};
-pub use state::{ApiSettings, ApiState, CookieTransport, HostPolicy};
+pub use state::{ApiSettings, ApiState, CookieTransport, HostPolicy, RoleLimits};
 
 use axum::Router;
 use axum::extract::DefaultBodyLimit;

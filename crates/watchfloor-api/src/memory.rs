@@ -8,22 +8,26 @@ use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard};
 
 use axum::Router;
-use futures::FutureExt;
 use futures::future::BoxFuture;
+use futures::stream::BoxStream;
+use futures::{FutureExt, StreamExt};
 use jiff::Timestamp;
 use watchfloor_casework::{Casework, CaseworkSettings, Clock, OpenError, Store};
 use watchfloor_model::LegalHold;
 
 use crate::ports::{
-    BacktestCount, BacktestError, BacktestReport, BacktestRequest, Canary, DataPlaneStatus,
-    ErasureCount, Event, EventOrder, EventReader, EventsOverview, ExplainError, ExplainedEvent,
-    FieldInfo, FieldSummary, HistogramBucket, IndicatorList, IngestItem, Intake, IntakeError,
+    BacktestCount, BacktestError, BacktestReport, BacktestRequest, Canary, CompletionRequest,
+    Completions, DataPlaneStatus, ErasureCount, Event, EventOrder, EventReader, EventsOverview,
+    ExplainError, ExplainedEvent, ExportPieces, ExportRequest, FieldInfo, FieldSummary,
+    FieldsRequest, FieldsResult, HistogramBucket, IndicatorList, IngestItem, Intake, IntakeError,
     ItemOutcome, LakeKeeper, LakeStats, LedgerEntry, LiveCounters, LivenessReport, Metric,
-    MetricKind, PipelineStatus, RefusedRule, RelatedEvents, RelatedRequest, RowsColumn,
-    RowsRequest, RowsResult, RuleCounts, RuleDesk, RuleDetail, RuleFacts, RuleInfo, RuleReload,
-    SearchError, SearchRequest, SearchResult, SourceInfo, StatusError, StorageUsage, ValueCount,
+    MetricKind, PipelineStatus, RefusedRule, RelatedEvents, RelatedRequest, RowsColumn, RowsEnd,
+    RowsHead, RowsPiece, RowsRequest, RowsResult, RuleCounts, RuleDesk, RuleDetail, RuleFacts,
+    RuleInfo, RuleReload, SearchEnd, SearchError, SearchPart, SearchPiece, SearchRequest,
+    SearchResult, SourceInfo, StatusError, StorageUsage, TailBegun, TailEvents, TailPiece,
+    TailRequest, ValueCount,
 };
-use crate::{ApiSettings, ApiState, CookieTransport, HostPolicy, router};
+use crate::{ApiSettings, ApiState, CookieTransport, HostPolicy, RoleLimits, router};
 
 /// Width of a histogram bucket.
 const BUCKET_SECONDS: i64 = 3_600;
@@ -123,7 +127,9 @@ fn summaries(events: &[Event]) -> Vec<FieldSummary> {
             top.truncate(TOP_VALUES);
             FieldSummary {
                 name: name.to_owned(),
+                count: values.values().sum(),
                 distinct: values.len() as u64,
+                more: false,
                 top,
             }
         })
@@ -132,6 +138,11 @@ fn summaries(events: &[Event]) -> Vec<FieldSummary> {
 
 fn ready<T: Send + 'static>(value: T) -> BoxFuture<'static, T> {
     futures::future::ready(value).boxed()
+}
+
+/// What is said of a future of this twin that waits, which none does.
+fn late() -> SearchError {
+    SearchError::Unavailable("the twin waits".to_owned())
 }
 
 /// Knows one mistake: a parenthesis.
@@ -177,6 +188,7 @@ impl EventReader for MemoryDataPlane {
             bucket_seconds: BUCKET_SECONDS.unsigned_abs(),
             took_ms: 0,
             fields,
+            cut: None,
         }))
     }
 
@@ -206,7 +218,139 @@ impl EventReader for MemoryDataPlane {
             unread: Vec::new(),
             render: None,
             took_ms: 1,
+            cut: None,
         }))
+    }
+
+    fn search_stream(
+        &self,
+        request: SearchRequest,
+    ) -> Result<BoxStream<'static, SearchPiece>, SearchError> {
+        let found = self.search(request).now_or_never().unwrap_or(Err(late()))?;
+        let part = SearchPart {
+            files_read: 1,
+            files: 1,
+            bytes: 0,
+            total: found.total,
+            histogram: found.histogram,
+            bucket_seconds: found.bucket_seconds,
+            events: found.events,
+        };
+        let end = SearchEnd {
+            total: found.total,
+            capped: found.capped,
+            cut: None,
+            unread: Vec::new(),
+            took_ms: 0,
+        };
+        let pieces = [SearchPiece::Part(part), SearchPiece::End(end)];
+        Ok(futures::stream::iter(pieces).boxed())
+    }
+
+    fn rows_stream(
+        &self,
+        request: RowsRequest,
+    ) -> Result<BoxStream<'static, RowsPiece>, SearchError> {
+        let found = self.rows(request).now_or_never().unwrap_or(Err(late()))?;
+        let head = RowsHead {
+            columns: found.columns,
+            render: None,
+        };
+        let end = RowsEnd {
+            capped: false,
+            cut: None,
+            unread: Vec::new(),
+            took_ms: 0,
+        };
+        let pieces = [
+            RowsPiece::Head(head),
+            RowsPiece::Rows(found.rows),
+            RowsPiece::End(end),
+        ];
+        Ok(futures::stream::iter(pieces).boxed())
+    }
+
+    /// Follows the events that it holds already.
+    fn tail(&self, request: TailRequest) -> Result<BoxStream<'static, TailPiece>, SearchError> {
+        let all = SearchRequest {
+            query: request.query,
+            from: Timestamp::MIN,
+            to: Timestamp::MAX,
+            limit: request.limits.rows,
+            order: EventOrder::Ascending,
+            limits: request.limits,
+        };
+        let found = self.search(all).now_or_never().unwrap_or(Err(late()))?;
+        let begun = TailBegun {
+            mode: "events".to_owned(),
+            since: request.since.unwrap_or_default(),
+            rows_per_second: 1,
+        };
+        let events = TailEvents {
+            events: found.events,
+            left_out: 0,
+        };
+        let pieces = [TailPiece::Begun(begun), TailPiece::Events(events)];
+        Ok(futures::stream::iter(pieces).boxed())
+    }
+
+    fn field_statistics(
+        &self,
+        request: FieldsRequest,
+    ) -> BoxFuture<'_, Result<FieldsResult, SearchError>> {
+        let all = SearchRequest {
+            query: request.query,
+            from: request.from,
+            to: request.to,
+            limit: 1,
+            order: EventOrder::Ascending,
+            limits: request.limits,
+        };
+        async move {
+            let found = self.search(all).await?;
+            Ok(FieldsResult {
+                events: found.total,
+                exact: true,
+                fields: found.fields,
+            })
+        }
+        .boxed()
+    }
+
+    /// Knows one form: the raw records, a line each.
+    fn export(&self, request: ExportRequest) -> Result<ExportPieces, SearchError> {
+        let all = SearchRequest {
+            query: request.query,
+            from: request.from,
+            to: request.to,
+            limit: request.limit,
+            order: EventOrder::Ascending,
+            limits: request.limits,
+        };
+        let found = self.search(all).now_or_never().unwrap_or(Err(late()))?;
+        let lines = found.events.into_iter();
+        let lines = lines.map(|event| Ok(bytes::Bytes::from(format!("{}\n", event.raw))));
+        Ok(futures::stream::iter(lines.collect::<Vec<_>>()).boxed())
+    }
+
+    fn check(&self, query: &str) -> Result<(), SearchError> {
+        check(query)
+    }
+
+    /// Makes a rule of words only.
+    fn draft_rule(&self, title: &str, query: &str) -> Result<String, SearchError> {
+        check(query)?;
+        Ok(format!(
+            "title: {title}\ndetection:\n  keywords: [{query}]\n  condition: keywords\n"
+        ))
+    }
+
+    fn complete(&self, request: CompletionRequest) -> BoxFuture<'_, Completions> {
+        ready(Completions {
+            start: 0,
+            end: request.at,
+            items: Vec::new(),
+        })
     }
 
     fn event(&self, id: String) -> BoxFuture<'_, Result<Option<Event>, SearchError>> {
@@ -540,6 +684,7 @@ impl MemoryServer {
             hosts: HostPolicy::Loopback,
             cookie: CookieTransport::Plain,
             version: "0.0.0-test".to_owned(),
+            limits: RoleLimits::STANDARD,
         };
         let state = ApiState::new(
             casework.clone(),

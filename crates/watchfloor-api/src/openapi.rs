@@ -17,13 +17,24 @@ use crate::state::ApiState;
             `Authorization: Bearer wf_…`.",
         license(name = "Apache-2.0", identifier = "Apache-2.0")
     ),
-    components(schemas(crate::wire::incident::ReportFormat)),
+    components(schemas(
+        crate::wire::incident::ReportFormat,
+        crate::ports::SearchPart,
+        crate::ports::SearchEnd,
+        crate::ports::RowsProgress,
+        crate::ports::RowsHead,
+        crate::ports::RowsEnd,
+        crate::ports::TailBegun,
+        crate::ports::TailEvents,
+        crate::ports::TailRows
+    )),
     tags(
         (name = "access", description = "Sign-in, sessions, users, tokens, audit log"),
         (name = "alerts", description = "The queue"),
         (name = "suppressions", description = "What is held back"),
         (name = "incidents", description = "Managed work"),
         (name = "events", description = "Search"),
+        (name = "searches", description = "Kept questions"),
         (name = "monitor", description = "Ledger, sources, status"),
         (name = "rules", description = "What is detected, and whether it can be"),
         (name = "intelligence", description = "Indicators"),
@@ -41,6 +52,8 @@ pub(crate) fn split() -> (Router<ApiState>, utoipa::openapi::OpenApi) {
         .merge(routes::incidents::router())
         .merge(routes::work::router())
         .merge(routes::events::router())
+        .merge(routes::hunt::router())
+        .merge(routes::searches::router())
         .merge(routes::monitor::router())
         .merge(routes::rules::router())
         .merge(routes::indicators::router())

@@ -4,6 +4,7 @@
 //! The structs here are also wire types: what a port gives is what the console reads.
 
 mod explain;
+mod hunt;
 mod indicators;
 mod rules;
 mod storage;
@@ -12,11 +13,17 @@ use std::collections::BTreeMap;
 
 use bytes::Bytes;
 use futures::future::BoxFuture;
+use futures::stream::BoxStream;
 use jiff::Timestamp;
 use serde::Serialize;
 use utoipa::ToSchema;
 
 pub use explain::{ExplainError, ExplainedEvent};
+pub use hunt::{
+    Completion, CompletionRequest, Completions, ExportFormat, ExportPieces, ExportRequest,
+    FieldsRequest, FieldsResult, LimitCut, QueryLimits, RowsEnd, RowsHead, RowsPiece, RowsProgress,
+    SearchEnd, SearchPart, SearchPiece, TailBegun, TailEvents, TailPiece, TailRequest, TailRows,
+};
 pub use indicators::{IndicatorList, RefusedIndicator};
 pub use rules::{
     BacktestCount, BacktestDay, BacktestError, BacktestExample, BacktestReport, BacktestRequest,
@@ -86,6 +93,8 @@ pub struct SearchRequest {
     pub limit: u32,
     /// Order.
     pub order: EventOrder,
+    /// What it may use.
+    pub limits: QueryLimits,
 }
 
 /// Events in a bucket of time.
@@ -112,8 +121,12 @@ pub struct ValueCount {
 pub struct FieldSummary {
     /// Full name.
     pub name: String,
+    /// Events with it.
+    pub count: u64,
     /// Distinct values.
     pub distinct: u64,
+    /// Whether there are more than could be told apart.
+    pub more: bool,
     /// Most frequent values.
     pub top: Vec<ValueCount>,
 }
@@ -127,6 +140,8 @@ pub struct SearchResult {
     pub total: u64,
     /// Whether `events` holds fewer than match.
     pub capped: bool,
+    /// The limit that cut the answer.
+    pub cut: Option<LimitCut>,
     /// Events over time.
     pub histogram: Vec<HistogramBucket>,
     /// Width of a bucket.
@@ -150,6 +165,8 @@ pub struct RowsRequest {
     pub to: Timestamp,
     /// Most rows in the answer.
     pub limit: u32,
+    /// What it may use.
+    pub limits: QueryLimits,
 }
 
 /// A column of rows.
@@ -188,6 +205,8 @@ pub struct RowsResult {
     pub rows: Vec<Vec<serde_json::Value>>,
     /// Whether there are more rows.
     pub capped: bool,
+    /// The limit that cut the answer.
+    pub cut: Option<LimitCut>,
     /// How they are to be drawn.
     pub render: Option<Chart>,
     /// Files of the asked time that cannot be read: what they hold is missing from the answer.
@@ -267,6 +286,57 @@ pub trait EventReader: Send + Sync {
 
     /// Runs a query with verbs.
     fn rows(&self, request: RowsRequest) -> BoxFuture<'_, Result<RowsResult, SearchError>>;
+
+    /// Searches events and answers bit by bit; who drops the stream ends the search.
+    ///
+    /// # Errors
+    /// If the query is wrong.
+    fn search_stream(
+        &self,
+        request: SearchRequest,
+    ) -> Result<BoxStream<'static, SearchPiece>, SearchError>;
+
+    /// Runs a query with verbs and answers bit by bit; who drops the stream ends it.
+    ///
+    /// # Errors
+    /// If the query is wrong.
+    fn rows_stream(
+        &self,
+        request: RowsRequest,
+    ) -> Result<BoxStream<'static, RowsPiece>, SearchError>;
+
+    /// Follows what arrives; who drops the stream ends it.
+    ///
+    /// # Errors
+    /// If the query is wrong.
+    fn tail(&self, request: TailRequest) -> Result<BoxStream<'static, TailPiece>, SearchError>;
+
+    /// What the fields of all events that match hold.
+    fn field_statistics(
+        &self,
+        request: FieldsRequest,
+    ) -> BoxFuture<'_, Result<FieldsResult, SearchError>>;
+
+    /// All that a query finds, as a file.
+    ///
+    /// # Errors
+    /// If the query is wrong.
+    fn export(&self, request: ExportRequest) -> Result<ExportPieces, SearchError>;
+
+    /// Whether a query of any form can be read.
+    ///
+    /// # Errors
+    /// [`SearchError::Invalid`] if not.
+    fn check(&self, query: &str) -> Result<(), SearchError>;
+
+    /// A Sigma rule, as YAML, that finds what a search finds.
+    ///
+    /// # Errors
+    /// [`SearchError::Invalid`] with the part that a rule cannot say.
+    fn draft_rule(&self, title: &str, query: &str) -> Result<String, SearchError>;
+
+    /// What can stand at a place of a query; takes no longer than 100 ms.
+    fn complete(&self, request: CompletionRequest) -> BoxFuture<'_, Completions>;
 
     /// One event by id; `None` when it does not exist (any more) or the id is no id.
     fn event(&self, id: String) -> BoxFuture<'_, Result<Option<Event>, SearchError>>;

@@ -210,6 +210,10 @@ impl ApiError {
     }
 
     /// What went wrong, for a person.
+    pub(crate) fn problem(&self) -> &Problem {
+        &self.problem
+    }
+
     pub(crate) fn detail(&self) -> &str {
         &self.problem.detail
     }

@@ -3,11 +3,13 @@
 pub(crate) mod access;
 pub(crate) mod alerts;
 pub(crate) mod events;
+pub(crate) mod hunt;
 pub(crate) mod incidents;
 pub(crate) mod indicators;
 pub(crate) mod live;
 pub(crate) mod monitor;
 pub(crate) mod rules;
+pub(crate) mod searches;
 pub(crate) mod storage;
 pub(crate) mod suppressions;
 pub(crate) mod work;

@@ -4,8 +4,9 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use watchfloor_casework::Casework;
+use watchfloor_model::{Actor, Role};
 
-use crate::ports::{EventReader, Intake, LakeKeeper, PipelineStatus, RuleDesk};
+use crate::ports::{EventReader, Intake, LakeKeeper, PipelineStatus, QueryLimits, RuleDesk};
 
 /// Which `Host` headers are answered.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -36,6 +37,41 @@ pub struct ApiSettings {
     pub cookie: CookieTransport,
     /// Version of the program, as `/status` shows it.
     pub version: String,
+    /// What a query of each role may use.
+    pub limits: RoleLimits,
+}
+
+/// What a query may use, by the role of who asks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RoleLimits {
+    /// Viewers, and tokens that read.
+    pub viewer: QueryLimits,
+    /// Analysts, and tokens that write.
+    pub analyst: QueryLimits,
+    /// Leads.
+    pub lead: QueryLimits,
+    /// Admins, and the program itself.
+    pub admin: QueryLimits,
+}
+
+impl RoleLimits {
+    /// The same for all.
+    pub const STANDARD: Self = Self {
+        viewer: QueryLimits::STANDARD,
+        analyst: QueryLimits::STANDARD,
+        lead: QueryLimits::STANDARD,
+        admin: QueryLimits::STANDARD,
+    };
+
+    /// Those of the highest role whose rights an actor has.
+    pub fn of(&self, actor: &Actor) -> QueryLimits {
+        match actor.role() {
+            Role::Viewer => self.viewer,
+            Role::Analyst => self.analyst,
+            Role::Lead => self.lead,
+            Role::Admin => self.admin,
+        }
+    }
 }
 
 /// What the routes stand on. Cheap to clone.

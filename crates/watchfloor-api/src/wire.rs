@@ -30,6 +30,7 @@ pub(crate) mod access;
 pub(crate) mod alert;
 pub(crate) mod incident;
 pub(crate) mod rule;
+pub(crate) mod search;
 pub(crate) mod storage;
 pub(crate) mod suppression;
 

@@ -59,7 +59,7 @@ fn field(target: &FieldTarget, test: &Test) -> Expr {
 }
 
 /// A source field of the row.
-fn unmapped(name: &str) -> Expr {
+pub(crate) fn unmapped(name: &str) -> Expr {
     array_element(map_extract(col(schema::UNMAPPED), lit(name)), lit(1_i64))
 }
 
@@ -177,7 +177,7 @@ fn like(text: &str) -> String {
     escape(text).replace('*', "%").replace('?', "_")
 }
 
-fn escape(text: &str) -> String {
+pub(crate) fn escape(text: &str) -> String {
     text.replace('\\', "\\\\")
         .replace('%', "\\%")
         .replace('_', "\\_")

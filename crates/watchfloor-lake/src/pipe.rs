@@ -12,7 +12,7 @@ mod lists;
 mod members;
 mod networks;
 mod operators;
-mod output;
+pub(crate) mod output;
 mod row_functions;
 mod series;
 mod series_functions;
@@ -26,27 +26,26 @@ mod windows;
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
 use std::ops::Range;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use datafusion::common::ScalarValue;
 use datafusion::datasource::TableProvider;
 use datafusion::error::DataFusionError;
 use datafusion::execution::runtime_env::RuntimeEnvBuilder;
-use datafusion::logical_expr::Expr as DfExpr;
-use datafusion::logical_expr::SortExpr;
+use datafusion::logical_expr::{Expr as DfExpr, SortExpr, col, lit};
 use datafusion::prelude::{DataFrame, SessionConfig, SessionContext};
 use futures::StreamExt;
 use jiff::Timestamp;
 use watchfloor_query::Diagnostic;
 use watchfloor_query::pipe::{self, Expr, FunctionBody, Let, LetValue, Program, Render};
 
+use crate::progress::{Limit, Progress, Run};
+use crate::schema;
 use crate::search::{in_time, query_error};
-use crate::table::{Lake, ReadError};
-use crate::table::{is_of_bucket, is_of_files};
+use crate::snapshot::Snapshot;
+use crate::table::{Lake, ReadError, is_of_bucket, is_of_files};
 
-/// Most memory that one query works in, in bytes; beyond it, it spills to disk.
-const MEMORY_BYTES: usize = 512 << 20;
 /// Most steps of lowering, since functions that call functions multiply.
 const MAX_STEPS: usize = 20_000;
 
@@ -81,10 +80,12 @@ pub struct PipeRequest {
     pub from: Timestamp,
     /// First instant of event time that is left out.
     pub to: Timestamp,
+    /// Only rows of this journal position and later ones.
+    pub since: Option<u64>,
     /// Most rows to return.
     pub limit: usize,
-    /// Most time that it may take.
-    pub timeout: Duration,
+    /// What it may use.
+    pub run: Run,
 }
 
 /// A column of a result.
@@ -113,13 +114,25 @@ pub struct PipeResult {
     pub unread: Vec<String>,
 }
 
+/// A piece of a result, as it comes.
+#[derive(Clone, Debug, PartialEq)]
+pub enum PipePart {
+    /// The columns, and how they are to be drawn; what came before, if anything, does not count.
+    Columns(Vec<PipeColumn>, Option<Render>),
+    /// Further rows.
+    Rows(Vec<Vec<serde_json::Value>>),
+}
+
 /// Why a pipe query gave no result.
 #[derive(Debug, thiserror::Error)]
 pub enum PipeError {
     /// The query is wrong, at a place.
     #[error("{0}")]
     Query(Diagnostic),
-    /// It ran into a limit, or the lake cannot be read.
+    /// It ran into a limit.
+    #[error("the query was stopped: {1}")]
+    Limited(Limit, String),
+    /// The engine cannot run it.
     #[error("the query was stopped: {0}")]
     Stopped(String),
     /// The lake cannot be read.
@@ -139,28 +152,76 @@ impl Lake {
     /// # Errors
     /// If the query is wrong, runs into a limit, or the lake cannot be read.
     pub async fn pipe(&self, request: &PipeRequest) -> Result<PipeResult, PipeError> {
+        type Collected = (Vec<PipeColumn>, Vec<Vec<serde_json::Value>>);
+        let collected: Mutex<Collected> = Mutex::default();
+        let lock = || collected.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut result = self
+            .pipe_into(request, |part| {
+                match part {
+                    PipePart::Columns(columns, _) => *lock() = (columns, Vec::new()),
+                    PipePart::Rows(more) => lock().1.extend(more),
+                }
+                std::future::ready(())
+            })
+            .await?;
+        (result.columns, result.rows) = std::mem::take(&mut *lock());
+        Ok(result)
+    }
+
+    /// As [`Lake::pipe`], with the rows handed on as they come; the result has none of them.
+    ///
+    /// # Errors
+    /// As [`Lake::pipe`].
+    pub async fn pipe_into<F: Future<Output = ()>>(
+        &self,
+        request: &PipeRequest,
+        mut take: impl FnMut(PipePart) -> F,
+    ) -> Result<PipeResult, PipeError> {
         let start = Instant::now();
         loop {
-            let found = self.rows(request, start).await;
+            let run = self.rows(request, start, &mut take);
+            let found = match tokio::time::timeout(request.run.timeout, run).await {
+                Ok(found) => found,
+                Err(_) => Err(too_long(request.run.timeout)),
+            };
             match found {
+                Err(_) if request.run.progress.is_over() => return Err(too_much(&request.run)),
                 Err(PipeError::Read(error)) if self.note_broken(&error).await => {}
                 found => break found,
             }
         }
     }
 
-    async fn rows(&self, request: &PipeRequest, start: Instant) -> Result<PipeResult, PipeError> {
-        let (frame, render) = match &request.query {
-            RowsQuery::Pipe(program) => self.lowered(program, request, start).await?,
-            RowsQuery::Sql(text) => (self.planned(text, request).await?, None),
-        };
-        let run = collect(frame, request.limit);
-        let (columns, rows, is_capped) = tokio::time::timeout(request.timeout, run)
-            .await
-            .map_err(|_| too_long(request.timeout))??;
+    async fn rows<F: Future<Output = ()>>(
+        &self,
+        request: &PipeRequest,
+        start: Instant,
+        take: &mut impl FnMut(PipePart) -> F,
+    ) -> Result<PipeResult, PipeError> {
+        let (frame, render) = self.planned_rows(request, start).await?;
+        let columns = output::columns(frame.schema());
+        take(PipePart::Columns(columns, render.clone())).await;
+        // One more tells whether there are more.
+        let frame = frame
+            .limit(0, Some(request.limit + 1))
+            .map_err(query_error)?;
+        let mut stream = frame.execute_stream().await.map_err(stopped)?;
+        let mut left = request.limit;
+        let mut is_capped = false;
+        while let Some(batch) = stream.next().await {
+            let batch = batch.map_err(stopped)?;
+            let mut rows = Vec::new();
+            output::rows(&batch, &mut rows).map_err(ReadError::Rows)?;
+            is_capped |= rows.len() > left;
+            rows.truncate(left);
+            left -= rows.len();
+            if !rows.is_empty() {
+                take(PipePart::Rows(rows)).await;
+            }
+        }
         Ok(PipeResult {
-            columns,
-            rows,
+            columns: Vec::new(),
+            rows: Vec::new(),
             is_capped,
             render,
             took: start.elapsed(),
@@ -168,73 +229,100 @@ impl Lake {
         })
     }
 
-    async fn lowered(
+    /// The plan of a query with verbs or in SQL.
+    pub(crate) async fn planned_rows(
+        &self,
+        request: &PipeRequest,
+        start: Instant,
+    ) -> Result<(DataFrame, Option<Render>), PipeError> {
+        let snapshot = self.snapshot().watched(&request.run.progress);
+        Ok(match &request.query {
+            RowsQuery::Pipe(program) => self.lowered(program, request, start, snapshot).await?,
+            RowsQuery::Sql(text) => (self.planned(text, request, snapshot).await?, None),
+        })
+    }
+
+    /// The plan of a query with verbs over some of the lake's rows.
+    pub(crate) async fn lowered(
         &self,
         program: &Program,
         request: &PipeRequest,
         start: Instant,
+        snapshot: Snapshot,
     ) -> Result<(DataFrame, Option<Render>), PipeError> {
-        let (context, events) = self.pipe_context()?;
         let lowering = Lowering {
-            context,
-            events,
-            in_time: in_time(request.from, request.to),
+            context: self.pipe_context(request.run.memory_bytes)?,
+            events: Arc::new(snapshot),
+            in_time: asked(request),
             span: (request.from.as_microsecond(), request.to.as_microsecond()),
             now: Timestamp::now(),
             steps: Cell::new(0),
             is_filter: Cell::new(false),
             known: RefCell::default(),
-            until: start + request.timeout,
+            until: start + request.run.timeout,
         };
         let program = program.clone();
+        let mut waiting = GiveUp(Some(Arc::clone(&request.run.progress)));
         // Lowering may run parts of the query whose values must be known beforehand.
         let lowered = tokio::task::spawn_blocking(move || lowering.program(&program)).await;
+        waiting.0 = None;
         Ok(lowered.map_err(|error| PipeError::Stopped(error.to_string()))??)
     }
 
-    pub(crate) fn pipe_context(
-        &self,
-    ) -> Result<(SessionContext, Arc<dyn TableProvider>), ReadError> {
+    pub(crate) fn pipe_context(&self, memory_bytes: usize) -> Result<SessionContext, ReadError> {
         let runtime = RuntimeEnvBuilder::from_runtime_env(&self.runtime)
-            .with_memory_limit(MEMORY_BYTES, 1.0)
+            .with_memory_limit(memory_bytes, 1.0)
             .build_arc()
             .map_err(query_error)?;
         let config = SessionConfig::new().with_target_partitions(2);
-        let context = SessionContext::new_with_config_rt(config, runtime);
-        let provider: Arc<dyn TableProvider> = Arc::new(self.snapshot());
-        Ok((context, provider))
+        Ok(SessionContext::new_with_config_rt(config, runtime))
     }
 }
 
-type Collected = (Vec<PipeColumn>, Vec<Vec<serde_json::Value>>, bool);
-
-async fn collect(frame: DataFrame, limit: usize) -> Result<Collected, PipeError> {
-    let columns = output::columns(frame.schema());
-    // One more tells whether there are more.
-    let frame = frame.limit(0, Some(limit + 1)).map_err(query_error)?;
-    let mut stream = frame.execute_stream().await.map_err(stopped)?;
-    let mut rows = Vec::new();
-    while let Some(batch) = stream.next().await {
-        let batch = batch.map_err(stopped)?;
-        output::rows(&batch, &mut rows).map_err(ReadError::Rows)?;
+/// The rows that are asked for at all.
+pub(crate) fn asked(request: &PipeRequest) -> DfExpr {
+    let in_time = in_time(request.from, request.to);
+    match request.since {
+        Some(position) => {
+            let position = i64::try_from(position).unwrap_or(i64::MAX);
+            in_time.and(col(schema::POSITION).gt_eq(lit(position)))
+        }
+        None => in_time,
     }
-    let is_capped = rows.len() > limit;
-    rows.truncate(limit);
-    Ok((columns, rows, is_capped))
+}
+
+/// Stops what a thread reads for a query that nobody waits for any more.
+struct GiveUp(Option<Arc<Progress>>);
+
+impl Drop for GiveUp {
+    fn drop(&mut self) {
+        if let Some(progress) = self.0.take() {
+            progress.give_up();
+        }
+    }
 }
 
 /// What is said of a query that ran out of time.
-fn too_long(timeout: Duration) -> PipeError {
+pub(crate) fn too_long(timeout: Duration) -> PipeError {
     let seconds = timeout.as_secs();
-    PipeError::Stopped(format!(
-        "it took longer than {seconds} s; ask for less time or fewer groups"
-    ))
+    let detail = format!("it took longer than {seconds} s; ask for less time or fewer groups");
+    PipeError::Limited(Limit::Time, detail)
+}
+
+/// What is said of a query that reads more than it may.
+fn too_much(run: &Run) -> PipeError {
+    let megabytes = run.progress.bytes_max() >> 20;
+    let detail = format!(
+        "it reads more than {megabytes} MiB of files; ask for less time, fewer columns, or a rarer value"
+    );
+    PipeError::Limited(Limit::Bytes, detail)
 }
 
 /// What running a plan says: a limit of memory is the asker's to mend.
-fn stopped(error: DataFusionError) -> PipeError {
+pub(crate) fn stopped(error: DataFusionError) -> PipeError {
     match error.find_root() {
-        DataFusionError::ResourcesExhausted(_) => PipeError::Stopped(
+        DataFusionError::ResourcesExhausted(_) => PipeError::Limited(
+            Limit::Memory,
             "it needs more memory than a query may have; ask for less time, or fewer groups or columns"
                 .to_owned(),
         ),

@@ -89,7 +89,7 @@ pub struct RuleCount {
 }
 
 /// Most events of one result.
-const MAX_LIMIT: usize = 10_000;
+pub(crate) const MAX_LIMIT: usize = 10_000;
 
 impl Lake {
     /// Searches events.
@@ -319,39 +319,7 @@ impl Lake {
     }
 
     async fn histogram(&self, filter: Expr, bucket_seconds: u64) -> Result<Vec<Bucket>, ReadError> {
-        // Without a histogram, one bucket holds all and gives the total.
-        let width_us = i64::try_from(bucket_seconds)
-            .ok()
-            .and_then(|seconds| seconds.checked_mul(1_000_000));
-        let width_us = width_us.filter(|width| *width > 0).unwrap_or(i64::MAX);
-        let bucket = cast_expr(col(schema::TIME), DataType::Int64) / lit(width_us);
-        let frame = self.frame().await?.filter(filter).map_err(query_error)?;
-        let frame = frame
-            .aggregate(
-                vec![bucket.alias("bucket")],
-                vec![count(lit(1)).alias("events")],
-            )
-            .map_err(query_error)?;
-        let mut buckets = Vec::new();
-        for batch in frame.collect().await.map_err(query_error)? {
-            let [numbers, counts] = ["bucket", "events"].map(|name| long_column(&batch, name));
-            let (numbers, counts) = (
-                numbers.map_err(ReadError::Rows)?,
-                counts.map_err(ReadError::Rows)?,
-            );
-            for row in 0..batch.num_rows() {
-                let micros = numbers
-                    .as_primitive::<Int64Type>()
-                    .value(row)
-                    .saturating_mul(width_us);
-                buckets.push(Bucket {
-                    start: Timestamp::from_microsecond(micros).unwrap_or(Timestamp::UNIX_EPOCH),
-                    count: counts.as_primitive::<Int64Type>().value(row).unsigned_abs(),
-                });
-            }
-        }
-        buckets.sort_by_key(|bucket| bucket.start);
-        Ok(buckets)
+        histogram(self.frame().await?, filter, bucket_seconds).await
     }
 
     /// The first events in the asked order. Where there are more than are asked for, the files
@@ -417,19 +385,70 @@ impl Lake {
         limit: usize,
         is_newest: bool,
     ) -> Result<Vec<i64>, ReadError> {
-        let frame = self.frame().await?.filter(filter).map_err(query_error)?;
-        let frame = frame
-            .select([cast_expr(col(schema::TIME), DataType::Int64).alias("micros")])
-            .and_then(|frame| frame.sort(vec![col("micros").sort(!is_newest, false)]))
-            .and_then(|frame| frame.limit(0, Some(limit)))
-            .map_err(query_error)?;
-        let mut times = Vec::new();
-        for batch in frame.collect().await.map_err(query_error)? {
-            let column = long_column(&batch, "micros").map_err(ReadError::Rows)?;
-            times.extend(column.as_primitive::<Int64Type>().iter().flatten());
-        }
-        Ok(times)
+        first_times(self.frame().await?, filter, limit, is_newest).await
     }
+}
+
+/// Events of a frame over time.
+pub(crate) async fn histogram(
+    frame: DataFrame,
+    filter: Expr,
+    bucket_seconds: u64,
+) -> Result<Vec<Bucket>, ReadError> {
+    // Without a histogram, one bucket holds all and gives the total.
+    let width_us = i64::try_from(bucket_seconds)
+        .ok()
+        .and_then(|seconds| seconds.checked_mul(1_000_000));
+    let width_us = width_us.filter(|width| *width > 0).unwrap_or(i64::MAX);
+    let bucket = cast_expr(col(schema::TIME), DataType::Int64) / lit(width_us);
+    let frame = frame.filter(filter).map_err(query_error)?;
+    let frame = frame
+        .aggregate(
+            vec![bucket.alias("bucket")],
+            vec![count(lit(1)).alias("events")],
+        )
+        .map_err(query_error)?;
+    let mut buckets = Vec::new();
+    for batch in frame.collect().await.map_err(query_error)? {
+        let [numbers, counts] = ["bucket", "events"].map(|name| long_column(&batch, name));
+        let (numbers, counts) = (
+            numbers.map_err(ReadError::Rows)?,
+            counts.map_err(ReadError::Rows)?,
+        );
+        for row in 0..batch.num_rows() {
+            let micros = numbers
+                .as_primitive::<Int64Type>()
+                .value(row)
+                .saturating_mul(width_us);
+            buckets.push(Bucket {
+                start: Timestamp::from_microsecond(micros).unwrap_or(Timestamp::UNIX_EPOCH),
+                count: counts.as_primitive::<Int64Type>().value(row).unsigned_abs(),
+            });
+        }
+    }
+    buckets.sort_by_key(|bucket| bucket.start);
+    Ok(buckets)
+}
+
+/// Times of the first events of a frame; see [`Lake::first_times`].
+pub(crate) async fn first_times(
+    frame: DataFrame,
+    filter: Expr,
+    limit: usize,
+    is_newest: bool,
+) -> Result<Vec<i64>, ReadError> {
+    let frame = frame.filter(filter).map_err(query_error)?;
+    let frame = frame
+        .select([cast_expr(col(schema::TIME), DataType::Int64).alias("micros")])
+        .and_then(|frame| frame.sort(vec![col("micros").sort(!is_newest, false)]))
+        .and_then(|frame| frame.limit(0, Some(limit)))
+        .map_err(query_error)?;
+    let mut times = Vec::new();
+    for batch in frame.collect().await.map_err(query_error)? {
+        let column = long_column(&batch, "micros").map_err(ReadError::Rows)?;
+        times.extend(column.as_primitive::<Int64Type>().iter().flatten());
+    }
+    Ok(times)
 }
 
 /// Rows of a span of event time; the second instant is left out.
@@ -442,14 +461,14 @@ pub(crate) fn in_time(from: Timestamp, to: Timestamp) -> Expr {
         .and(col(schema::DAY).lt_eq(lit(day_of(to))))
 }
 
-fn micros(micros: i64) -> Expr {
+pub(crate) fn micros(micros: i64) -> Expr {
     lit(ScalarValue::TimestampMicrosecond(
         Some(micros),
         Some("UTC".into()),
     ))
 }
 
-async fn collect_events(frame: DataFrame) -> Result<Vec<StoredEvent>, ReadError> {
+pub(crate) async fn collect_events(frame: DataFrame) -> Result<Vec<StoredEvent>, ReadError> {
     let batches = frame.collect().await.map_err(query_error)?;
     rows::events(&batches).map_err(ReadError::Rows)
 }

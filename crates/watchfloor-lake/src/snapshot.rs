@@ -18,7 +18,7 @@ use datafusion::datasource::listing::PartitionedFile;
 use datafusion::datasource::memory::MemorySourceConfig;
 use datafusion::datasource::physical_plan::parquet::metadata::DFParquetMetadata;
 use datafusion::datasource::physical_plan::parquet::{
-    CachedParquetFileReaderFactory, ParquetAccessPlan, RowGroupAccess,
+    CachedParquetFileReaderFactory, ParquetAccessPlan, ParquetFileReaderFactory, RowGroupAccess,
 };
 use datafusion::datasource::physical_plan::{FileGroup, FileScanConfigBuilder, ParquetSource};
 use datafusion::datasource::source::DataSourceExec;
@@ -45,6 +45,7 @@ use crate::encode;
 use crate::files::DataFile;
 use crate::needles::{self, Ask, BLOCK_ROWS, Blocks, NeedleFiles};
 use crate::place::Tier;
+use crate::progress::Progress;
 use crate::rows::{self, StoredEvent};
 use crate::schema;
 
@@ -80,6 +81,15 @@ pub(crate) struct Extent {
     /// Journal positions.
     pub(crate) position: (i64, i64),
     pub(crate) rows: u64,
+}
+
+/// Whether events that are no files yet are meant too.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum RecentRows {
+    /// They are.
+    With,
+    /// They are not.
+    Without,
 }
 
 impl Extent {
@@ -122,6 +132,8 @@ pub(crate) struct Snapshot {
     stores: Vec<ObjectStoreUrl>,
     needles: Arc<NeedleFiles>,
     columns: TableSchema,
+    /// Counts what is read, where somebody wants to know.
+    progress: Option<Arc<Progress>>,
 }
 
 impl Snapshot {
@@ -139,7 +151,51 @@ impl Snapshot {
             stores: tiers.iter().map(|tier| tier.url.clone()).collect(),
             needles: Arc::clone(needles),
             columns: columns(),
+            progress: None,
         }
+    }
+
+    /// The same, with what is read counted.
+    pub(crate) fn watched(self, progress: &Arc<Progress>) -> Self {
+        Self {
+            progress: Some(Arc::clone(progress)),
+            ..self
+        }
+    }
+
+    /// Nothing but these events.
+    pub(crate) fn of_batches(&self, batches: &[Arc<EventBatch>]) -> Self {
+        Self {
+            files: Arc::default(),
+            recent: batches.iter().cloned().map(Recent::new).collect(),
+            stores: self.stores.clone(),
+            needles: Arc::clone(&self.needles),
+            columns: self.columns.clone(),
+            progress: None,
+        }
+    }
+
+    /// Some files of the version, and what is no file yet if that is wanted as well.
+    pub(crate) fn part(&self, files: Vec<DataFile>, recent: RecentRows) -> Self {
+        Self {
+            files: Arc::new(files),
+            recent: match recent {
+                RecentRows::With => self.recent.clone(),
+                RecentRows::Without => Vec::new(),
+            },
+            stores: self.stores.clone(),
+            needles: Arc::clone(&self.needles),
+            columns: self.columns.clone(),
+            progress: self.progress.clone(),
+        }
+    }
+
+    /// The first journal position that none of its events has.
+    pub(crate) fn end(&self) -> u64 {
+        let files = self.files.iter().map(|file| file.extent.position.1);
+        let recent = self.recent.iter().map(|recent| recent.extent.position.1);
+        let last = files.chain(recent).filter(|last| *last < i64::MAX).max();
+        last.map_or(0, |last| last.unsigned_abs() + 1)
     }
 
     /// Only some files of the version.
@@ -273,6 +329,10 @@ impl Snapshot {
         options.global.reorder_filters = true;
         let footers = state.runtime_env().cache_manager.get_file_metadata_cache();
         let reader = Arc::new(CachedParquetFileReaderFactory::new(store, footers));
+        let reader: Arc<dyn ParquetFileReaderFactory> = match &self.progress {
+            Some(progress) => Arc::new(progress.scan(reader, files.len() as u64)),
+            None => reader,
+        };
         let mut source = ParquetSource::new(self.columns.clone())
             .with_table_parquet_options(options)
             .with_parquet_file_reader_factory(reader);

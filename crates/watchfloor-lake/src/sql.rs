@@ -2,14 +2,16 @@
 
 use std::sync::Arc;
 
+use datafusion::datasource::TableProvider;
 use datafusion::error::DataFusionError;
 use datafusion::execution::context::SQLOptions;
 use datafusion::logical_expr::{Expr, col, lit};
 use datafusion::prelude::{DataFrame, SessionContext};
 use watchfloor_query::Diagnostic;
 
-use crate::pipe::{PipeError, PipeRequest};
-use crate::search::{in_time, query_error};
+use crate::pipe::{PipeError, PipeRequest, asked};
+use crate::search::query_error;
+use crate::snapshot::Snapshot;
 use crate::table::Lake;
 
 /// The tables that SQL knows.
@@ -22,19 +24,25 @@ impl Lake {
         &self,
         text: &str,
         request: &PipeRequest,
+        snapshot: Snapshot,
     ) -> Result<DataFrame, PipeError> {
         let only_reads = SQLOptions::new()
             .with_allow_ddl(false)
             .with_allow_dml(false)
             .with_allow_statements(false);
-        self.sql_context(request)?
+        self.sql_context(request, snapshot)?
             .sql_with_options(text, only_reads)
             .await
             .map_err(|error| PipeError::Query(diagnostic(text, &error)))
     }
 
-    fn sql_context(&self, request: &PipeRequest) -> Result<SessionContext, PipeError> {
-        let (context, lake) = self.pipe_context()?;
+    fn sql_context(
+        &self,
+        request: &PipeRequest,
+        snapshot: Snapshot,
+    ) -> Result<SessionContext, PipeError> {
+        let context = self.pipe_context(request.run.memory_bytes)?;
+        let lake: Arc<dyn TableProvider> = Arc::new(snapshot);
         context
             .state_ref()
             .write()
@@ -42,13 +50,13 @@ impl Lake {
             .options_mut()
             .sql_parser
             .collect_spans = true;
-        let in_time = in_time(request.from, request.to);
+        let asked = asked(request);
         let is_finding: Expr = col("kind").eq(lit("watchfloor/finding"));
         let is_event: Expr = col("kind").not_eq(lit("watchfloor/finding"));
         for (name, filter) in [("events", is_event), ("findings", is_finding)] {
             let view = context
                 .read_table(Arc::clone(&lake))
-                .and_then(|frame| frame.filter(in_time.clone().and(filter)))
+                .and_then(|frame| frame.filter(asked.clone().and(filter)))
                 .map_err(query_error)?
                 .into_view();
             context.register_table(name, view).map_err(query_error)?;

@@ -26,6 +26,7 @@ use crate::needles::{self, NeedleFiles};
 use crate::place::{Place, Tier};
 use crate::schema;
 use crate::snapshot::{Current, Recent, Snapshot};
+use crate::tail::Arrivals;
 
 /// The tier that events are written to.
 pub(crate) const HOT: usize = 0;
@@ -214,6 +215,8 @@ pub struct Lake {
     /// Footers of files that were read, for all queries.
     pub(crate) runtime: Arc<RuntimeEnv>,
     needles: Arc<NeedleFiles>,
+    /// Tells those who follow what arrives.
+    pub(crate) arrivals: Arrivals,
     /// Held by whoever changes a table's log and takes up what came of it.
     pub(crate) writer: Mutex<u64>,
     /// Held by whoever puts files in the place of others.
@@ -309,6 +312,7 @@ impl Lake {
             }),
             runtime,
             needles: Arc::default(),
+            arrivals: Arrivals::default(),
             writer: Mutex::new(committed),
             maintainer: Mutex::default(),
         })
@@ -321,7 +325,9 @@ impl Lake {
             .then(|| Arc::new(findings::to_batch(findings, Timestamp::now())));
         let recent = batches.iter().cloned().chain(findings).map(Recent::new);
         let recent: Vec<Recent> = recent.collect();
+        let arrived = self.arrivals.of(&recent);
         self.current_mut().recent.extend(recent);
+        self.arrivals.tell(arrived);
     }
 
     pub(crate) fn snapshot(&self) -> Snapshot {

@@ -1,8 +1,11 @@
 //! The lake as a whole: events before and after they are files, needles, compaction, damage.
 
+#[path = "lake/following.rs"]
+mod following;
+
 use jiff::SignedDuration;
 use watchfloor_event::EventId;
-use watchfloor_lake::{Lake, PipeError, PipeRequest, RowsQuery, SearchRequest, SortOrder};
+use watchfloor_lake::{Lake, PipeError, PipeRequest, RowsQuery, Run, SearchRequest, SortOrder};
 
 mod common;
 use common::{BATCH, batch, commit, files_below, found, start};
@@ -173,7 +176,8 @@ async fn a_damaged_file_is_named_and_the_rest_answers() {
             from: request.from,
             to: request.to,
             limit: 1,
-            timeout: std::time::Duration::from_secs(60),
+            since: None,
+            run: Run::within(std::time::Duration::from_secs(60)),
         };
         // The second lake meets the damage by itself.
         for lake in [&lake, &Lake::open(folder.path()).await.unwrap()] {
@@ -232,7 +236,8 @@ async fn sql_reads_and_does_nothing_else() {
         from: start() - SignedDuration::from_hours(24),
         to: start() + SignedDuration::from_hours(24),
         limit: 5,
-        timeout: std::time::Duration::from_secs(60),
+        since: None,
+        run: Run::within(std::time::Duration::from_secs(60)),
     };
     let found = lake
         .pipe(&ask(

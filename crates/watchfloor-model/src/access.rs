@@ -163,6 +163,15 @@ impl Actor {
         }
     }
 
+    /// The highest role all of whose rights it has; a viewer where there is none.
+    pub fn role(&self) -> Role {
+        let roles = [Role::Admin, Role::Lead, Role::Analyst];
+        let found = roles
+            .into_iter()
+            .find(|role| role.permissions().is_subset(&self.permissions));
+        found.unwrap_or(Role::Viewer)
+    }
+
     /// Whether it has a right.
     pub fn may(&self, permission: Permission) -> bool {
         self.permissions.contains(&permission)

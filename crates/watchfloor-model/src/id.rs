@@ -83,6 +83,8 @@ id_type! {
     NoteId,
     /// Identifies an observable of an incident.
     ObservableId,
+    /// Identifies a kept question.
+    SearchId,
     /// Identifies a signed-in session; not the secret in the cookie.
     SessionId,
     /// Identifies a suppression.
@@ -103,6 +105,7 @@ numbered! {
     LegalHoldId "hold",
     NoteId "note",
     ObservableId "obs",
+    SearchId "sea",
     SessionId "ses",
     SuppressionId "sup",
     TaskId "task",

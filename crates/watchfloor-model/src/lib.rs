@@ -11,6 +11,7 @@ mod id;
 mod incident;
 mod retention;
 mod rule_version;
+mod search;
 mod suppression;
 mod work;
 
@@ -20,11 +21,12 @@ pub use audit::{AuditEntry, GENESIS_HASH};
 pub use entity::{Entity, EntityKind, EntityRef};
 pub use grade::{Severity, Tlp, Verdict};
 pub use id::{
-    AlertId, ErasureId, IncidentId, InvalidId, LegalHoldId, NoteId, ObservableId, SessionId,
-    SuppressionId, TaskId, TenantId, TokenId, UserId,
+    AlertId, ErasureId, IncidentId, InvalidId, LegalHoldId, NoteId, ObservableId, SearchId,
+    SessionId, SuppressionId, TaskId, TenantId, TokenId, UserId,
 };
 pub use incident::{Clocks, Incident, IncidentStatus};
 pub use retention::{Erasure, ErasureState, LegalHold, Retention, RetentionRule};
 pub use rule_version::RuleVersion;
+pub use search::{SavedSearch, SearchAlarm, SearchRun, SearchSchedule, SearchSharing};
 pub use suppression::{Condition, ConditionOp, DayWindow, Facts, Suppression, Threshold};
 pub use work::{IllegalMove, Note, Observable, Task, TaskStatus};

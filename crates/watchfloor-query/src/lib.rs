@@ -3,16 +3,21 @@
 //! Start at [`parse`].
 
 mod ast;
+pub mod catalog;
+mod complete;
 mod diagnostic;
 mod field;
 mod lexer;
 mod parser;
 pub mod pipe;
+mod sigma;
 
 pub use ast::{Query, Test, TextPattern};
+pub use complete::{Completion, CompletionKind, Completions, ValuesWanted, complete};
 pub use diagnostic::Diagnostic;
 pub use field::{CoreField, FieldTarget, field_targets};
 pub use parser::parse;
+pub use sigma::sigma_rule;
 
 /// Whether a text is a query in SQL: it begins with `select` and has a `from`, or begins with
 /// `with … as (`. A search for these words in quotes is none.

@@ -13,6 +13,7 @@ mod ast;
 mod expression;
 mod finding;
 mod lexer;
+mod per_row;
 mod source;
 mod tables;
 mod verbs;
@@ -27,6 +28,7 @@ pub use ast::{
 };
 pub use expression::{instant, span};
 use lexer::{Placed, Token};
+pub use per_row::is_per_row;
 pub use tables::{TABLES, column_aliases, table_filter};
 
 use crate::diagnostic::Diagnostic;
@@ -35,6 +37,11 @@ use crate::diagnostic::Diagnostic;
 const MAX_DEPTH: usize = 100;
 /// Most operators such as `or` and `+`.
 const MAX_OPERATORS: usize = 2_000;
+
+/// The name of every verb.
+pub fn verb_names() -> impl Iterator<Item = &'static str> {
+    verbs::VERBS.into_iter()
+}
 
 /// Whether a text is of the pipe form and not what the search bar takes alone.
 ///

@@ -16,6 +16,7 @@ mod pool;
 mod retention;
 mod row;
 mod rule_versions;
+mod searches;
 mod suppressions;
 mod tx;
 mod work;

@@ -11,11 +11,12 @@ use watchfloor_model::TenantId;
 use crate::{OpenError, Reader, StoreError, WriteTx};
 
 /// Migrations in order; the n-th brings the schema to version n+1. Never edit one that shipped.
-const MIGRATIONS: [&str; 4] = [
+const MIGRATIONS: [&str; 5] = [
     include_str!("../migrations/0001_control_plane.sql"),
     include_str!("../migrations/0002_rule_versions.sql"),
     include_str!("../migrations/0003_exceptions.sql"),
     include_str!("../migrations/0004_retention.sql"),
+    include_str!("../migrations/0005_saved_searches.sql"),
 ];
 
 /// Schema version that this program writes.

@@ -2,13 +2,17 @@
 
 mod convert;
 mod events;
+mod exports;
 mod findings;
+mod hunting;
 mod intake;
 mod keeper;
 mod status;
 
 pub(crate) use events::{LakeEvents, LakeLookup};
+pub(crate) use exports::{EVENT_HEAD, event_json, export_query};
 pub(crate) use findings::CaseworkSink;
+pub(crate) use hunting::Queries;
 pub(crate) use intake::JournalIntake;
 pub(crate) use keeper::{Keeper, KeeperSettings};
 pub(crate) use status::DataPlane;

@@ -176,17 +176,6 @@ pub(crate) struct NormalizeArgs {
     pub input: Vec<PathBuf>,
 }
 
-/// How events are printed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub(crate) enum EventFormat {
-    /// Columns for a terminal.
-    Table,
-    /// One JSON object per line.
-    Ndjson,
-    /// Comma-separated values.
-    Csv,
-}
-
 #[derive(Debug, Args)]
 pub(crate) struct HuntArgs {
     /// Words and field:value, and verbs behind them, e.g. 'failed user.name:root' or
@@ -199,14 +188,33 @@ pub(crate) struct HuntArgs {
     #[arg(long, default_value = "now")]
     pub to: String,
     /// Data folder.
+    #[arg(long, required_unless_present = "url", conflicts_with = "url")]
+    pub data: Option<PathBuf>,
+    /// A running server, such as http://127.0.0.1:8787, with a token in WATCHFLOOR_TOKEN.
     #[arg(long)]
-    pub data: PathBuf,
+    pub url: Option<String>,
+    /// Go on with what arrives, until it is stopped.
+    #[arg(long, requires = "url", conflicts_with_all = ["from", "to", "limit"])]
+    pub tail: bool,
     /// Most events or rows.
     #[arg(long, default_value_t = 100)]
     pub limit: usize,
     /// Form of the output.
     #[arg(long, value_enum, default_value = "table")]
-    pub format: EventFormat,
+    pub format: HuntFormat,
+}
+
+/// How what was found is printed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum HuntFormat {
+    /// Columns for a terminal.
+    Table,
+    /// One JSON object per line.
+    Ndjson,
+    /// Comma-separated values.
+    Csv,
+    /// Apache Parquet; not for a terminal.
+    Parquet,
 }
 
 #[derive(Debug, Subcommand)]

@@ -8,6 +8,8 @@ use std::time::Duration;
 use anyhow::{Context, Result, anyhow, bail};
 use jiff::SignedDuration;
 use serde::Deserialize;
+use watchfloor_api::RoleLimits;
+use watchfloor_api::ports::QueryLimits;
 
 use crate::cli::{ServeArgs, Shaping};
 use crate::places::Wanted;
@@ -34,6 +36,79 @@ pub(crate) struct Config {
     pub commit_wait: Duration,
     /// Where the lake stands.
     pub lake: Wanted,
+    /// What a query of each role may use.
+    pub limits: RoleLimits,
+}
+
+/// What queries may use; what is not said is as usual.
+#[derive(Clone, Copy, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Limits {
+    /// Rows in an answer, at most 10,000.
+    rows: Option<u32>,
+    /// Rows of an export.
+    export_rows: Option<u32>,
+    /// MiB read of files.
+    read_mib: Option<u64>,
+    /// Seconds.
+    seconds: Option<u32>,
+    /// MiB of memory.
+    memory_mib: Option<u64>,
+}
+
+/// What queries of each role may use.
+#[derive(Clone, Copy, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Roles {
+    viewer: Option<Limits>,
+    analyst: Option<Limits>,
+    lead: Option<Limits>,
+    admin: Option<Limits>,
+}
+
+impl Limits {
+    fn checked(self, role: &str) -> Result<QueryLimits> {
+        let usual = QueryLimits::STANDARD;
+        let limits = QueryLimits {
+            rows: self.rows.unwrap_or(usual.rows),
+            export_rows: self.export_rows.unwrap_or(usual.export_rows),
+            bytes: self
+                .read_mib
+                .map_or(usual.bytes, |mib| mib.saturating_mul(1 << 20)),
+            seconds: self.seconds.unwrap_or(usual.seconds),
+            memory_bytes: self
+                .memory_mib
+                .map_or(usual.memory_bytes, |mib| mib.saturating_mul(1 << 20)),
+        };
+        if !(1..=usual.rows).contains(&limits.rows) {
+            bail!("limits.{role}.rows must be 1 to {}", usual.rows);
+        }
+        if !(1..=3600).contains(&limits.seconds) {
+            bail!("limits.{role}.seconds must be 1 to 3600");
+        }
+        if limits.memory_bytes < MEMORY_MIN {
+            bail!(
+                "limits.{role}.memory_mib must be at least {}",
+                MEMORY_MIN >> 20
+            );
+        }
+        if limits.export_rows == 0 || limits.bytes == 0 {
+            bail!("limits.{role}: export_rows and read_mib must be more than 0");
+        }
+        Ok(limits)
+    }
+}
+
+impl Roles {
+    fn checked(self) -> Result<RoleLimits> {
+        let one = |limits: Option<Limits>, role| limits.unwrap_or_default().checked(role);
+        Ok(RoleLimits {
+            viewer: one(self.viewer, "viewer")?,
+            analyst: one(self.analyst, "analyst")?,
+            lead: one(self.lead, "lead")?,
+            admin: one(self.admin, "admin")?,
+        })
+    }
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -62,6 +137,9 @@ struct File {
     indicators: Vec<PathBuf>,
     #[serde(default)]
     host_names: Vec<String>,
+    /// What queries may use, by role: `[limits.viewer]` and so on.
+    #[serde(default)]
+    limits: Roles,
     #[serde(default)]
     lake: Wanted,
 }
@@ -70,6 +148,9 @@ struct File {
 /// many, short enough that little is read from the journal again after a crash.
 pub(crate) const COMMIT_WAIT: Duration = Duration::from_secs(5);
 const COMMIT_MS: std::ops::RangeInclusive<u64> = 10..=60_000;
+
+/// With less memory no sort works.
+const MEMORY_MIN: u64 = 16 << 20;
 
 /// The folder that is used when none is named.
 const DATA: &str = "watchfloor-data";
@@ -108,6 +189,7 @@ impl Config {
             Some(ms) => bail!("commit_ms must be 10 to 60000, not {ms}"),
         };
         Ok(Self {
+            limits: file.limits.checked()?,
             budget,
             commit_wait,
             lake: file.lake,
@@ -192,6 +274,19 @@ mod tests {
         );
         std::fs::write(&path, "syslog = \"off\"\n").unwrap();
         assert_eq!(Config::load(&args(Some(path))).unwrap().syslog, None);
+    }
+
+    #[test]
+    fn queries_of_a_role_have_limits() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("w.toml");
+        std::fs::write(&path, "[limits.viewer]\nrows = 50\nread_mib = 2\n").unwrap();
+        let limits = Config::load(&args(Some(path.clone()))).unwrap().limits;
+        assert_eq!((limits.viewer.rows, limits.viewer.bytes), (50, 2 << 20));
+        assert_eq!(limits.admin, QueryLimits::STANDARD);
+        std::fs::write(&path, "[limits.lead]\nseconds = 0\n").unwrap();
+        let refused = Config::load(&args(Some(path))).unwrap_err().to_string();
+        assert!(refused.contains("limits.lead.seconds"), "{refused}");
     }
 
     #[test]

@@ -11,6 +11,7 @@ mod files;
 mod indicators;
 mod places;
 mod rules;
+mod searches;
 mod server;
 
 use std::process::ExitCode;

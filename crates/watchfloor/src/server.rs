@@ -16,7 +16,7 @@ use watchfloor_lake::Places;
 use watchfloor_pipeline::{Pipeline, PipelineOptions};
 
 use crate::bridge::{
-    CaseworkSink, DataPlane, JournalIntake, Keeper, KeeperSettings, LakeEvents, LakeLookup,
+    CaseworkSink, DataPlane, JournalIntake, Keeper, KeeperSettings, LakeEvents, LakeLookup, Queries,
 };
 use crate::config::Config;
 use crate::content;
@@ -24,6 +24,7 @@ use crate::data_folder::DataFolder;
 use crate::indicators::{self, Shelf};
 use crate::places;
 use crate::rules::{self, Budget, Desk};
+use crate::searches;
 
 /// How long the end waits for the journal to be worked off; what is left is worked off at the
 /// next start.
@@ -134,15 +135,20 @@ impl Server {
             written_drop_sink(&pipeline),
             stop.clone(),
         )));
+        let queries: Arc<Queries> = Arc::default();
         let keeper = start_keeper(config, &pipeline, &casework, &stop)?;
         let state = ApiState::new(
             casework.clone(),
-            Arc::new(LakeEvents::new(Arc::clone(pipeline.lake()))),
+            Arc::new(LakeEvents::new(
+                Arc::clone(pipeline.lake()),
+                Arc::clone(&queries),
+            )),
             Arc::new(DataPlane::new(
                 Arc::clone(&pipeline),
                 rules.clone(),
                 indicators.clone(),
                 listeners,
+                queries,
             )),
             Arc::new(JournalIntake::new(
                 pipeline.journal().clone(),
@@ -154,9 +160,15 @@ impl Server {
                 hosts: host_policy(config),
                 cookie: CookieTransport::Plain,
                 version: env!("CARGO_PKG_VERSION").to_owned(),
+                limits: config.limits,
             },
         );
         let watch = indicators.watch(Arc::clone(&pipeline))?;
+        tasks.push(tokio::spawn(searches::ask_when_due(
+            casework.clone(),
+            Arc::clone(pipeline.lake()),
+            stop.clone(),
+        )));
         Ok(Self {
             url: format!("http://{address}"),
             router: watchfloor_api::router(state),

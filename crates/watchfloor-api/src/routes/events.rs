@@ -10,9 +10,10 @@ use utoipa_axum::routes;
 use watchfloor_model::Permission;
 
 use super::ApiResult;
+use super::hunt::limits;
 use crate::extract::{ApiJson, ApiPath, Caller};
 use crate::ports::{
-    Event, EventOrder, FieldInfo, RowsRequest, RowsResult, SearchRequest, SearchResult,
+    Event, EventOrder, FieldInfo, QueryLimits, RowsRequest, RowsResult, SearchRequest, SearchResult,
 };
 use crate::problem::{ApiError, Problem};
 use crate::state::ApiState;
@@ -70,11 +71,15 @@ async fn search(
     caller: Caller,
     ApiJson(body): ApiJson<Search>,
 ) -> ApiResult<Json<SearchResult>> {
-    state
-        .casework()
-        .authorize(caller.actor(), Permission::ReadEvents)?;
+    let limits = limits(&state, &caller)?;
+    let request = search_request(body, limits)?;
+    Ok(Json(state.events().search(request).await?))
+}
+
+/// What a body asks for.
+pub(super) fn search_request(body: Search, limits: QueryLimits) -> ApiResult<SearchRequest> {
     let limit = bounded(&body.query, (body.from, body.to), body.limit)?;
-    let request = SearchRequest {
+    Ok(SearchRequest {
         query: body.query,
         from: body.from,
         to: body.to,
@@ -83,8 +88,8 @@ async fn search(
             Order::Desc => EventOrder::Descending,
             Order::Asc => EventOrder::Ascending,
         },
-    };
-    Ok(Json(state.events().search(request).await?))
+        limits,
+    })
 }
 
 /// A query with verbs.
@@ -111,17 +116,21 @@ async fn query(
     caller: Caller,
     ApiJson(body): ApiJson<RowsQuery>,
 ) -> ApiResult<Json<RowsResult>> {
-    state
-        .casework()
-        .authorize(caller.actor(), Permission::ReadEvents)?;
+    let limits = limits(&state, &caller)?;
+    let request = rows_request(body, limits)?;
+    Ok(Json(state.events().rows(request).await?))
+}
+
+/// What a body asks for.
+pub(super) fn rows_request(body: RowsQuery, limits: QueryLimits) -> ApiResult<RowsRequest> {
     let limit = bounded(&body.query, (body.from, body.to), body.limit)?;
-    let request = RowsRequest {
+    Ok(RowsRequest {
         query: body.query,
         from: body.from,
         to: body.to,
         limit,
-    };
-    Ok(Json(state.events().rows(request).await?))
+        limits,
+    })
 }
 
 /// The limit of an answer, where the bounds of what is asked are in order.
@@ -133,10 +142,16 @@ fn bounded(query: &str, (from, to): (Timestamp, Timestamp), limit: Option<u32>) 
     if from >= to {
         return Err(ApiError::invalid("from", "must lie before 'to'"));
     }
+    bounded_query(query)?;
+    Ok(limit)
+}
+
+/// Refuses a query that is too long.
+pub(super) fn bounded_query(query: &str) -> ApiResult<()> {
     if query.len() > QUERY_BYTES_MAX {
         return Err(ApiError::invalid("query", "must be at most 16 KiB"));
     }
-    Ok(limit)
+    Ok(())
 }
 
 /// One event.

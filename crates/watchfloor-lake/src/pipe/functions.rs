@@ -513,3 +513,80 @@ pub(super) fn text_of(expr: &DfExpr) -> Option<String> {
 pub(super) fn json_member<'a>(of: DfExpr, path: impl Iterator<Item = &'a str>) -> DfExpr {
     path.fold(of, |of, name| call("json_member", vec![of, lit(name)]))
 }
+
+#[cfg(test)]
+mod tests {
+    use watchfloor_query::catalog::{FUNCTIONS, FunctionGroup};
+
+    use super::super::aggregates::NAMES;
+    use super::{ALIASES, OTHERS, row_functions};
+
+    /// What lowering makes of operators and members, and nobody writes.
+    const WITHIN: [&str; 30] = [
+        "array_of",
+        "as_text",
+        "as_value",
+        "bags_of_list",
+        "contains",
+        "contains_cs",
+        "dynamic_to_json",
+        "endswith",
+        "endswith_cs",
+        "event_id",
+        "file_name",
+        "format_span",
+        "from_hex",
+        "gettype_of_text",
+        "has",
+        "has_all",
+        "has_any",
+        "has_cs",
+        "hash_of",
+        "hasprefix",
+        "hasprefix_cs",
+        "hassuffix",
+        "hassuffix_cs",
+        "item_numbers",
+        "json_items",
+        "json_member",
+        "json_rows",
+        "list_has",
+        "list_has_folded",
+        "object_in",
+    ];
+    /// The same under other names.
+    const SAME: [&str; 6] = [
+        "columnifexists",
+        "matches_regex",
+        "parse_kv_value",
+        "replace",
+        "startswith",
+        "startswith_cs",
+    ];
+
+    #[test]
+    fn the_catalog_tells_the_functions_that_there_are() {
+        let is_known = |name: &str| {
+            NAMES.contains(&name)
+                || OTHERS.iter().any(|(known, ..)| *known == name)
+                || ALIASES.iter().any(|(alias, _)| *alias == name)
+                || row_functions::known(name).is_some()
+        };
+        for function in FUNCTIONS {
+            assert!(is_known(function.name), "{} is not known", function.name);
+            let is_aggregate = function.group == FunctionGroup::Aggregate;
+            assert_eq!(
+                NAMES.contains(&function.name),
+                is_aggregate,
+                "{}",
+                function.name
+            );
+        }
+        let is_told = |name: &str| FUNCTIONS.iter().any(|function| function.name == name);
+        let others = OTHERS.iter().map(|(name, ..)| *name);
+        for name in others.chain(row_functions::all().map(|(name, ..)| *name)) {
+            let is_within = WITHIN.contains(&name) || SAME.contains(&name);
+            assert!(is_told(name) || is_within, "{name} is not told");
+        }
+    }
+}

@@ -12,7 +12,7 @@ use super::PipeColumn;
 use crate::schema;
 
 /// The columns of a plan.
-pub(super) fn columns(schema: &DFSchema) -> Vec<PipeColumn> {
+pub(crate) fn columns(schema: &DFSchema) -> Vec<PipeColumn> {
     let fields = schema.fields().iter();
     fields
         .map(|field| PipeColumn {
@@ -47,7 +47,7 @@ pub(super) fn kusto_kind(of: &DataType) -> &'static str {
 }
 
 /// Adds the rows of a batch.
-pub(super) fn rows(batch: &RecordBatch, rows: &mut Vec<Vec<Value>>) -> Result<(), ArrowError> {
+pub(crate) fn rows(batch: &RecordBatch, rows: &mut Vec<Vec<Value>>) -> Result<(), ArrowError> {
     let columns: Result<Vec<Vec<Value>>, ArrowError> = batch
         .columns()
         .iter()

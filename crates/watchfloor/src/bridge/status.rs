@@ -15,6 +15,7 @@ use watchfloor_lake::{SearchRequest, SortOrder};
 use watchfloor_pipeline::{Counts, LedgerRow, Pipeline, StageTimes};
 use watchfloor_query::Query;
 
+use super::Queries;
 use crate::indicators::Shelf;
 use crate::rules::Desk;
 
@@ -24,6 +25,7 @@ pub(crate) struct DataPlane {
     rules: Desk,
     indicators: Shelf,
     listeners: Vec<Listener>,
+    queries: Arc<Queries>,
 }
 
 impl DataPlane {
@@ -32,12 +34,14 @@ impl DataPlane {
         rules: Desk,
         indicators: Shelf,
         listeners: Vec<Listener>,
+        queries: Arc<Queries>,
     ) -> Self {
         Self {
             pipeline,
             rules,
             indicators,
             listeners,
+            queries,
         }
     }
 
@@ -233,6 +237,22 @@ impl PipelineStatus for DataPlane {
         let mut metrics = metrics(&self.pipeline);
         metrics.extend(indicator_metrics(&self.pipeline, &self.indicators));
         metrics.extend(self.rules.metrics());
+        metrics.extend([
+            Metric {
+                name: "watchfloor_queries_running",
+                help: "Searches and queries that are being worked on.",
+                kind: MetricKind::Gauge,
+                labels: Vec::new(),
+                value: self.queries.running() as f64,
+            },
+            Metric {
+                name: "watchfloor_queries_given_up_total",
+                help: "Searches and queries that ended since nobody waited for them.",
+                kind: MetricKind::Counter,
+                labels: Vec::new(),
+                value: self.queries.given_up() as f64,
+            },
+        ]);
         metrics
     }
 }

@@ -54,6 +54,7 @@ pub(crate) fn run(args: &DemoArgs) -> Result<Outcome> {
         None => std::env::temp_dir().join(format!("watchfloor-demo-{}", std::process::id())),
     };
     let config = Config {
+        limits: watchfloor_api::RoleLimits::STANDARD,
         lake: Wanted::default(),
         commit_wait: COMMIT_WAIT,
         data,

@@ -1,26 +1,39 @@
-//! `watchfloor hunt`: searching a data folder, with verbs or without.
+//! `watchfloor hunt`: searching a data folder or a running server, with verbs or without, once or
+//! as events arrive.
 
-use std::io::{BufWriter, Write};
+mod print;
+mod remote;
+
+use std::io::{IsTerminal, Write};
+use std::path::Path;
 use std::time::Duration;
 
 use anyhow::{Context, Result, anyhow, bail};
 use jiff::{SignedDuration, Timestamp};
-use serde_json::json;
 use watchfloor_lake::{
-    PipeError, PipeRequest, PipeResult, RowsQuery, SearchRequest, SearchResult, SortOrder,
-    StoredEvent,
+    PipeError, PipeRequest, PipeResult, RowsQuery, Run, SearchRequest, SortOrder,
 };
 use watchfloor_query::{Diagnostic, is_sql, pipe};
 
 use crate::Outcome;
-use crate::cli::{EventFormat, HuntArgs};
-use crate::command::{block_on, csv_field, visible};
+use crate::bridge::{event_json, export_query};
+use crate::cli::{HuntArgs, HuntFormat};
+use crate::command::{block_on, visible};
 use crate::places;
 
-/// Longest that a query with verbs may take.
+/// Longest that a query may take.
 const TIMEOUT: Duration = Duration::from_secs(600);
 
 pub(crate) fn run(args: &HuntArgs) -> Result<Outcome> {
+    if args.format == HuntFormat::Parquet && std::io::stdout().is_terminal() {
+        bail!("Parquet is not for a terminal; send it to a file with > rows.parquet");
+    }
+    if let Some(url) = &args.url {
+        return remote::run(args, url);
+    }
+    if args.format == HuntFormat::Parquet {
+        return run_parquet(args);
+    }
     if is_sql(&args.query) || pipe::is_pipe(&args.query) {
         return run_rows(args);
     }
@@ -36,11 +49,13 @@ pub(crate) fn run(args: &HuntArgs) -> Result<Outcome> {
         with_findings: false,
         bucket_seconds: 0,
     };
+    let data = data(args)?;
     let found = block_on(async {
-        let lake = places::open_to_read(&args.data).await?;
+        let lake = places::open_to_read(data).await?;
         Ok(lake.search(&request).await?)
     })?;
-    print(&found, args.format)?;
+    let events: Vec<_> = found.events.iter().map(event_json).collect();
+    print::events(&events, args.format)?;
     tell_unread(&found.unread);
     if (found.events.len() as u64) < found.total {
         eprintln!(
@@ -50,6 +65,54 @@ pub(crate) fn run(args: &HuntArgs) -> Result<Outcome> {
         );
     }
     Ok(Outcome::Done)
+}
+
+/// The query of the arguments as a request to the lake.
+fn request(args: &HuntArgs, query: RowsQuery) -> Result<PipeRequest> {
+    let now = Timestamp::now();
+    Ok(PipeRequest {
+        query,
+        from: instant(&args.from, now)?,
+        to: instant(&args.to, now)?,
+        since: None,
+        limit: args.limit,
+        run: Run::within(TIMEOUT),
+    })
+}
+
+fn run_parquet(args: &HuntArgs) -> Result<Outcome> {
+    let query = export_query(&args.query).map_err(|error| marked(&args.query, &error))?;
+    let request = request(args, RowsQuery::Sql(String::new()))?;
+    let data = data(args)?;
+    let mut written = Ok(());
+    let exported = block_on(async {
+        let lake = places::open_to_read(data).await?;
+        let take = |piece: bytes::Bytes| {
+            if written.is_ok() {
+                written = std::io::stdout().lock().write_all(&piece);
+            }
+            std::future::ready(())
+        };
+        match lake.export_parquet(&query, &request, take).await {
+            Err(PipeError::Query(error)) => Err(marked(&args.query, &error)),
+            other => Ok(other?),
+        }
+    })?;
+    written.context("the rows cannot be written")?;
+    std::io::stdout().flush()?;
+    tell_unread(&exported.unread);
+    if exported.is_capped {
+        eprintln!(
+            "the first {} rows were written, there are more; raise --limit for them",
+            exported.rows
+        );
+    }
+    Ok(Outcome::Done)
+}
+
+/// The data folder that is searched.
+fn data(args: &HuntArgs) -> Result<&Path> {
+    args.data.as_deref().context("--data FOLDER is missing")
 }
 
 /// An error with the line of the query that it is in, and its place marked below it.
@@ -74,30 +137,30 @@ fn marked(query: &str, error: &Diagnostic) -> anyhow::Error {
 
 fn run_rows(args: &HuntArgs) -> Result<Outcome> {
     let query = RowsQuery::parse(&args.query).map_err(|error| marked(&args.query, &error))?;
-    let now = Timestamp::now();
-    let request = PipeRequest {
-        query,
-        from: instant(&args.from, now)?,
-        to: instant(&args.to, now)?,
-        limit: args.limit,
-        timeout: TIMEOUT,
-    };
-    let found = block_on(async {
-        let lake = places::open_to_read(&args.data).await?;
+    let request = request(args, query)?;
+    let data = data(args)?;
+    let found: PipeResult = block_on(async {
+        let lake = places::open_to_read(data).await?;
         match lake.pipe(&request).await {
             Err(PipeError::Query(error)) => Err(marked(&args.query, &error)),
             other => Ok(other?),
         }
     })?;
-    print_rows(&found, args.format)?;
+    let names: Vec<String> = found
+        .columns
+        .iter()
+        .map(|column| column.name.clone())
+        .collect();
+    print::rows(&names, &found.rows, args.format)?;
     tell_unread(&found.unread);
     if found.is_capped {
-        eprintln!(
-            "the first {} rows are shown, there are more; raise --limit for them",
-            found.rows.len()
-        );
+        tell_capped(found.rows.len());
     }
     Ok(Outcome::Done)
+}
+
+fn tell_capped(rows: usize) {
+    eprintln!("the first {rows} rows are shown, there are more; raise --limit for them");
 }
 
 fn tell_unread(paths: &[String]) {
@@ -106,86 +169,6 @@ fn tell_unread(paths: &[String]) {
             "watchfloor: {} cannot be read, what it holds is missing from the answer; see watchfloor lake verify",
             visible(path)
         );
-    }
-}
-
-fn print_rows(found: &PipeResult, format: EventFormat) -> Result<()> {
-    let mut output = BufWriter::new(std::io::stdout().lock());
-    let names: Vec<String> = found
-        .columns
-        .iter()
-        .map(|column| visible(&column.name))
-        .collect();
-    match format {
-        EventFormat::Ndjson => {
-            for row in &found.rows {
-                let fields = found.columns.iter().zip(row);
-                let fields: serde_json::Map<_, _> = fields
-                    .map(|(column, value)| (column.name.clone(), value.clone()))
-                    .collect();
-                writeln!(output, "{}", serde_json::Value::Object(fields))?;
-            }
-        }
-        EventFormat::Csv => {
-            let names: Vec<String> = names.iter().map(|name| csv_field(name)).collect();
-            writeln!(output, "{}", names.join(","))?;
-            // A number may begin with a sign; a text that does could be taken for a formula.
-            let cell = |value: &serde_json::Value| match value {
-                serde_json::Value::Number(number) => number.to_string(),
-                other => csv_field(&shown(other)),
-            };
-            for row in &found.rows {
-                let row: Vec<String> = row.iter().map(cell).collect();
-                writeln!(output, "{}", row.join(","))?;
-            }
-        }
-        EventFormat::Table => print_table(&mut output, &names, &found.rows)?,
-    }
-    Ok(output.flush()?)
-}
-
-/// Columns as wide as what is in them, up to a limit.
-fn print_table(
-    output: &mut impl Write,
-    names: &[String],
-    rows: &[Vec<serde_json::Value>],
-) -> Result<()> {
-    const WIDEST: usize = 60;
-    let rows: Vec<Vec<String>> = rows
-        .iter()
-        .map(|row| row.iter().map(shown).collect())
-        .collect();
-    let width = |column: usize| {
-        let cells = rows.iter().filter_map(|row| row.get(column));
-        let cells = cells.chain(names.get(column));
-        let longest = cells.map(|cell| cell.chars().count()).max();
-        longest.unwrap_or(0).min(WIDEST)
-    };
-    let widths: Vec<usize> = (0..names.len()).map(width).collect();
-    for row in std::iter::once(names).chain(rows.iter().map(Vec::as_slice)) {
-        let cells = row.iter().zip(&widths).enumerate();
-        let cells: Vec<String> = cells
-            .map(|(number, (cell, width))| {
-                // The last column takes what room there is.
-                let most = if number + 1 == names.len() {
-                    200
-                } else {
-                    *width
-                };
-                let cut: String = cell.chars().take(most).collect();
-                format!("{cut:<width$}")
-            })
-            .collect();
-        writeln!(output, "{}", cells.join("  ").trim_end())?;
-    }
-    Ok(())
-}
-
-fn shown(value: &serde_json::Value) -> String {
-    match value {
-        serde_json::Value::Null => String::new(),
-        serde_json::Value::String(text) => visible(text),
-        other => visible(&other.to_string()),
     }
 }
 
@@ -218,65 +201,4 @@ pub(super) fn instant(text: &str, now: Timestamp) -> Result<Timestamp> {
     };
     let span = SignedDuration::from_secs(number.saturating_mul(seconds));
     now.checked_sub(span).with_context(hint)
-}
-
-fn print(found: &SearchResult, format: EventFormat) -> Result<()> {
-    let mut output = BufWriter::new(std::io::stdout().lock());
-    match format {
-        EventFormat::Ndjson => {
-            for event in &found.events {
-                writeln!(output, "{}", as_json(event))?;
-            }
-        }
-        EventFormat::Csv => {
-            writeln!(output, "time,source,class,product,raw")?;
-            for event in &found.events {
-                let fields = columns(event).map(|field| csv_field(&visible(&field)));
-                writeln!(
-                    output,
-                    "{},{}",
-                    fields.join(","),
-                    csv_field(&visible(&event.raw))
-                )?;
-            }
-        }
-        EventFormat::Table => {
-            for event in &found.events {
-                let [time, source, class, _] = columns(event).map(|field| visible(&field));
-                let raw: String = visible(&event.raw).chars().take(200).collect();
-                writeln!(output, "{time:<27} {source:<20} {class:<24} {raw}")?;
-            }
-        }
-    }
-    Ok(output.flush()?)
-}
-
-fn columns(event: &StoredEvent) -> [String; 4] {
-    let class = watchfloor_event::ocsf::class_name(event.class_uid).to_owned();
-    [
-        event.time.to_string(),
-        event.source.clone(),
-        class,
-        event.product.clone(),
-    ]
-}
-
-fn as_json(event: &StoredEvent) -> serde_json::Value {
-    let fields: serde_json::Map<_, _> = event
-        .fields
-        .iter()
-        .map(|(name, value)| (name.clone(), json!(value)))
-        .collect();
-    json!({
-        "id": event.id.to_string(),
-        "time": event.time.to_string(),
-        "received_at": event.received_at.to_string(),
-        "source": event.source,
-        "product": event.product,
-        "class_uid": event.class_uid,
-        "class_name": watchfloor_event::ocsf::class_name(event.class_uid),
-        "fields": fields,
-        "raw": event.raw,
-        "anomalies": event.anomalies.iter().map(|anomaly| json!({"code": anomaly.code.as_str(), "detail": anomaly.detail})).collect::<Vec<_>>(),
-    })
 }
