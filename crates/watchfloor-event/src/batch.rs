@@ -296,6 +296,11 @@ impl EventBatch {
         &self.anomalies
     }
 
+    /// Takes back the oddities for which `keep` says no.
+    pub fn retain_anomalies(&mut self, mut keep: impl FnMut(usize, &Anomaly) -> bool) {
+        self.anomalies.retain(|(row, anomaly)| keep(*row, anomaly));
+    }
+
     fn set_of(&self, namespace: Namespace) -> &ColumnSet {
         match namespace {
             Namespace::Source => &self.source,
