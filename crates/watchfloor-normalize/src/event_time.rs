@@ -44,13 +44,27 @@ impl TimeSource {
     }
 }
 
-/// Sets the time of rows that have none of their own yet.
-pub(crate) fn apply(batch: &mut EventBatch, rows: &[u32], sources: &[TimeSource], is_known: bool) {
+/// What is asked of the times of events.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Asked {
+    /// Whether a pack knows the events, so that a missing time is odd.
+    pub(crate) is_known: bool,
+    /// Whether the fields go before the time of the syslog header.
+    pub(crate) prefers: bool,
+}
+
+/// Sets the time of rows that have none of their own yet, or of all if the fields go first.
+pub(crate) fn apply(batch: &mut EventBatch, rows: &[u32], sources: &[TimeSource], asked: Asked) {
+    let is_known = asked.is_known;
     for row in rows {
         let row = *row as usize;
-        let Some(meta) = batch.rows().get(row).filter(|meta| !meta.has_own_time) else {
+        let Some(meta) = batch.rows().get(row) else {
             continue;
         };
+        let has_own_time = meta.has_own_time;
+        if has_own_time && !asked.prefers {
+            continue;
+        }
         let received_at = meta.received_at;
         let found = if sources.is_empty() {
             USUAL
@@ -62,6 +76,7 @@ pub(crate) fn apply(batch: &mut EventBatch, rows: &[u32], sources: &[TimeSource]
                 .find_map(|source| read_source(batch, source, row, received_at))
         };
         let anomaly = match found {
+            None | Some((None, _)) if has_own_time => continue,
             Some((Some(moment), shown)) => match moment.plausible(received_at) {
                 Some(time) => {
                     let meta = batch.row_mut(row);

@@ -6,7 +6,7 @@ use watchfloor_decode::PRODUCT_CONTEXT;
 use watchfloor_event::{Anomaly, AnomalyCode, Column, EventBatch, Namespace, ValueKind, ValueRef};
 
 use crate::convert::{Convert, whole_number};
-use crate::event_time;
+use crate::event_time::{self, Asked};
 use crate::pack::{FieldMap, Join, Kind, PackSet};
 
 /// Longest text that a join makes, in bytes.
@@ -122,7 +122,8 @@ fn apply(kind: &Kind, batch: &mut EventBatch, rows: &[u32], remap: &mut Vec<u32>
     kind.status.apply(batch, rows, |batch, row, number| {
         batch.row_mut(row).status_id = number;
     });
-    event_time::apply(batch, rows, &kind.times, true);
+    let prefers = kind.prefers_time;
+    event_time::apply(batch, rows, &kind.times, Asked { is_known: true, prefers });
 }
 
 /// What became of a source value, packed: the attribute's code above two bits of outcome.
@@ -237,7 +238,7 @@ fn finish_unknown(batch: &mut EventBatch, rows: &[u32]) {
     if rows.is_empty() {
         return;
     }
-    event_time::apply(batch, rows, &[], false);
+    event_time::apply(batch, rows, &[], Asked::default());
     let message = FieldMap {
         source: Arc::from("message"),
         target: Arc::from("message"),

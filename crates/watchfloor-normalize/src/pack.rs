@@ -68,6 +68,7 @@ pub(crate) struct Kind {
     pub(crate) severity: Choice,
     pub(crate) status: Choice,
     pub(crate) times: Vec<TimeSource>,
+    pub(crate) prefers_time: bool,
     order: (i32, usize),
 }
 

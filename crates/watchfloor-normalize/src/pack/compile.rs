@@ -278,6 +278,7 @@ fn kind(place: &mut Place<'_>, pack: &PackText, kind: &KindText) -> Result<Kind,
         activity: choice(&kind.activity),
         severity: choice(&kind.severity),
         status: choice(&kind.status),
+        prefers_time: kind.prefer_time,
         times: extraction::times(place, &kind.time)?,
         order: (0, 0),
     })

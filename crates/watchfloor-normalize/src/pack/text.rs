@@ -59,6 +59,9 @@ pub(super) struct KindText {
     pub(super) logsources: Vec<String>,
     #[serde(default)]
     pub(super) time: Vec<TimeText>,
+    /// Whether that time goes before the one of the syslog header.
+    #[serde(default)]
+    pub(super) prefer_time: bool,
     #[serde(default)]
     pub(super) include: Vec<String>,
     #[serde(default)]
