@@ -46,6 +46,8 @@ pub(crate) enum Convert {
     Hostname,
     /// A name of the DNS without the dot at its end.
     DnsName,
+    /// A name that Windows DNS Server writes with the length of each label: `(3)www(0)`.
+    DnsLabels,
     /// The name of an IP protocol from its number, in lower case.
     Protocol,
     /// Microseconds to milliseconds.
@@ -72,7 +74,7 @@ pub(crate) enum Convert {
 impl Convert {
     /// The names that packs use.
     pub(crate) const NAMES: &'static str = "lower, upper, int, basename, user_name, user_domain, \
-        seconds_to_ms, micros_to_ms, nanos_to_ms, ip, port, hostname, dns_name, mac, protocol, \
+        seconds_to_ms, micros_to_ms, nanos_to_ms, ip, port, hostname, dns_name, dns_labels, mac, protocol, \
         url_host, url_port, url_path, url_query, last_label, first_label, first, first_item, \
         email, trim";
 
@@ -97,6 +99,7 @@ impl Convert {
             "url_port" => Self::UrlPort,
             "hostname" => Self::Hostname,
             "dns_name" => Self::DnsName,
+            "dns_labels" => Self::DnsLabels,
             "protocol" => Self::Protocol,
             "micros_to_ms" => Self::MicrosToMs,
             "nanos_to_ms" => Self::NanosToMs,
@@ -139,6 +142,7 @@ impl Convert {
             Self::UrlPort => Cow::Borrowed(port(url_authority(text)?)?),
             Self::Hostname => Cow::Borrowed(hostname(text)?),
             Self::DnsName => Cow::Borrowed(text.strip_suffix('.').unwrap_or(text)),
+            Self::DnsLabels => dns_labels(text),
             Self::Protocol => protocol(text),
             Self::Trim => Cow::Borrowed(text.trim_matches([' ', '\t', '"', '\''])),
             Self::FirstItem => {
@@ -203,6 +207,15 @@ fn hostname(text: &str) -> Option<&str> {
     let text = text.trim().trim_start_matches("\\\\");
     let is_address = address(text).is_some();
     (!is_address && !text.is_empty()).then_some(text.strip_suffix('.').unwrap_or(text))
+}
+
+fn dns_labels(text: &str) -> Cow<'_, str> {
+    if !text.starts_with('(') {
+        return Cow::Borrowed(text.strip_suffix('.').unwrap_or(text));
+    }
+    let labels = text.split('(').filter_map(|part| Some(part.split_once(')')?.1));
+    let labels: Vec<&str> = labels.filter(|label| !label.is_empty()).collect();
+    Cow::Owned(labels.join("."))
 }
 
 fn protocol(text: &str) -> Cow<'_, str> {
@@ -339,6 +352,7 @@ mod tests {
         check("hostname", "192.0.2.1", None);
         check("hostname", "\\\\ws-01", Some("ws-01"));
         check("dns_name", "a.example.", Some("a.example"));
+        check("dns_labels", "(3)www(7)example(3)com(0)", Some("www.example.com"));
         check("protocol", "17", Some("udp"));
         check("protocol", "TCP", Some("tcp"));
         check("mac", "0011.2233.AABB", Some("00:11:22:33:aa:bb"));
