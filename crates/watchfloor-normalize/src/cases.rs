@@ -68,7 +68,9 @@ impl Case {
         };
         let time = |text: String| text.parse().map_err(|_| CaseError::Time(text));
         let received_at = text.received_at.map(time).transpose()?;
-        let named = text.product.map(|name| format!("{PRODUCT_CONTEXT}{name}\n"));
+        let named = text
+            .product
+            .map(|name| format!("{PRODUCT_CONTEXT}{name}\n"));
         let context = match (named, text.context) {
             (Some(named), Some(context)) => Some(named + &context),
             (named, context) => named.or(context),

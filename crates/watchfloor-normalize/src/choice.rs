@@ -18,39 +18,46 @@ pub(crate) enum Choice {
     },
 }
 
-/// A table by whole value or by how a value begins (`4*`), without regard to case.
+/// A table by whole value, by how a value begins (`4*`) or ends (`*logout`), without regard to
+/// case.
 #[derive(Clone, Debug)]
 pub(crate) struct Lookup<T> {
     whole: Table<String, T>,
     /// Longest first, so that the closest one wins.
     starts: Vec<(String, T)>,
+    ends: Vec<(String, T)>,
 }
 
 impl<T: Clone> Lookup<T> {
     pub(crate) fn new(entries: impl IntoIterator<Item = (String, T)>) -> Self {
         let mut whole = Table::default();
         let mut starts = Vec::new();
+        let mut ends = Vec::new();
         for (key, value) in entries {
             let key = key.to_ascii_lowercase();
-            match key.strip_suffix('*') {
-                Some(start) => starts.push((start.to_owned(), value)),
-                None => {
-                    whole.insert(key, value);
-                }
+            if let Some(start) = key.strip_suffix('*') {
+                starts.push((start.to_owned(), value));
+            } else if let Some(end) = key.strip_prefix('*') {
+                ends.push((end.to_owned(), value));
+            } else {
+                whole.insert(key, value);
             }
         }
         starts.sort_by_key(|(start, _)| std::cmp::Reverse(start.len()));
-        Self { whole, starts }
+        Self {
+            whole,
+            starts,
+            ends,
+        }
     }
 
     pub(crate) fn get(&self, text: &str) -> Option<&T> {
         let folded = text.to_ascii_lowercase();
         self.whole.get(&folded).or_else(|| {
-            let found = self
-                .starts
-                .iter()
-                .find(|(start, _)| folded.starts_with(start));
-            found.map(|(_, value)| value)
+            let mut starts = self.starts.iter();
+            let start = starts.find(|(start, _)| folded.starts_with(start));
+            let end = || self.ends.iter().find(|(end, _)| folded.ends_with(end));
+            start.or_else(end).map(|(_, value)| value)
         })
     }
 }

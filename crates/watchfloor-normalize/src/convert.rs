@@ -213,7 +213,9 @@ fn dns_labels(text: &str) -> Cow<'_, str> {
     if !text.starts_with('(') {
         return Cow::Borrowed(text.strip_suffix('.').unwrap_or(text));
     }
-    let labels = text.split('(').filter_map(|part| Some(part.split_once(')')?.1));
+    let labels = text
+        .split('(')
+        .filter_map(|part| Some(part.split_once(')')?.1));
     let labels: Vec<&str> = labels.filter(|label| !label.is_empty()).collect();
     Cow::Owned(labels.join("."))
 }
@@ -352,7 +354,11 @@ mod tests {
         check("hostname", "192.0.2.1", None);
         check("hostname", "\\\\ws-01", Some("ws-01"));
         check("dns_name", "a.example.", Some("a.example"));
-        check("dns_labels", "(3)www(7)example(3)com(0)", Some("www.example.com"));
+        check(
+            "dns_labels",
+            "(3)www(7)example(3)com(0)",
+            Some("www.example.com"),
+        );
         check("protocol", "17", Some("udp"));
         check("protocol", "TCP", Some("tcp"));
         check("mac", "0011.2233.AABB", Some("00:11:22:33:aa:bb"));

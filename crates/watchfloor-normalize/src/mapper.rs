@@ -123,7 +123,15 @@ fn apply(kind: &Kind, batch: &mut EventBatch, rows: &[u32], remap: &mut Vec<u32>
         batch.row_mut(row).status_id = number;
     });
     let prefers = kind.prefers_time;
-    event_time::apply(batch, rows, &kind.times, Asked { is_known: true, prefers });
+    event_time::apply(
+        batch,
+        rows,
+        &kind.times,
+        Asked {
+            is_known: true,
+            prefers,
+        },
+    );
 }
 
 /// What became of a source value, packed: the attribute's code above two bits of outcome.
