@@ -39,7 +39,7 @@ pub fn values(text: &str, separator: char) -> impl Iterator<Item = Cow<'_, str>>
         }
         let (value, after) = match text.strip_prefix('"') {
             Some(inside) => quoted(inside, separator),
-            None => match text.split_once(separator) {
+            None => match cut(text, separator) {
                 Some((value, after)) => (Cow::Borrowed(value), Some(after)),
                 None => (Cow::Borrowed(text), None),
             },
@@ -47,6 +47,18 @@ pub fn values(text: &str, separator: char) -> impl Iterator<Item = Cow<'_, str>>
         rest = after;
         Some(value)
     })
+}
+
+/// As `split_once`, faster for the separators that are met.
+fn cut(text: &str, separator: char) -> Option<(&str, &str)> {
+    let Ok(byte) = u8::try_from(separator) else {
+        return text.split_once(separator);
+    };
+    if !byte.is_ascii() {
+        return text.split_once(separator);
+    }
+    let at = memchr::memchr(byte, text.as_bytes())?;
+    Some((text.get(..at)?, text.get(at + 1..)?))
 }
 
 /// Reads up to the closing quote, and steps over the separator after it.

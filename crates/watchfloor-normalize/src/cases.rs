@@ -93,6 +93,11 @@ impl Case {
         })
     }
 
+    /// The record that the case decodes.
+    pub fn record(&self) -> &RawRecord {
+        &self.record
+    }
+
     /// What differs from what is expected; nothing if all is well.
     pub fn check(&self, packs: &PackSet) -> Vec<String> {
         let mut batch = EventBatch::new();

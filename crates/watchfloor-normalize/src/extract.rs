@@ -69,12 +69,14 @@ impl Matching {
         }
         text.clear();
         text.push_str(value.text);
-        let Some(captures) = self.regex.captures(text) else {
+        let mut places = self.regex.capture_locations();
+        if self.regex.captures_read(&mut places, text).is_none() {
             return false;
-        };
+        }
         for (index, name) in &self.groups {
-            if let Some(found) = captures.get(*index).filter(|found| !found.is_empty()) {
-                batch.set(Namespace::Source, name, row, ValueRef::str(found.as_str()));
+            let found = places.get(*index).and_then(|(from, to)| text.get(from..to));
+            if let Some(found) = found.filter(|found| !found.is_empty()) {
+                batch.set(Namespace::Source, name, row, ValueRef::str(found));
             }
         }
         true
