@@ -18,7 +18,7 @@ kinds:
   - name: any
     when: {message: {exists: true}}
     extract:
-      - {as: csv, columns: [a, -, b]}
+      - {as: csv, columns: [a, "-", b]}
       - {as: key_values, separator: ";", assign: ":"}
       - {as: key_values}
       - {as: json}

@@ -85,7 +85,10 @@ fn read(path: &Path) -> Result<ContentFile> {
 /// The name of a pack: that of its folder.
 fn pack_name(path: &str) -> String {
     let folder = Path::new(path).parent().and_then(Path::file_name);
-    folder.map_or_else(|| path.to_owned(), |name| name.to_string_lossy().into_owned())
+    folder.map_or_else(
+        || path.to_owned(),
+        |name| name.to_string_lossy().into_owned(),
+    )
 }
 
 pub(crate) fn is_yaml(path: &str) -> bool {
