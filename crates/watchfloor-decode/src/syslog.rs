@@ -252,9 +252,11 @@ fn skip_zone(rest: &str) -> &str {
 
 /// Steps over `6705: ` or `172.16.5.10 6705: `, the host kept.
 fn skip_sequence<'a>(sink: &mut Sink<'_>, text: &'a str) -> &'a str {
-    let Some((head, rest)) = text.split_once(": ") else {
+    let Some(colon) = colon_blank(text) else {
         return text;
     };
+    let head = text.get(..colon).unwrap_or("");
+    let rest = text.get(colon + 2..).unwrap_or("");
     let (host, number) = head.rsplit_once(' ').unwrap_or(("", head));
     let is_number = !number.is_empty() && number.bytes().all(|byte| byte.is_ascii_digit());
     if !is_number || host.contains(' ') {
@@ -280,6 +282,12 @@ fn skip_sequence<'a>(sink: &mut Sink<'_>, text: &'a str) -> &'a str {
     rest
 }
 
+/// Where the first colon stands that a blank follows.
+fn colon_blank(text: &str) -> Option<usize> {
+    let bytes = text.as_bytes();
+    memchr::memchr_iter(b':', bytes).find(|at| bytes.get(at + 1) == Some(&b' '))
+}
+
 /// Reads `name[pid]: ` and gives what follows; `None` if there is no tag.
 fn tag<'a>(sink: &mut Sink<'_>, text: &'a str) -> Option<&'a str> {
     let head = clip(text, TAG_BYTES_MAX);
@@ -292,7 +300,7 @@ fn tag<'a>(sink: &mut Sink<'_>, text: &'a str) -> Option<&'a str> {
         .find("]:")
         .map(|end| end + 1)
         .filter(|end| !head.get(..*end).unwrap_or(" ").contains(' '));
-    let colon = bracket.or_else(|| head.find(": ")).or_else(|| {
+    let colon = bracket.or_else(|| colon_blank(head)).or_else(|| {
         let end = head.find(':')?;
         (end + 1 == text.len()).then_some(end)
     })?;

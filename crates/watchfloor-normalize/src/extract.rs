@@ -235,7 +235,8 @@ fn separated_pairs(
             if rest.is_empty() {
                 return None;
             }
-            let end = rest.find([assign, separator]).unwrap_or(rest.len());
+            let is_mark = |character| character == assign || character == separator;
+            let end = rest.find(is_mark).unwrap_or(rest.len());
             let (key, tail) = rest.split_at_checked(end)?;
             let Some(after) = tail.strip_prefix(assign) else {
                 rest = tail;
