@@ -7,13 +7,20 @@ use watchfloor_event::{AnomalyCode, EventBatch, Format, Namespace, RawRecord, Va
 
 use crate::detect::{LineForm, line_form};
 use crate::limits::MAX_RECORD_BYTES;
-use crate::sink::{Shape, Sink};
+use crate::sink::{Shape, Sink, clip};
 use crate::zeek::Header;
-use crate::{Limits, json};
+use crate::{Limits, delimited, json};
 
 /// Fields that carry a whole raw line inside a JSON record, in the order in which they are
 /// tried.
 const WRAPPED: [&str; 5] = ["message", "event.original", "log", "_raw", "MESSAGE"];
+
+/// How a context that names the record's product begins; the name of the product's mapping
+/// pack stands after it, up to the end of the line.
+pub const PRODUCT_CONTEXT: &str = "#product\t";
+
+/// Name under which a wrapper's field is kept when the line it wraps has one of the same name.
+const WRAPPER: &str = "wrapper.";
 
 /// Decodes records into batches; keeps buffers and predictions between records, so one per
 /// thread is best.
@@ -24,6 +31,7 @@ pub struct Decoder {
     line_shape: Shape,
     json: json::Buffers,
     zeek: Option<(Arc<str>, Header)>,
+    table: Option<(Arc<str>, delimited::Header)>,
 }
 
 /// Decodes one record with fresh buffers; [`Decoder::decode`] is the faster way for many.
@@ -40,6 +48,7 @@ impl Decoder {
             line_shape: Shape::default(),
             json: json::Buffers::default(),
             zeek: None,
+            table: None,
         }
     }
 
@@ -76,10 +85,17 @@ impl Decoder {
         if record.format == Format::ZeekTsv && self.zeek_line(batch, record, text) {
             return 1;
         }
+        if self.table_line(batch, record, text) {
+            return 1;
+        }
         let form = match record.format {
             Format::JournalExport => LineForm::JournalExport,
             Format::Syslog => match line_form(text) {
-                form @ (LineForm::Json | LineForm::WindowsXml | LineForm::Auditd) => form,
+                form @ (LineForm::Json
+                | LineForm::WindowsXml
+                | LineForm::Auditd
+                | LineForm::Cef
+                | LineForm::Leef) => form,
                 _ => LineForm::Syslog,
             },
             Format::Auto
@@ -136,18 +152,56 @@ impl Decoder {
         parts.len()
     }
 
-    /// Decodes the raw line that a record carries in one of its fields.
+    /// Decodes a line by the header of its table; false if it has none or is something else.
+    fn table_line(&mut self, batch: &mut EventBatch, record: &RawRecord, text: &str) -> bool {
+        let Some(context) = &record.context else {
+            return false;
+        };
+        let known = matches!(&self.table, Some((known, _)) if Arc::ptr_eq(known, context)
+            || known == context);
+        if !known {
+            if !delimited::Header::is_in(context) {
+                return false;
+            }
+            let header = delimited::Header::parse(context);
+            self.table = Some((Arc::clone(context), header));
+        }
+        if matches!(line_form(text), LineForm::Json | LineForm::WindowsXml) {
+            return false;
+        }
+        let Some((_, header)) = &self.table else {
+            return false;
+        };
+        let row = batch.push_row(record, 0);
+        let mut sink = Sink::new(batch, row, self.limits, &mut self.shape);
+        if !delimited::decode(&mut sink, header, text) {
+            undecoded(&mut sink, text);
+        }
+        true
+    }
+
+    /// Decodes the raw line that a record carries in one of its fields. Fields of the wrapper
+    /// that the line has too are kept with `wrapper.` before their names.
     fn unwrap_line(&mut self, batch: &mut EventBatch, row: usize) {
         for name in WRAPPED {
             let Some(value) = batch.get(Namespace::Source, name, row) else {
                 continue;
             };
-            let form = line_form(value.text);
-            if value.kind != ValueKind::Str || matches!(form, LineForm::Plain | LineForm::KeyValue)
-            {
+            if value.kind != ValueKind::Str || value.text.trim().is_empty() {
                 continue;
             }
+            let form = line_form(value.text);
             let line = value.text.to_owned();
+            if form == LineForm::Plain {
+                // Packs look for text in `message`; the wrapper may call it otherwise.
+                if batch.get(Namespace::Source, "message", row).is_none() {
+                    let mut sink = Sink::new(batch, row, self.limits, &mut self.line_shape);
+                    sink.text("message", line.trim_end_matches(['\r', '\n']));
+                }
+                crate::wrapper::complete(batch, row);
+                continue;
+            }
+            let before = crate::wrapper::fields(batch, row);
             let mut sink = Sink::new(batch, row, self.limits, &mut self.line_shape);
             let understood = match form {
                 LineForm::Json => {
@@ -163,6 +217,8 @@ impl Decoder {
                 {
                     sink.text("event.original", &line);
                 }
+                crate::wrapper::keep(batch, row, &before, WRAPPER, name);
+                crate::wrapper::complete(batch, row);
                 return;
             }
         }
@@ -207,9 +263,54 @@ pub(crate) fn decode_line(
         LineForm::AccessLog => crate::access_log::decode(sink, text),
         LineForm::WebErrorLog => crate::access_log::decode_error(sink, text),
         LineForm::KeyValue => crate::key_value::decode(sink, text),
+        LineForm::Cef => bar_format(sink, text, buffers, crate::cef::find, crate::cef::decode),
+        LineForm::Leef => bar_format(sink, text, buffers, crate::leef::find, crate::leef::decode),
+        LineForm::Cri => cri(sink, text, buffers),
         LineForm::JournalExport => crate::journal::decode(sink, text.as_bytes()),
         LineForm::Plain => false,
     }
+}
+
+/// CEF or LEEF; what stands before it is a syslog header, a time or nothing.
+fn bar_format(
+    sink: &mut Sink<'_>,
+    text: &str,
+    buffers: &mut json::Buffers,
+    find: fn(&str) -> Option<usize>,
+    decode: fn(&mut Sink<'_>, &str) -> bool,
+) -> bool {
+    let Some(at) = find(text) else {
+        return false;
+    };
+    let (before, rest) = text.split_at_checked(at).unwrap_or(("", text));
+    if !before.trim().is_empty() && crate::syslog::decode(sink, text, buffers) {
+        return true;
+    }
+    decode(sink, rest)
+}
+
+/// `2026-11-24T11:00:00.1Z stdout F text`, as container runtimes write their logs.
+///
+/// # Source
+/// Kubernetes, `pkg/kubelet/cri`, "CRI logging".
+fn cri(sink: &mut Sink<'_>, text: &str, buffers: &mut json::Buffers) -> bool {
+    let Some((moment, rest)) = crate::time::parse_iso_prefix(text) else {
+        return false;
+    };
+    let mut words = rest.trim_start().splitn(3, ' ');
+    let (stream, tag, line) = (words.next(), words.next(), words.next().unwrap_or(""));
+    sink.text("stream", stream.unwrap_or(""));
+    sink.text("logtag", tag.unwrap_or(""));
+    let line = line.trim_end_matches(['\r', '\n']);
+    sink.text("message", line);
+    sink.own_time(Some(moment), clip(text, 40));
+    match line_form(line) {
+        LineForm::Plain | LineForm::Cri => {}
+        form => {
+            decode_line(sink, form, line, buffers);
+        }
+    }
+    true
 }
 
 fn undecoded(sink: &mut Sink<'_>, text: &str) {

@@ -19,6 +19,12 @@ pub enum LineForm {
     WebErrorLog,
     /// An entry of the journal export format.
     JournalExport,
+    /// ArcSight's Common Event Format, with or without something before it.
+    Cef,
+    /// IBM's Log Event Extended Format, likewise.
+    Leef,
+    /// A line of a container as the CRI writes it: time, stream, tag, text.
+    Cri,
     /// `key=value` pairs.
     KeyValue,
     /// Nothing known.
@@ -39,10 +45,14 @@ pub fn line_form(text: &str) -> LineForm {
         }
         Some(b't') if text.starts_with("type=") && audit_stamp(text) => LineForm::Auditd,
         Some(b'n') if text.starts_with("node=") && audit_stamp(text) => LineForm::Auditd,
+        Some(b'C') if crate::cef::find(text) == Some(0) => LineForm::Cef,
+        Some(b'L') if crate::leef::find(text) == Some(0) => LineForm::Leef,
         Some(b'0'..=b'9') => number_form(text),
         Some(b'A'..=b'Z' | b'*') if starts_with_month(text) => LineForm::Syslog,
         _ if crate::access_log::looks_like(text) => LineForm::AccessLog,
         _ if has_mnemonic(text) => LineForm::Syslog,
+        _ if crate::cef::find(text).is_some() => LineForm::Cef,
+        _ if crate::leef::find(text).is_some() => LineForm::Leef,
         _ if crate::key_value::looks_like(text) => LineForm::KeyValue,
         _ => LineForm::Plain,
     }
@@ -82,9 +92,19 @@ fn number_form(text: &str) -> LineForm {
     if crate::access_log::looks_like(text) {
         return LineForm::AccessLog;
     }
+    // RFC 5424 without its priority.
+    if let Some(rest) = text.strip_prefix("1 ")
+        && parse_iso_prefix(rest).is_some()
+    {
+        return LineForm::Syslog;
+    }
     let Some((_, rest)) = parse_iso_prefix(text) else {
         return if has_mnemonic(text) {
             LineForm::Syslog
+        } else if crate::cef::find(text).is_some() {
+            LineForm::Cef
+        } else if crate::leef::find(text).is_some() {
+            LineForm::Leef
         } else if crate::key_value::looks_like(text) {
             LineForm::KeyValue
         } else {
@@ -94,6 +114,15 @@ fn number_form(text: &str) -> LineForm {
     let rest = rest.trim_start();
     if text.as_bytes().get(4) == Some(&b'/') && rest.starts_with('[') {
         return LineForm::WebErrorLog;
+    }
+    if is_cri(rest) {
+        return LineForm::Cri;
+    }
+    if crate::cef::find(text).is_some() {
+        return LineForm::Cef;
+    }
+    if crate::leef::find(text).is_some() {
+        return LineForm::Leef;
     }
     // rsyslog's file format: ISO time, host, tag with a colon.
     let mut words = rest.split(' ');
@@ -105,6 +134,12 @@ fn number_form(text: &str) -> LineForm {
     } else {
         LineForm::Plain
     }
+}
+
+/// Whether `stdout F ` or its like follows the time.
+fn is_cri(rest: &str) -> bool {
+    let mut words = rest.splitn(3, ' ');
+    matches!(words.next(), Some("stdout" | "stderr")) && matches!(words.next(), Some("F" | "P"))
 }
 
 /// Whether a line holds a mnemonic of network devices, such as `: %SYS-5-CONFIG_I: `.
@@ -171,6 +206,15 @@ mod tests {
                 "172.16.5.10 67: Feb 17 13:40:03.6: %SYS-5-CONFIG_I: x",
                 LineForm::Syslog,
             ),
+            ("CEF:0|V|P|1|2|n|3|a=b", LineForm::Cef),
+            (
+                "2026-11-24T11:00:00Z fw CEF:0|V|P|1|2|n|3|a=b",
+                LineForm::Cef,
+            ),
+            ("LEEF:2.0|V|P|1|2|^|a=b", LineForm::Leef),
+            ("see CEF: the format", LineForm::Plain),
+            ("1 2026-11-24T11:00:00Z h a - - - m", LineForm::Syslog),
+            ("2026-11-24T11:00:00.1Z stdout F hello", LineForm::Cri),
             ("A new process has been created", LineForm::Plain),
             ("", LineForm::Plain),
         ];

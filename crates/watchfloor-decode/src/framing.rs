@@ -29,6 +29,8 @@ pub enum FileFormat {
     JsonValues,
     /// A Zeek TSV log with its header.
     ZeekTsv,
+    /// Lines whose names stand above them: W3C extended logs, CSV, VPC flow logs.
+    Table,
     /// The systemd journal export format.
     JournalExport,
     /// Windows events as XML, over any lines.
@@ -156,6 +158,7 @@ fn dispatch(
             lines::read(reader, form, &mut output)?;
         }
         FileFormat::ZeekTsv => lines::read(reader, Format::ZeekTsv, &mut output)?,
+        FileFormat::Table => lines::read_table(reader, name, &mut output)?,
         FileFormat::JsonValues => json_values::read(reader, &mut output)?,
         FileFormat::JournalExport => journal::read(reader, &mut output)?,
         FileFormat::WindowsXml => windows_xml::read(reader, &mut output)?,

@@ -13,7 +13,7 @@ pub fn pairs(text: &str) -> impl Iterator<Item = (&str, &str)> {
             if rest.is_empty() {
                 return None;
             }
-            let end = rest.find(['=', ' ', '\t']).unwrap_or(rest.len());
+            let end = memchr::memchr3(b'=', b' ', b'\t', rest.as_bytes()).unwrap_or(rest.len());
             let (key, tail) = rest.split_at_checked(end)?;
             let Some(after) = tail.strip_prefix('=') else {
                 rest = tail;
@@ -29,25 +29,33 @@ pub fn pairs(text: &str) -> impl Iterator<Item = (&str, &str)> {
 }
 
 fn value(text: &str) -> (&str, &str) {
-    for quote in ['"', '\''] {
-        if let Some(inside) = text.strip_prefix(quote) {
-            let mut escaped = false;
-            for (at, character) in inside.char_indices() {
-                if escaped {
-                    escaped = false;
-                } else if character == '\\' && quote == '"' {
-                    escaped = true;
-                } else if character == quote {
-                    let value = inside.get(..at).unwrap_or("");
-                    return (value, inside.get(at + 1..).unwrap_or(""));
-                }
-            }
-            return (inside, "");
-        }
+    match text.as_bytes().first() {
+        Some(quote @ (b'"' | b'\'')) => return quoted(text.get(1..).unwrap_or(""), *quote),
+        Some(_) => {}
+        None => return (text, ""),
     }
-    let end = text.find([' ', '\t', '\n']).unwrap_or(text.len());
+    let end = memchr::memchr3(b' ', b'\t', b'\n', text.as_bytes()).unwrap_or(text.len());
     let (value, rest) = text.split_at_checked(end).unwrap_or((text, ""));
     (value.trim_end_matches([',', ';']), rest)
+}
+
+/// Reads up to the closing quote; between double quotes a backslash takes the next character
+/// as it is.
+fn quoted(inside: &str, quote: u8) -> (&str, &str) {
+    let bytes = inside.as_bytes();
+    let mut from = 0;
+    while let Some(found) = bytes
+        .get(from..)
+        .and_then(|rest| memchr::memchr2(quote, b'\\', rest))
+    {
+        let at = from + found;
+        if bytes.get(at) == Some(&quote) {
+            let value = inside.get(..at).unwrap_or("");
+            return (value, inside.get(at + 1..).unwrap_or(""));
+        }
+        from = at + if quote == b'"' { 2 } else { 1 };
+    }
+    (inside, "")
 }
 
 /// Whether a line is made of pairs: its first word is one, and two more follow.

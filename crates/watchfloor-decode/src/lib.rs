@@ -8,20 +8,32 @@
 
 mod access_log;
 mod auditd;
+mod cef;
 mod decoder;
+mod delimited;
 mod detect;
+mod extract;
 pub mod framing;
 mod journal;
 mod json;
 mod key_value;
+mod leef;
 mod limits;
 mod sink;
 mod syslog;
 pub mod time;
 mod windows;
+mod wrapper;
 mod zeek;
 
-pub use decoder::{Decoder, decode};
+pub use decoder::{Decoder, PRODUCT_CONTEXT, decode};
+pub use delimited::{VALUES_MAX, values};
 pub use detect::{LineForm, line_form};
+pub use extract::{Part, extract};
 pub use key_value::pairs;
 pub use limits::{Limits, MAX_RECORD_BYTES};
+
+/// The longest start of a text that is no longer than `bytes` and ends between characters.
+pub fn clipped(text: &str, bytes: usize) -> &str {
+    sink::clip(text, bytes)
+}

@@ -148,6 +148,11 @@ impl<'b> Sink<'b> {
         }
     }
 
+    /// When the record arrived.
+    pub(crate) fn received_at(&self) -> Option<jiff::Timestamp> {
+        self.batch.rows().get(self.row).map(|row| row.received_at)
+    }
+
     /// Whether the event's own time is known.
     pub(crate) fn has_own_time(&self) -> bool {
         self.batch

@@ -11,7 +11,7 @@ use watchfloor_event::{AnomalyCode, ValueKind};
 
 use crate::json;
 use crate::sink::{Sink, clip};
-use crate::time::{parse_iso_prefix, parse_rfc3164_prefix};
+use crate::time::{parse_epoch, parse_iso_prefix, parse_rfc3164_prefix};
 
 /// Longest tag that is taken as a program's name, in bytes.
 const TAG_BYTES_MAX: usize = 128;
@@ -28,9 +28,14 @@ pub(crate) fn decode(sink: &mut Sink<'_>, text: &str, buffers: &mut json::Buffer
     if let Some(priority) = priority {
         put_number(sink, "syslog.facility", priority / 8);
         put_number(sink, "syslog.severity", priority % 8);
-        if let Some(rest) = rest.strip_prefix("1 ")
-            && let Some(message) = header_5424(sink, rest)
-        {
+    }
+    if let Some(rest) = rest.strip_prefix("1 ") {
+        if let Some(message) = header_epoch(sink, rest) {
+            body(sink, message, buffers);
+            return true;
+        }
+        let is_5424 = priority.is_some() || parse_iso_prefix(rest).is_some();
+        if is_5424 && let Some(message) = header_5424(sink, rest) {
             body(sink, message, buffers);
             return true;
         }
@@ -73,6 +78,17 @@ fn put_number(sink: &mut Sink<'_>, name: &str, number: u32) {
         text
     };
     sink.put(name, ValueKind::Int, text);
+}
+
+/// The header of Cisco Meraki after `<PRI>1 `: seconds since 1970 with a fraction, host,
+/// message.
+fn header_epoch<'a>(sink: &mut Sink<'_>, rest: &'a str) -> Option<&'a str> {
+    let (time, rest) = rest.split_once(' ')?;
+    let moment = (time.len() > 9).then(|| parse_epoch(time)).flatten()?;
+    let (host, message) = rest.split_once(' ')?;
+    sink.own_time(Some(moment), time);
+    sink.text("syslog.hostname", host);
+    Some(message)
 }
 
 /// The header after `<PRI>1 `; gives the message.
@@ -123,6 +139,11 @@ fn structured_data<'a>(sink: &mut Sink<'_>, text: &'a str) -> &'a str {
     while let Some(inside) = rest.strip_prefix('[') {
         let end = inside.find([' ', ']']).unwrap_or(inside.len());
         let (id, mut tail) = inside.split_at_checked(end).unwrap_or((inside, ""));
+        // Check Point and others begin their message with a bracket.
+        if id.contains([':', '"', '=']) || id.is_empty() {
+            return rest;
+        }
+        let id = short_id(id);
         loop {
             tail = tail.trim_start_matches(' ');
             if let Some(after) = tail.strip_prefix(']') {
@@ -154,6 +175,16 @@ fn structured_data<'a>(sink: &mut Sink<'_>, text: &'a str) -> &'a str {
     rest
 }
 
+/// `name@number` without what a vendor puts after its enterprise number: Juniper writes the
+/// model there (`junos@2636.1.1.1.2.129`), and packs need one name for all models.
+fn short_id(id: &str) -> &str {
+    let Some(at) = id.find('@') else {
+        return id;
+    };
+    let end = id.get(at..).and_then(|number| number.find('.'));
+    end.and_then(|end| id.get(..at + end)).unwrap_or(id)
+}
+
 /// Reads up to the closing quote; a backslash takes the next character as it is.
 fn quoted<'a>(text: &'a str, into: &mut String) -> Option<&'a str> {
     let mut characters = text.char_indices();
@@ -178,7 +209,17 @@ fn header_3164<'a>(sink: &mut Sink<'_>, text: &'a str) -> Option<&'a str> {
     })?;
     let shown = text.get(..text.len() - rest.len()).unwrap_or("");
     sink.own_time(Some(moment), shown);
+    let rest = skip_zone(rest);
     let rest = rest.strip_prefix(':').unwrap_or(rest).trim_start();
+    // `fw-01: %ASA-6-…`: what looks like a tag is the host.
+    if let Some((host, mnemonic)) = rest.split_once(": %")
+        && !host.contains(' ')
+        && !host.is_empty()
+        && mnemonic.contains('-')
+    {
+        sink.text("syslog.hostname", host);
+        return rest.get(host.len() + 2..);
+    }
     if let Some(message) = tag(sink, rest) {
         return Some(message);
     }
@@ -192,11 +233,30 @@ fn header_3164<'a>(sink: &mut Sink<'_>, text: &'a str) -> Option<&'a str> {
     Some(tag(sink, rest).unwrap_or(rest))
 }
 
+/// Steps over the name of a zone, such as ` UTC`, before a colon: network devices write it.
+fn skip_zone(rest: &str) -> &str {
+    let word = rest.strip_prefix(' ').unwrap_or("");
+    let end = word.find([':', ' ']).unwrap_or(0);
+    let is_zone = (2..=5).contains(&end)
+        && word.as_bytes().get(end) == Some(&b':')
+        && word
+            .as_bytes()
+            .get(..end)
+            .is_some_and(|zone| zone.iter().all(u8::is_ascii_uppercase));
+    if is_zone {
+        word.get(end..).unwrap_or(rest)
+    } else {
+        rest
+    }
+}
+
 /// Steps over `6705: ` or `172.16.5.10 6705: `, the host kept.
 fn skip_sequence<'a>(sink: &mut Sink<'_>, text: &'a str) -> &'a str {
-    let Some((head, rest)) = text.split_once(": ") else {
+    let Some(colon) = colon_blank(text) else {
         return text;
     };
+    let head = text.get(..colon).unwrap_or("");
+    let rest = text.get(colon + 2..).unwrap_or("");
     let (host, number) = head.rsplit_once(' ').unwrap_or(("", head));
     let is_number = !number.is_empty() && number.bytes().all(|byte| byte.is_ascii_digit());
     if !is_number || host.contains(' ') {
@@ -205,17 +265,42 @@ fn skip_sequence<'a>(sink: &mut Sink<'_>, text: &'a str) -> &'a str {
     if !host.is_empty() {
         sink.text("syslog.hostname", host);
     }
+    // `45: rtr-01: *Nov 24 …`: IOS with an origin id.
+    if let Some((origin, after)) = rest.split_once(": ")
+        && !origin.is_empty()
+        && !origin.contains(' ')
+        && after
+            .trim_start_matches(['*', '.'])
+            .as_bytes()
+            .first()
+            .is_some_and(u8::is_ascii_uppercase)
+        && rest.as_bytes().first() != Some(&b'%')
+    {
+        sink.text("syslog.hostname", origin);
+        return after;
+    }
     rest
+}
+
+/// Where the first colon stands that a blank follows.
+fn colon_blank(text: &str) -> Option<usize> {
+    let bytes = text.as_bytes();
+    memchr::memchr_iter(b':', bytes).find(|at| bytes.get(at + 1) == Some(&b' '))
 }
 
 /// Reads `name[pid]: ` and gives what follows; `None` if there is no tag.
 fn tag<'a>(sink: &mut Sink<'_>, text: &'a str) -> Option<&'a str> {
     let head = clip(text, TAG_BYTES_MAX);
     // A Cisco mnemonic (`%SYS-5-CONFIG_I: …`) is part of the message.
-    if head.starts_with('%') {
+    if head.starts_with('%') || head.starts_with("CEF:") || head.starts_with("LEEF:") {
         return Some(text);
     }
-    let colon = head.find(": ").or_else(|| {
+    // After `name[pid]:` the blank may be missing.
+    let bracket = head
+        .find("]:")
+        .map(|end| end + 1)
+        .filter(|end| !head.get(..*end).unwrap_or(" ").contains(' '));
+    let colon = bracket.or_else(|| colon_blank(head)).or_else(|| {
         let end = head.find(':')?;
         (end + 1 == text.len()).then_some(end)
     })?;
@@ -245,6 +330,10 @@ fn body(sink: &mut Sink<'_>, message: &str, buffers: &mut json::Buffers) {
         // Fields before a fault stay; the line as a whole is understood.
         let _ = json::decode(sink, inner, buffers);
         crate::windows::complete(sink);
+    } else if let Some(rest) = crate::cef::find(inner).and_then(|at| inner.get(at..)) {
+        crate::cef::decode(sink, rest);
+    } else if let Some(rest) = crate::leef::find(inner).and_then(|at| inner.get(at..)) {
+        crate::leef::decode(sink, rest);
     } else if inner.starts_with("type=") && inner.contains("msg=audit(") {
         crate::auditd::decode(sink, inner);
     } else if let Some(rest) = inner.strip_prefix("audit: type=") {

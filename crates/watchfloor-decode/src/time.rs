@@ -1,6 +1,10 @@
 //! Reading the times that logs write. Pure arithmetic: no clock, no zone data base.
 
+mod forms;
+
 use jiff::Timestamp;
+
+pub use forms::{parse_any, parse_pattern};
 
 /// A point in time as a record names it, not yet judged.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -137,7 +141,15 @@ pub fn parse_ctime(text: &str) -> Option<Moment> {
     let (day, length) = digits_up_to(bytes, 0, 2)?;
     let (hour, minute, second, at) = clock(bytes, length + 1)?;
     let (nanos, at) = fraction(bytes, at);
-    let year = digits(bytes, at + 1, 4)?;
+    // `date` writes the zone before the year.
+    let year = match digits(bytes, at + 1, 4) {
+        Some(year) => year,
+        None => {
+            let rest = rest.get(at + 1..)?;
+            let (_, year) = rest.split_once(' ')?;
+            digits(year.as_bytes(), 0, 4)?
+        }
+    };
     let seconds = civil(year, month, day, hour, minute, second)?;
     Some(Moment { seconds, nanos })
 }
@@ -232,7 +244,9 @@ fn zone(bytes: &[u8], at: usize) -> Option<(i64, usize)> {
     let skip = usize::from(bytes.get(at) == Some(&b' '));
     match bytes.get(at + skip) {
         Some(b'Z' | b'z') if skip == 0 => return Some((0, at + 1)),
-        Some(b'U') if bytes.get(at + skip..at + skip + 3) == Some(b"UTC") => {
+        Some(b'U' | b'G')
+            if matches!(bytes.get(at + skip..at + skip + 3), Some(b"UTC" | b"GMT")) =>
+        {
             return Some((0, at + skip + 3));
         }
         Some(b'+' | b'-') => {}

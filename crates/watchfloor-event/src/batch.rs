@@ -72,6 +72,8 @@ struct UsedColumns {
     ends: Vec<u32>,
     /// Columns that were set for a row that was no longer the last.
     late: Vec<u32>,
+    /// By place of a column: whether it is among them.
+    is_late: Vec<bool>,
 }
 
 impl UsedColumns {
@@ -79,6 +81,7 @@ impl UsedColumns {
         self.columns.clear();
         self.ends.clear();
         self.late.clear();
+        self.is_late.clear();
     }
 
     fn note(&mut self, row: usize, column: usize) {
@@ -86,8 +89,14 @@ impl UsedColumns {
         if row + 1 == self.ends.len() {
             self.columns.push(column);
             self.ends[row] = self.columns.len() as u32;
-        } else if !self.late.contains(&column) {
-            self.late.push(column);
+        } else {
+            let place = column as usize;
+            if place >= self.is_late.len() {
+                self.is_late.resize(place + 1, false);
+            }
+            if !std::mem::replace(&mut self.is_late[place], true) {
+                self.late.push(column);
+            }
         }
     }
 
@@ -294,6 +303,11 @@ impl EventBatch {
     /// All oddities with their rows, in the order in which they were noted.
     pub fn anomalies(&self) -> &[(usize, Anomaly)] {
         &self.anomalies
+    }
+
+    /// Takes back the oddities for which `keep` says no.
+    pub fn retain_anomalies(&mut self, mut keep: impl FnMut(usize, &Anomaly) -> bool) {
+        self.anomalies.retain(|(row, anomaly)| keep(*row, anomaly));
     }
 
     fn set_of(&self, namespace: Namespace) -> &ColumnSet {

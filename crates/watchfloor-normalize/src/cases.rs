@@ -1,7 +1,8 @@
 //! Cases beside a pack: a real line, and what it must become.
 //!
 //! A case file is NDJSON: `{"line": …, "format": "syslog", "context": …, "kind": …,
-//! "time": …, "expect": {attribute: value}}`. `line` is a text, or an object that stands for
+//! "time": …, "expect": {attribute: value}}`; `product` beside them names the product, as a
+//! source can. `line` is a text, or an object that stands for
 //! its JSON; an expected value of `null` means that the attribute must be absent. Beside
 //! attributes, `class_uid`, `activity_id`, `severity_id` and `status_id` can be expected, and
 //! source fields as `unmapped.<name>`.
@@ -10,7 +11,7 @@ use bytes::Bytes;
 use jiff::Timestamp;
 use serde::Deserialize;
 use serde_json::{Map, Value};
-use watchfloor_decode::decode;
+use watchfloor_decode::{PRODUCT_CONTEXT, decode};
 use watchfloor_event::{EventBatch, Format, Namespace, RawRecord};
 
 use crate::PackSet;
@@ -44,6 +45,8 @@ struct CaseText {
     line: Value,
     format: Option<String>,
     context: Option<String>,
+    /// Short name of the pack that the source names as its product.
+    product: Option<String>,
     received_at: Option<String>,
     kind: Option<String>,
     time: Option<String>,
@@ -65,11 +68,18 @@ impl Case {
         };
         let time = |text: String| text.parse().map_err(|_| CaseError::Time(text));
         let received_at = text.received_at.map(time).transpose()?;
+        let named = text
+            .product
+            .map(|name| format!("{PRODUCT_CONTEXT}{name}\n"));
+        let context = match (named, text.context) {
+            (Some(named), Some(context)) => Some(named + &context),
+            (named, context) => named.or(context),
+        };
         Ok(Self {
             record: RawRecord {
                 source: "case".into(),
                 format,
-                context: text.context.map(Into::into),
+                context: context.map(Into::into),
                 position: 0,
                 received_at: received_at.unwrap_or(Timestamp::constant(1_795_521_600, 0)),
                 bytes: Bytes::from(match text.line {
@@ -81,6 +91,11 @@ impl Case {
             time: text.time.map(time).transpose()?,
             expect: text.expect,
         })
+    }
+
+    /// The record that the case decodes.
+    pub fn record(&self) -> &RawRecord {
+        &self.record
     }
 
     /// What differs from what is expected; nothing if all is well.

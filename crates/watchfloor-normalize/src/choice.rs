@@ -3,19 +3,63 @@
 use std::sync::Arc;
 
 use crate::Table;
-use watchfloor_event::{EventBatch, Namespace};
+use watchfloor_event::{EventBatch, Namespace, ValueKind};
 
 /// How a number such as `activity_id` comes about.
 #[derive(Clone, Debug)]
 pub(crate) enum Choice {
     /// Always the same.
     Fixed(i32),
-    /// By the value of a source field.
+    /// By the value of the first of these source fields that an event has.
     Mapped {
-        field: Arc<str>,
-        map: Table<String, i32>,
+        fields: Vec<Arc<str>>,
+        map: Lookup<i32>,
         default: i32,
     },
+}
+
+/// A table by whole value, by how a value begins (`4*`) or ends (`*logout`), without regard to
+/// case.
+#[derive(Clone, Debug)]
+pub(crate) struct Lookup<T> {
+    whole: Table<String, T>,
+    /// Longest first, so that the closest one wins.
+    starts: Vec<(String, T)>,
+    ends: Vec<(String, T)>,
+}
+
+impl<T: Clone> Lookup<T> {
+    pub(crate) fn new(entries: impl IntoIterator<Item = (String, T)>) -> Self {
+        let mut whole = Table::default();
+        let mut starts = Vec::new();
+        let mut ends = Vec::new();
+        for (key, value) in entries {
+            let key = key.to_ascii_lowercase();
+            if let Some(start) = key.strip_suffix('*') {
+                starts.push((start.to_owned(), value));
+            } else if let Some(end) = key.strip_prefix('*') {
+                ends.push((end.to_owned(), value));
+            } else {
+                whole.insert(key, value);
+            }
+        }
+        starts.sort_by_key(|(start, _)| std::cmp::Reverse(start.len()));
+        Self {
+            whole,
+            starts,
+            ends,
+        }
+    }
+
+    pub(crate) fn get(&self, text: &str) -> Option<&T> {
+        let folded = text.to_ascii_lowercase();
+        self.whole.get(&folded).or_else(|| {
+            let mut starts = self.starts.iter();
+            let start = starts.find(|(start, _)| folded.starts_with(start));
+            let end = || self.ends.iter().find(|(end, _)| folded.ends_with(end));
+            start.or_else(end).map(|(_, value)| value)
+        })
+    }
 }
 
 impl Choice {
@@ -26,47 +70,46 @@ impl Choice {
         rows: &[u32],
         mut set: impl FnMut(&mut EventBatch, usize, i32),
     ) {
-        match self {
-            Self::Fixed(0) => {}
+        let (fields, map, default) = match self {
+            Self::Fixed(0) => return,
             Self::Fixed(number) => {
                 for row in rows {
                     set(batch, *row as usize, *number);
                 }
+                return;
             }
             Self::Mapped {
-                field,
+                fields,
                 map,
                 default,
-            } => {
-                let chosen: Vec<(usize, i32)> = match batch.column(Namespace::Source, field) {
-                    None => rows.iter().map(|row| (*row as usize, *default)).collect(),
-                    Some(column) => {
-                        let by_code: Vec<i32> = column
-                            .dictionary()
-                            .values()
-                            .map(|value| {
-                                let folded = value.text.to_ascii_lowercase();
-                                map.get(&folded).copied().unwrap_or(*default)
-                            })
-                            .collect();
-                        rows.iter()
-                            .map(|row| {
-                                let row = *row as usize;
-                                let code = column.code(row) as usize;
-                                let number = code
-                                    .checked_sub(1)
-                                    .and_then(|index| by_code.get(index))
-                                    .copied()
-                                    .unwrap_or(*default);
-                                (row, number)
-                            })
-                            .collect()
-                    }
+            } => (fields, map, *default),
+        };
+        let mut chosen: Vec<Option<i32>> = vec![None; rows.len()];
+        for field in fields {
+            let Some(column) = batch.column(Namespace::Source, field) else {
+                continue;
+            };
+            let values = column.dictionary().values();
+            let mut by_code: Vec<Option<Option<i32>>> = vec![None; values.len()];
+            for (row, slot) in rows.iter().zip(&mut chosen) {
+                let code = column.code(*row as usize);
+                let known = code
+                    .checked_sub(1)
+                    .and_then(|index| by_code.get_mut(index as usize));
+                let Some(known) = known.filter(|_| slot.is_none()) else {
+                    continue;
                 };
-                for (row, number) in chosen {
-                    set(batch, row, number);
+                if known.is_none() {
+                    let value = column.dictionary().get(code);
+                    let value = value.filter(|value| value.kind != ValueKind::Null);
+                    let number = value.map(|value| map.get(value.text).copied().unwrap_or(default));
+                    *known = Some(number);
                 }
+                *slot = known.flatten();
             }
+        }
+        for (row, number) in rows.iter().zip(chosen) {
+            set(batch, *row as usize, number.unwrap_or(default));
         }
     }
 }

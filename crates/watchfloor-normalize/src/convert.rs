@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use crate::Table;
+use crate::choice::Lookup;
 use watchfloor_event::{ValueKind, ValueRef};
 
 /// What becomes of a value on its way.
@@ -38,9 +38,35 @@ pub(crate) enum Convert {
     FirstLabel,
     /// The first element of a list.
     First,
+    /// The port of an address (`192.0.2.1:443`, `[2001:db8::1]:443`, `192.0.2.1/443`).
+    Port,
+    /// The port of a URL, as written there.
+    UrlPort,
+    /// A host name: an address gives nothing.
+    Hostname,
+    /// A name of the DNS without the dot at its end.
+    DnsName,
+    /// A name that Windows DNS Server writes with the length of each label: `(3)www(0)`.
+    DnsLabels,
+    /// The name of an IP protocol from its number, in lower case.
+    Protocol,
+    /// Microseconds to milliseconds.
+    MicrosToMs,
+    /// Nanoseconds to milliseconds.
+    NanosToMs,
+    /// Text without blanks and quotes around it.
+    Trim,
+    /// The first of several values between commas or blanks.
+    FirstItem,
+    /// An e-mail address out of `Name <address>`.
+    Email,
+    /// A hardware address with colons, in lower case.
+    Mac,
+    /// One after the other.
+    Chain(Vec<Self>),
     /// By a table; values that are not in it become the default, or nothing.
     Map {
-        map: Table<String, String>,
+        map: Lookup<String>,
         default: Option<String>,
     },
 }
@@ -48,7 +74,9 @@ pub(crate) enum Convert {
 impl Convert {
     /// The names that packs use.
     pub(crate) const NAMES: &'static str = "lower, upper, int, basename, user_name, user_domain, \
-        seconds_to_ms, ip, url_host, url_path, url_query, last_label, first_label, first";
+        seconds_to_ms, micros_to_ms, nanos_to_ms, ip, port, hostname, dns_name, dns_labels, mac, protocol, \
+        url_host, url_port, url_path, url_query, last_label, first_label, first, first_item, \
+        email, trim";
 
     /// The converter of a name.
     pub(crate) fn parse(name: &str) -> Option<Self> {
@@ -67,6 +95,18 @@ impl Convert {
             "last_label" => Self::LastLabel,
             "first_label" => Self::FirstLabel,
             "first" => Self::First,
+            "port" => Self::Port,
+            "url_port" => Self::UrlPort,
+            "hostname" => Self::Hostname,
+            "dns_name" => Self::DnsName,
+            "dns_labels" => Self::DnsLabels,
+            "protocol" => Self::Protocol,
+            "micros_to_ms" => Self::MicrosToMs,
+            "nanos_to_ms" => Self::NanosToMs,
+            "trim" => Self::Trim,
+            "first_item" => Self::FirstItem,
+            "email" => Self::Email,
+            "mac" => Self::Mac,
             _ => return None,
         })
     }
@@ -85,7 +125,9 @@ impl Convert {
                 Some((domain, _)) => domain,
                 None => text.split_once('@')?.1,
             }),
-            Self::SecondsToMs => milliseconds(text)?,
+            Self::SecondsToMs => milliseconds(text, 1000.0)?,
+            Self::MicrosToMs => milliseconds(text, 1e-3)?,
+            Self::NanosToMs => milliseconds(text, 1e-6)?,
             Self::Ip => Cow::Borrowed(address(text)?),
             Self::UrlHost => Cow::Borrowed(url(text).0?),
             Self::UrlPath => Cow::Borrowed(url(text).1?),
@@ -96,10 +138,20 @@ impl Convert {
                 Cow::Owned(value.elements().into_iter().next()?.1)
             }
             Self::First => Cow::Borrowed(text),
-            Self::Map { map, default } => {
-                let folded = text.to_ascii_lowercase();
-                Cow::Owned(map.get(&folded).or(default.as_ref())?.clone())
+            Self::Port => Cow::Borrowed(port(text)?),
+            Self::UrlPort => Cow::Borrowed(port(url_authority(text)?)?),
+            Self::Hostname => Cow::Borrowed(hostname(text)?),
+            Self::DnsName => Cow::Borrowed(text.strip_suffix('.').unwrap_or(text)),
+            Self::DnsLabels => dns_labels(text),
+            Self::Protocol => protocol(text),
+            Self::Trim => Cow::Borrowed(text.trim_matches([' ', '\t', '"', '\''])),
+            Self::FirstItem => {
+                Cow::Borrowed(text.split([',', ' ', ';']).find(|item| !item.is_empty())?)
             }
+            Self::Email => Cow::Borrowed(email(text)?),
+            Self::Mac => mac(text)?,
+            Self::Chain(steps) => chain(steps, value)?,
+            Self::Map { map, default } => Cow::Owned(map.get(text).or(default.as_ref())?.clone()),
         };
         (!found.is_empty()).then_some(found)
     }
@@ -134,9 +186,97 @@ pub(crate) fn whole_number(text: &str) -> Option<Cow<'_, str>> {
     is_whole.then_some(Cow::Borrowed(whole))
 }
 
-fn milliseconds(text: &str) -> Option<Cow<'_, str>> {
-    let seconds: f64 = text.parse().ok()?;
-    let ms = seconds * 1000.0;
+fn chain<'a>(steps: &[Convert], value: ValueRef<'a>) -> Option<Cow<'a, str>> {
+    let mut steps = steps.iter();
+    let mut found = steps.next()?.apply(value)?;
+    for step in steps {
+        found = Cow::Owned(step.apply(ValueRef::str(&found))?.into_owned());
+    }
+    Some(found)
+}
+
+fn port(text: &str) -> Option<&str> {
+    let (address, port) = text.rsplit_once([':', '/', '#'])?;
+    // An IPv6 address without brackets has no port that could be told from it.
+    let is_bare_v6 = text.parse::<std::net::Ipv6Addr>().is_ok();
+    let is_port = !port.is_empty() && port.len() <= 5 && port.bytes().all(|b| b.is_ascii_digit());
+    (is_port && !is_bare_v6 && !address.is_empty()).then_some(port)
+}
+
+fn hostname(text: &str) -> Option<&str> {
+    let text = text.trim().trim_start_matches("\\\\");
+    let is_address = address(text).is_some();
+    (!is_address && !text.is_empty()).then_some(text.strip_suffix('.').unwrap_or(text))
+}
+
+fn dns_labels(text: &str) -> Cow<'_, str> {
+    if !text.starts_with('(') {
+        return Cow::Borrowed(text.strip_suffix('.').unwrap_or(text));
+    }
+    let labels = text
+        .split('(')
+        .filter_map(|part| Some(part.split_once(')')?.1));
+    let labels: Vec<&str> = labels.filter(|label| !label.is_empty()).collect();
+    Cow::Owned(labels.join("."))
+}
+
+fn protocol(text: &str) -> Cow<'_, str> {
+    Cow::Borrowed(match text {
+        "1" => "icmp",
+        "2" => "igmp",
+        "4" => "ipip",
+        "6" => "tcp",
+        "17" => "udp",
+        "41" => "ipv6",
+        "47" => "gre",
+        "50" => "esp",
+        "51" => "ah",
+        "58" => "ipv6-icmp",
+        "89" => "ospf",
+        "103" => "pim",
+        "112" => "vrrp",
+        "132" => "sctp",
+        other => return Cow::Owned(other.to_ascii_lowercase()),
+    })
+}
+
+fn email(text: &str) -> Option<&str> {
+    let inside = text
+        .rsplit_once('<')
+        .and_then(|(_, rest)| rest.split_once('>'))
+        .map_or(text, |(inside, _)| inside)
+        .trim();
+    inside.contains('@').then_some(inside)
+}
+
+fn mac(text: &str) -> Option<Cow<'_, str>> {
+    let text = text.trim();
+    let digits: String = text
+        .chars()
+        .filter(|character| !matches!(character, ':' | '-' | '.'))
+        .map(|character| character.to_ascii_lowercase())
+        .collect();
+    if digits.len() != 12 || !digits.bytes().all(|byte| byte.is_ascii_hexdigit()) {
+        return None;
+    }
+    let mut out = String::with_capacity(17);
+    for (index, digit) in digits.chars().enumerate() {
+        if index > 0 && index % 2 == 0 {
+            out.push(':');
+        }
+        out.push(digit);
+    }
+    Some(Cow::Owned(out))
+}
+
+fn url_authority(text: &str) -> Option<&str> {
+    let (_, rest) = text.split_once("://")?;
+    rest.split(['/', '?', '#']).next()
+}
+
+fn milliseconds(text: &str, factor: f64) -> Option<Cow<'_, str>> {
+    let number: f64 = text.parse().ok()?;
+    let ms = number * factor;
     if !ms.is_finite() || ms.abs() > 9.0e15 {
         return None;
     }
@@ -153,9 +293,9 @@ fn address(text: &str) -> Option<&str> {
         let (inside, _) = inside.split_once(']')?;
         return inside.parse::<std::net::IpAddr>().is_ok().then_some(inside);
     }
-    let bare = text.split(['%', ':']).next()?;
-    let bare = if text.contains('%') {
-        text.split('%').next()?
+    let bare = text.split(['%', ':', '/']).next()?;
+    let bare = if text.contains(['%', '/']) {
+        text.split(['%', '/']).next()?
     } else {
         bare
     };
@@ -206,6 +346,26 @@ mod tests {
         check("user_domain", "root", None);
         check("user_name", "CN=eve,CN=Users,DC=corp", Some("eve"));
         check("seconds_to_ms", "1.2345", Some("1234"));
+        check("ip", "192.0.2.1/443", Some("192.0.2.1"));
+        check("port", "192.0.2.1/443", Some("443"));
+        check("port", "[2001:db8::1]:443", Some("443"));
+        check("port", "2001:db8::1", None);
+        check("url_port", "https://a.example:8443/x", Some("8443"));
+        check("hostname", "192.0.2.1", None);
+        check("hostname", "\\\\ws-01", Some("ws-01"));
+        check("dns_name", "a.example.", Some("a.example"));
+        check(
+            "dns_labels",
+            "(3)www(7)example(3)com(0)",
+            Some("www.example.com"),
+        );
+        check("protocol", "17", Some("udp"));
+        check("protocol", "TCP", Some("tcp"));
+        check("mac", "0011.2233.AABB", Some("00:11:22:33:aa:bb"));
+        check("mac", "00", None);
+        check("email", "Eve <eve@corp.example>", Some("eve@corp.example"));
+        check("first_item", "192.0.2.1, 192.0.2.2", Some("192.0.2.1"));
+        check("micros_to_ms", "2500", Some("2"));
         check("ip", "::ffff:10.0.0.1", Some("10.0.0.1"));
         check("ip", "10.0.0.1:443", Some("10.0.0.1"));
         check("ip", "fe80::1%eth0", Some("fe80::1"));

@@ -9,13 +9,17 @@ mod cases;
 mod choice;
 mod convert;
 mod event_time;
+mod explain;
+mod expression;
 mod extract;
+mod grok;
 mod mapper;
 mod ocsf_json;
 mod pack;
 mod route;
 
 pub use cases::{Case, CaseError};
+pub use explain::{Explanation, Field};
 pub use ocsf_json::to_ocsf_json;
 pub use pack::{PackError, PackInfo, PackSet};
 

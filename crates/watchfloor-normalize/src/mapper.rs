@@ -2,29 +2,30 @@
 
 use std::sync::Arc;
 
+use watchfloor_decode::PRODUCT_CONTEXT;
 use watchfloor_event::{Anomaly, AnomalyCode, Column, EventBatch, Namespace, ValueKind, ValueRef};
 
 use crate::convert::{Convert, whole_number};
+use crate::event_time::{self, Asked};
 use crate::pack::{FieldMap, Join, Kind, PackSet};
-use crate::{event_time, extract};
 
 /// Longest text that a join makes, in bytes.
 const JOINED_BYTES_MAX: usize = 64 * 1024;
 
 pub(crate) fn normalize(set: &PackSet, batch: &mut EventBatch) {
-    let (routed, lists) = set.router.route(batch);
+    let products = products(set, batch);
+    let (routed, lists) = set.router.route(batch, products.as_deref());
     let mut by_kind: Vec<Vec<u32>> = vec![Vec::new(); set.kinds.len()];
     let mut unknown: Vec<u32> = Vec::new();
     let mut text = String::new();
     for (row, list) in routed.iter().enumerate() {
         let candidates = lists.get(*list as usize).map_or(&[][..], Vec::as_slice);
         let chosen = candidates.iter().find(|kind| {
-            let matching = set.kinds.get(**kind as usize).map(|kind| &kind.matching);
-            match matching {
-                Some(Some(matching)) => matching.apply(batch, row, &mut text),
-                Some(None) => true,
-                None => false,
-            }
+            set.kinds.get(**kind as usize).is_some_and(|kind| {
+                let mut matching = kind.matching.iter();
+                kind.matching.is_empty()
+                    || matching.any(|matching| matching.apply(batch, row, &mut text))
+            })
         });
         let row = u32::try_from(row).unwrap_or(u32::MAX);
         match chosen.and_then(|kind| by_kind.get_mut(*kind as usize)) {
@@ -39,6 +40,54 @@ pub(crate) fn normalize(set: &PackSet, batch: &mut EventBatch) {
         }
     }
     finish_unknown(batch, &unknown);
+    settle_anomalies(batch);
+}
+
+/// The pack of each row whose context names its product; nothing if no row's does.
+fn products(set: &PackSet, batch: &EventBatch) -> Option<Vec<Option<u32>>> {
+    let mut last: Option<(&Arc<str>, Option<u32>)> = None;
+    let mut any = false;
+    let found = batch.rows().iter().map(|row| {
+        let context = row.context.as_ref()?;
+        if let Some((known, pack)) = last
+            && Arc::ptr_eq(known, context)
+        {
+            return pack;
+        }
+        let name = context
+            .strip_prefix(PRODUCT_CONTEXT)
+            .and_then(|rest| rest.lines().next());
+        let pack = name.and_then(|name| set.pack_index(name.trim()));
+        any |= pack.is_some();
+        last = Some((context, pack));
+        pack
+    });
+    let found: Vec<Option<u32>> = found.collect();
+    any.then_some(found)
+}
+
+/// Takes back what a decoder found odd and a pack has understood: text of no known form, and a
+/// time that stood inside the message.
+fn settle_anomalies(batch: &mut EventBatch) {
+    let is_settled = |batch: &EventBatch, row: usize, code: AnomalyCode| {
+        let meta = batch.rows().get(row);
+        meta.is_some_and(|meta| match code {
+            AnomalyCode::Undecoded => meta.kind != 0,
+            AnomalyCode::TimeMissing => meta.has_own_time,
+            _ => false,
+        })
+    };
+    let any = batch.anomalies().iter();
+    if any
+        .clone()
+        .any(|(row, anomaly)| is_settled(batch, *row, anomaly.code))
+    {
+        let settled: Vec<bool> = any
+            .map(|(row, anomaly)| is_settled(batch, *row, anomaly.code))
+            .collect();
+        let mut settled = settled.into_iter();
+        batch.retain_anomalies(|_, _| !settled.next().unwrap_or(false));
+    }
 }
 
 fn apply(kind: &Kind, batch: &mut EventBatch, rows: &[u32], remap: &mut Vec<u32>) {
@@ -46,8 +95,8 @@ fn apply(kind: &Kind, batch: &mut EventBatch, rows: &[u32], remap: &mut Vec<u32>
     for row in rows {
         batch.row_mut(*row as usize).kind = index;
     }
-    if let Some(field) = &kind.key_values {
-        extract::key_values(batch, rows, field);
+    for extraction in &kind.extractions {
+        extraction.apply(batch, rows);
     }
     for map in &kind.maps {
         map_field(batch, rows, map, remap);
@@ -73,7 +122,16 @@ fn apply(kind: &Kind, batch: &mut EventBatch, rows: &[u32], remap: &mut Vec<u32>
     kind.status.apply(batch, rows, |batch, row, number| {
         batch.row_mut(row).status_id = number;
     });
-    event_time::apply(batch, rows, &kind.times, true);
+    let prefers = kind.prefers_time;
+    event_time::apply(
+        batch,
+        rows,
+        &kind.times,
+        Asked {
+            is_known: true,
+            prefers,
+        },
+    );
 }
 
 /// What became of a source value, packed: the attribute's code above two bits of outcome.
@@ -188,7 +246,7 @@ fn finish_unknown(batch: &mut EventBatch, rows: &[u32]) {
     if rows.is_empty() {
         return;
     }
-    event_time::apply(batch, rows, &[], false);
+    event_time::apply(batch, rows, &[], Asked::default());
     let message = FieldMap {
         source: Arc::from("message"),
         target: Arc::from("message"),

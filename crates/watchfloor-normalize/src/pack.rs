@@ -1,6 +1,7 @@
 //! The set of loaded packs: from YAML text to what the mapper runs.
 
 mod compile;
+mod extraction;
 mod text;
 
 use std::sync::Arc;
@@ -9,8 +10,9 @@ use watchfloor_event::{EventBatch, EventKind};
 
 use crate::choice::Choice;
 use crate::convert::Convert;
-use crate::extract::Matching;
-use crate::route::Router;
+use crate::event_time::TimeSource;
+use crate::extract::{Extraction, Matching};
+use crate::route::{Condition, Router};
 
 /// Why a pack, or a part of one, cannot be used.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -45,6 +47,8 @@ pub struct PackSet {
     pub(crate) packs: Vec<PackInfo>,
     pub(crate) kinds: Vec<Kind>,
     pub(crate) router: Router,
+    /// The condition of each kind, to say why an event is of it.
+    pub(crate) conditions: Vec<Condition>,
     warnings: Vec<PackError>,
 }
 
@@ -52,15 +56,19 @@ pub struct PackSet {
 #[derive(Debug)]
 pub(crate) struct Kind {
     pub(crate) event: Arc<EventKind>,
-    pub(crate) matching: Option<Matching>,
-    pub(crate) key_values: Option<Arc<str>>,
+    /// The pack's place among the loaded ones.
+    pub(crate) pack: u32,
+    /// Expressions of which one must match; none means that nothing is asked.
+    pub(crate) matching: Vec<Matching>,
+    pub(crate) extractions: Vec<Extraction>,
     pub(crate) maps: Vec<FieldMap>,
     pub(crate) joins: Vec<Join>,
     pub(crate) constants: Vec<(Arc<str>, String)>,
     pub(crate) activity: Choice,
     pub(crate) severity: Choice,
     pub(crate) status: Choice,
-    pub(crate) times: Vec<Arc<str>>,
+    pub(crate) times: Vec<TimeSource>,
+    pub(crate) prefers_time: bool,
     order: (i32, usize),
 }
 
@@ -103,7 +111,8 @@ impl PackSet {
                 Ok(pack) => {
                     set.packs.push(pack.info);
                     set.warnings.extend(pack.warnings);
-                    for (kind, condition) in pack.kinds {
+                    for (mut kind, condition) in pack.kinds {
+                        kind.pack = u32::try_from(set.packs.len() - 1).unwrap_or(u32::MAX);
                         set.kinds.push(kind);
                         conditions.push(condition);
                     }
@@ -113,7 +122,9 @@ impl PackSet {
         }
         let mut order: Vec<usize> = (0..set.kinds.len()).collect();
         order.sort_by_key(|index| set.kinds.get(*index).map(|kind| kind.order));
-        set.router = Router::new(&order, &conditions);
+        let packs: Vec<u32> = set.kinds.iter().map(|kind| kind.pack).collect();
+        set.router = Router::new(&order, &conditions, &packs);
+        set.conditions = conditions;
         (set, errors)
     }
 
@@ -125,6 +136,12 @@ impl PackSet {
     /// The kinds of event of all packs.
     pub fn kinds(&self) -> impl Iterator<Item = &Arc<EventKind>> {
         self.kinds.iter().map(|kind| &kind.event)
+    }
+
+    /// The place of a pack by its short name.
+    pub(crate) fn pack_index(&self, product: &str) -> Option<u32> {
+        let found = self.packs.iter().position(|pack| pack.product == product)?;
+        u32::try_from(found).ok()
     }
 
     /// What is odd about the packs without keeping them from running: attributes that are

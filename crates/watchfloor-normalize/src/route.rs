@@ -7,8 +7,19 @@
 use std::sync::Arc;
 
 use crate::Table;
-use regex::Regex;
+use regex::{Regex, RegexSet, RegexSetBuilder};
 use watchfloor_event::{EventBatch, Namespace, ValueKind, ValueRef};
+
+/// Most memory that the tests of one field may take as one automaton, and most that a thread
+/// may spend on its states, in bytes. Beyond the first, tests are asked one by one; beyond the
+/// second, states are built anew.
+const SET_BYTES_MAX: usize = 64 << 20;
+const SET_STATES_BYTES_MAX: usize = 32 << 20;
+/// Longest value that is tested, in bytes: what tells a kind stands near the start.
+const TESTED_BYTES_MAX: usize = 8 * 1024;
+/// Fields that a line without its syslog header lacks. For a source that names its product,
+/// conditions on them hold while they are absent.
+const HEADER_FIELDS: &str = "syslog.";
 
 /// A question to one value. Texts are lower case; values are folded before they are compared.
 #[derive(Clone, Debug)]
@@ -33,6 +44,8 @@ pub(crate) struct Clause {
 #[derive(Clone, Debug)]
 pub(crate) struct Condition {
     pub(crate) any: Vec<Vec<Clause>>,
+    /// The same without what recognises the pack, for sources that name their product.
+    pub(crate) when: Vec<Vec<Clause>>,
     /// Whether nothing more is asked of the event, so that later kinds need no look.
     pub(crate) is_final: bool,
 }
@@ -51,12 +64,17 @@ struct RouteField {
     others: Vec<Test>,
     other_ids: Vec<u32>,
     tests: u32,
+    /// All of `others` that look into the text, as one automaton, with their places in it.
+    set: Option<(RegexSet, Vec<u32>)>,
+    has_exists: bool,
 }
 
 #[derive(Debug)]
 struct RouteKind {
     kind: u32,
+    pack: u32,
     any: Vec<Vec<RouteClause>>,
+    when: Vec<Vec<RouteClause>>,
     is_final: bool,
 }
 
@@ -74,24 +92,29 @@ struct Classes {
 }
 
 impl Router {
-    /// Arranges the conditions of kinds, given with the order in which kinds are tried.
-    pub(crate) fn new(order: &[usize], conditions: &[Condition]) -> Self {
+    /// Arranges the conditions of kinds, given with the order in which kinds are tried and the
+    /// pack of each.
+    pub(crate) fn new(order: &[usize], conditions: &[Condition], packs: &[u32]) -> Self {
         let mut router = Self::default();
         for index in order {
             let Some(condition) = conditions.get(*index) else {
                 continue;
             };
-            let any = condition
-                .any
-                .iter()
-                .map(|all| all.iter().map(|clause| router.clause(clause)).collect())
-                .collect();
+            let mut placed = |any: &[Vec<Clause>]| -> Vec<Vec<RouteClause>> {
+                any.iter()
+                    .map(|all| all.iter().map(|clause| router.clause(clause)).collect())
+                    .collect()
+            };
+            let (any, when) = (placed(&condition.any), placed(&condition.when));
             router.kinds.push(RouteKind {
                 kind: u32::try_from(*index).unwrap_or(u32::MAX),
+                pack: packs.get(*index).copied().unwrap_or(u32::MAX),
                 any,
+                when,
                 is_final: condition.is_final,
             });
         }
+        router.fields.iter_mut().for_each(RouteField::finish);
         router
     }
 
@@ -109,6 +132,8 @@ impl Router {
                     others: Vec::new(),
                     other_ids: Vec::new(),
                     tests: 0,
+                    set: None,
+                    has_exists: false,
                 });
                 self.fields.len() - 1
             }
@@ -125,7 +150,12 @@ impl Router {
     }
 
     /// The candidate kinds of each row, as an index into the list of candidate lists.
-    pub(crate) fn route(&self, batch: &EventBatch) -> (Vec<u32>, Vec<Vec<u32>>) {
+    /// `products` names the pack of each row whose source names its product, if any does.
+    pub(crate) fn route(
+        &self,
+        batch: &EventBatch,
+        products: Option<&[Option<u32>]>,
+    ) -> (Vec<u32>, Vec<Vec<u32>>) {
         let rows = batch.len();
         let mut present: Vec<Classes> = Vec::new();
         let mut by_code: Vec<(Vec<u16>, &[u32])> = Vec::new();
@@ -138,7 +168,8 @@ impl Router {
             by_code.push((codes, column.codes()));
         }
         let width = present.len();
-        let mut signature = vec![0_u16; width];
+        // The last place of a signature is the product that the source names, plus one.
+        let mut signature = vec![0_u16; width + 1];
         let mut known: Table<Box<[u16]>, u32> = Table::default();
         let mut lists: Vec<Vec<u32>> = Vec::new();
         let mut routed = Vec::with_capacity(rows);
@@ -147,6 +178,10 @@ impl Router {
             for (slot, (codes, column)) in signature.iter_mut().zip(&by_code) {
                 let code = column.get(row).copied().unwrap_or(0) as usize;
                 *slot = codes.get(code).copied().unwrap_or(0);
+            }
+            let product = products.and_then(|products| products.get(row).copied().flatten());
+            if let Some(slot) = signature.last_mut() {
+                *slot = product.map_or(0, |pack| u16::try_from(pack + 1).unwrap_or(0));
             }
             if let Some((same, list)) = &last
                 && **same == *signature
@@ -157,7 +192,7 @@ impl Router {
             let list = match known.get(signature.as_slice()) {
                 Some(list) => *list,
                 None => {
-                    lists.push(self.candidates(&present, &signature));
+                    lists.push(self.candidates(&present, &signature, product));
                     let list = u32::try_from(lists.len() - 1).unwrap_or(0);
                     known.insert(signature.clone().into_boxed_slice(), list);
                     list
@@ -169,10 +204,12 @@ impl Router {
         (routed, lists)
     }
 
-    fn candidates(&self, present: &[Classes], signature: &[u16]) -> Vec<u32> {
+    fn candidates(&self, present: &[Classes], signature: &[u16], product: Option<u32>) -> Vec<u32> {
         let mut sets: Vec<Option<&[u64]>> = vec![None; self.fields.len()];
         for (classes, class) in present.iter().zip(signature) {
-            if let Some(slot) = sets.get_mut(classes.field) {
+            if let Some(slot) = sets.get_mut(classes.field)
+                && *class != 0
+            {
                 *slot = classes.sets.get(usize::from(*class)).map(Vec::as_slice);
             }
         }
@@ -184,7 +221,37 @@ impl Router {
             });
             bit != clause.negated
         };
+        let is_open = |clause: &RouteClause| {
+            let field = self.fields.get(clause.field as usize);
+            let is_header = field.is_some_and(|field| field.name.starts_with(HEADER_FIELDS));
+            is_header && sets.get(clause.field as usize).copied().flatten().is_none()
+        };
         let mut found = Vec::new();
+        if let Some(product) = product {
+            let mut last = None;
+            for kind in self.kinds.iter().filter(|kind| kind.pack == product) {
+                let is_strict = kind.any.iter().chain(&kind.when);
+                if is_strict.clone().any(|all| all.iter().all(holds)) {
+                    found.push(kind.kind);
+                    if kind.is_final {
+                        return found;
+                    }
+                } else if is_strict
+                    .clone()
+                    .any(|all| all.iter().all(|clause| holds(clause) || is_open(clause)))
+                {
+                    if kind.is_final {
+                        last = Some(kind.kind);
+                    } else {
+                        found.push(kind.kind);
+                    }
+                }
+            }
+            found.extend(last);
+            if last.is_some() {
+                return found;
+            }
+        }
         for kind in &self.kinds {
             if kind.any.iter().any(|all| all.iter().all(holds)) {
                 found.push(kind.kind);
@@ -227,6 +294,28 @@ impl RouteField {
         id
     }
 
+    /// Makes one automaton of all tests that look into the text.
+    fn finish(&mut self) {
+        self.has_exists = self.others.iter().any(|test| matches!(test, Test::Exists));
+        let mut patterns = Vec::new();
+        let mut ids = Vec::new();
+        for (test, id) in self.others.iter().zip(&self.other_ids) {
+            if let Some(pattern) = test.pattern() {
+                patterns.push(pattern);
+                ids.push(*id);
+            }
+        }
+        if patterns.len() < 2 {
+            return;
+        }
+        self.set = RegexSetBuilder::new(&patterns)
+            .size_limit(SET_BYTES_MAX)
+            .dfa_size_limit(SET_STATES_BYTES_MAX)
+            .build()
+            .ok()
+            .map(|set| (set, ids));
+    }
+
     /// The class of each code of a column. Class 0 is that of rows without the field.
     fn classify<'v>(
         &self,
@@ -265,9 +354,8 @@ impl RouteField {
                 *word |= 1 << (id % 64);
             }
         };
-        let needs_text =
-            !self.exact.is_empty() || self.others.iter().any(|test| !matches!(test, Test::Exists));
-        if needs_text {
+        let text = watchfloor_decode::clipped(text, TESTED_BYTES_MAX);
+        if !self.exact.is_empty() || self.set.is_none() {
             folded.clear();
             folded.push_str(text);
             folded.make_ascii_lowercase();
@@ -275,22 +363,70 @@ impl RouteField {
                 ids.iter().for_each(|id| set(*id));
             }
         }
-        for (test, id) in self.others.iter().zip(&self.other_ids) {
-            let holds = match test {
-                Test::Exists => true,
-                Test::In(values) => values.contains(folded),
-                Test::Prefix(values) => values
-                    .iter()
-                    .any(|value| folded.starts_with(value.as_str())),
-                Test::Suffix(values) => values.iter().any(|value| folded.ends_with(value.as_str())),
-                Test::Contains(values) => {
-                    values.iter().any(|value| folded.contains(value.as_str()))
+        if let Some((automaton, ids)) = &self.set {
+            for found in automaton.matches(text) {
+                ids.get(found).into_iter().for_each(|id| set(*id));
+            }
+            if self.has_exists {
+                for (test, id) in self.others.iter().zip(&self.other_ids) {
+                    if matches!(test, Test::Exists) {
+                        set(*id);
+                    }
                 }
-                Test::Regex(regex) => regex.is_match(text),
-            };
-            if holds {
+            }
+            return;
+        }
+        for (test, id) in self.others.iter().zip(&self.other_ids) {
+            if test.holds(text, folded) {
                 set(*id);
             }
         }
     }
+}
+
+impl Test {
+    /// Whether it holds of a value, given also in lower case.
+    pub(crate) fn holds(&self, text: &str, folded: &str) -> bool {
+        let any = |values: &[String], test: &dyn Fn(&str) -> bool| {
+            values.iter().any(|value| test(value.as_str()))
+        };
+        match self {
+            Self::Exists => true,
+            Self::In(values) => any(values, &|value| folded == value),
+            Self::Prefix(values) => any(values, &|value| folded.starts_with(value)),
+            Self::Suffix(values) => any(values, &|value| folded.ends_with(value)),
+            Self::Contains(values) => any(values, &|value| folded.contains(value)),
+            Self::Regex(regex) => regex.is_match(text),
+        }
+    }
+
+    /// The test as a regular expression, if it looks into the text.
+    fn pattern(&self) -> Option<String> {
+        let any = |before: &str, values: &[String], after: &str| {
+            let values: Vec<String> = values.iter().map(|value| folded_pattern(value)).collect();
+            format!("{before}(?:{}){after}", values.join("|"))
+        };
+        Some(match self {
+            Self::Exists | Self::In(_) => return None,
+            Self::Prefix(values) => any("^", values, ""),
+            Self::Suffix(values) => any("", values, "$"),
+            Self::Contains(values) => any("", values, ""),
+            Self::Regex(regex) => regex.as_str().to_owned(),
+        })
+    }
+}
+
+/// A text without regard to the case of ASCII letters.
+fn folded_pattern(text: &str) -> String {
+    let mut pattern = String::new();
+    for character in text.chars() {
+        if character.is_ascii_alphabetic() {
+            let lower = character.to_ascii_lowercase();
+            let upper = character.to_ascii_uppercase();
+            pattern.extend(['[', lower, upper, ']']);
+        } else {
+            pattern.push_str(&regex::escape(character.encode_utf8(&mut [0; 4])));
+        }
+    }
+    pattern
 }

@@ -171,6 +171,13 @@ pub(crate) struct NormalizeArgs {
     /// Form of the files; found from content and name if not given.
     #[arg(long)]
     pub format: Option<String>,
+    /// Mapping pack of the product that wrote the files; lines without a syslog header are then
+    /// understood too.
+    #[arg(long, value_name = "PACK")]
+    pub product: Option<String>,
+    /// Further folders of packs; one of the name of a built-in pack takes its place.
+    #[arg(long, value_name = "DIR")]
+    pub mappings: Vec<PathBuf>,
     /// Files; `-` is standard input.
     #[arg(required = true)]
     pub input: Vec<PathBuf>,
@@ -356,10 +363,25 @@ pub(crate) enum MappingCommand {
         /// Folder of packs [default: the built-in packs].
         folder: Option<PathBuf>,
     },
-    /// Show what each line of a file becomes.
+    /// Show what each line of a file becomes, and why.
     Try {
-        /// The file.
+        /// Form of the file; found from content and name if not given.
+        #[arg(long)]
+        format: Option<String>,
+        /// Mapping pack of the product that wrote the file.
+        #[arg(long, value_name = "PACK")]
+        product: Option<String>,
+        /// Further folders of packs; one of the name of a built-in pack takes its place.
+        #[arg(long, value_name = "DIR")]
+        mappings: Vec<PathBuf>,
+        /// The file; `-` is standard input.
         file: PathBuf,
+    },
+    /// List the packs, their products and their kinds of event.
+    List {
+        /// Further folders of packs.
+        #[arg(long, value_name = "DIR")]
+        mappings: Vec<PathBuf>,
     },
 }
 

@@ -82,6 +82,15 @@ fn read(path: &Path) -> Result<ContentFile> {
     })
 }
 
+/// The name of a pack: that of its folder.
+fn pack_name(path: &str) -> String {
+    let folder = Path::new(path).parent().and_then(Path::file_name);
+    folder.map_or_else(
+        || path.to_owned(),
+        |name| name.to_string_lossy().into_owned(),
+    )
+}
+
 pub(crate) fn is_yaml(path: &str) -> bool {
     path.ends_with(".yml") || path.ends_with(".yaml")
 }
@@ -178,13 +187,14 @@ pub(crate) fn placeholder_values(file: &ContentFile) -> Result<BTreeMap<String, 
 /// The built-in mapping packs and those below folders. A pack that does not load is an error:
 /// without it, its product would go unseen.
 pub(crate) fn packs(folders: &[PathBuf]) -> Result<PackSet> {
+    let mut packs: BTreeMap<String, ContentFile> = BTreeMap::new();
     let mut files = embedded("mappings/");
     files.extend(files_below(folders)?);
-    let packs = files
-        .into_iter()
-        .filter(|file| is_pack(&file.path))
-        .map(|file| (file.path, file.text));
-    let (set, errors) = PackSet::load(packs);
+    for file in files.into_iter().filter(|file| is_pack(&file.path)) {
+        // A pack of a user's folder takes the place of the built-in one of its name.
+        packs.insert(pack_name(&file.path), file);
+    }
+    let (set, errors) = PackSet::load(packs.into_values().map(|file| (file.path, file.text)));
     if errors.is_empty() {
         return Ok(set);
     }

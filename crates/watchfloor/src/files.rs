@@ -9,6 +9,7 @@ use std::sync::Arc;
 use anyhow::{Context, Result, anyhow};
 use bytes::Bytes;
 use jiff::Timestamp;
+use watchfloor_decode::PRODUCT_CONTEXT;
 use watchfloor_decode::framing::{self, FileFormat, FramedRecord, Report};
 use watchfloor_event::{Format, RawRecord};
 
@@ -62,9 +63,10 @@ pub(crate) fn format(word: Option<&str>) -> Result<Option<FileFormat>> {
         "json" | "ndjson" | "eve" | "cloudtrail" => FileFormat::JsonValues,
         "zeek" | "zeek-tsv" => FileFormat::ZeekTsv,
         "journal-export" => FileFormat::JournalExport,
+        "table" | "csv" | "w3c" => FileFormat::Table,
         other => {
             let format = Format::parse(other);
-            let format = format.ok_or_else(|| anyhow!("there is no format '{other}'; there are auto, evtx, json, zeek-tsv, journal-export, syslog, auditd, access-log, windows-xml, text"))?;
+            let format = format.ok_or_else(|| anyhow!("there is no format '{other}'; there are auto, evtx, json, zeek-tsv, table, journal-export, syslog, auditd, access-log, windows-xml, text"))?;
             FileFormat::Lines(format)
         }
     };
@@ -102,6 +104,13 @@ pub(crate) fn record(framed: &FramedRecord<'_>, source: &Arc<str>, position: u64
         received_at: Timestamp::now(),
         bytes: Bytes::copy_from_slice(framed.bytes),
     }
+}
+
+/// Says of a record which pack's product it is of, so that it is understood without its
+/// syslog header too.
+pub(crate) fn name_product(record: &mut RawRecord, product: &str) {
+    let rest = record.context.as_deref().unwrap_or("");
+    record.context = Some(Arc::from(format!("{PRODUCT_CONTEXT}{product}\n{rest}")));
 }
 
 /// Gives the records of a file, by position, and tells on standard error what could not be

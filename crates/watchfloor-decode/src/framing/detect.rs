@@ -18,6 +18,9 @@ pub fn detect_file(name: &str, first: &[u8]) -> FileFormat {
     if first.starts_with(b"#separator ") || first.starts_with(b"#fields\t") {
         return FileFormat::ZeekTsv;
     }
+    if is_w3c(first) {
+        return FileFormat::Table;
+    }
     if first.starts_with(b"__CURSOR=") || first.starts_with(b"__REALTIME_TIMESTAMP=") {
         return FileFormat::JournalExport;
     }
@@ -36,6 +39,9 @@ pub fn detect_file(name: &str, first: &[u8]) -> FileFormat {
     if name.to_ascii_lowercase().ends_with(".evtx") && first.is_empty() {
         return FileFormat::Evtx;
     }
+    if table_context(name, line).is_some() {
+        return FileFormat::Table;
+    }
     FileFormat::Lines(match line_form(line) {
         LineForm::Auditd => Format::Auditd,
         LineForm::Syslog => Format::Syslog,
@@ -43,8 +49,50 @@ pub fn detect_file(name: &str, first: &[u8]) -> FileFormat {
         LineForm::WindowsXml => return FileFormat::WindowsXml,
         LineForm::Json => Format::Json,
         LineForm::JournalExport => return FileFormat::JournalExport,
-        LineForm::WebErrorLog | LineForm::KeyValue | LineForm::Plain => Format::Auto,
+        LineForm::WebErrorLog
+        | LineForm::KeyValue
+        | LineForm::Cef
+        | LineForm::Leef
+        | LineForm::Cri
+        | LineForm::Plain => Format::Auto,
     })
+}
+
+/// W3C extended logs begin with directives.
+fn is_w3c(first: &[u8]) -> bool {
+    let first = first.strip_prefix("\u{feff}".as_bytes()).unwrap_or(first);
+    [&b"#Software:"[..], b"#Version:", b"#Fields:", b"#Date:"]
+        .iter()
+        .any(|word| first.starts_with(word))
+}
+
+/// The context of a table whose first line names its columns: `.csv` and `.tsv` files, and
+/// VPC flow logs, whose names stand between blanks.
+pub(super) fn table_context(name: &str, line: &str) -> Option<String> {
+    let name = name.to_ascii_lowercase();
+    let line = line.trim_end_matches(['\r', '\n']);
+    let separator = if line.starts_with("version account-id ") || line.starts_with("account-id ") {
+        ' '
+    } else if name.ends_with(".tsv") {
+        '\t'
+    } else if !name.ends_with(".csv") {
+        return None;
+    } else if line.contains(';') && !line.contains(',') {
+        ';'
+    } else {
+        ','
+    };
+    let mut count = 0;
+    for value in crate::delimited::values(line, separator) {
+        let value = value.trim();
+        // A value that begins with a figure is data, not a name.
+        if value.is_empty() || value.len() > 128 || value.starts_with(|c: char| c.is_ascii_digit())
+        {
+            return None;
+        }
+        count += 1;
+    }
+    (count >= 3).then(|| format!("#columns\t{separator}{line}\n"))
 }
 
 pub(super) fn is_gzip(first: &[u8]) -> bool {

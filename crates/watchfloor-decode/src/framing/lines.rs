@@ -1,24 +1,58 @@
-//! Lines ended by LF or CRLF, and Zeek's TSV, whose header lines become the context of the
-//! lines after them.
+//! Lines ended by LF or CRLF, and those of Zeek's TSV, W3C extended logs and CSV, whose header
+//! lines become the context of the lines after them.
 
 use std::io::Read;
 use std::sync::Arc;
 
 use watchfloor_event::Format;
 
-use super::{FramingError, Output, source};
+use super::{FramingError, Output, detect, source};
 use crate::MAX_RECORD_BYTES;
 
 /// Longest Zeek header that is kept, in bytes.
 const HEADER_BYTES_MAX: usize = 256 * 1024;
 
 pub(super) fn read(
+    reader: impl Read,
+    format: Format,
+    output: &mut Output<'_>,
+) -> Result<(), FramingError> {
+    let header = match format {
+        Format::ZeekTsv => HeaderLines::Marked,
+        _ => HeaderLines::None,
+    };
+    read_with(reader, format, header, output)
+}
+
+/// Reads a table: a W3C extended log, or lines below a line of names.
+pub(super) fn read_table(
+    reader: impl Read,
+    name: &str,
+    output: &mut Output<'_>,
+) -> Result<(), FramingError> {
+    let header = HeaderLines::First(name.to_owned());
+    read_with(reader, Format::Text, header, output)
+}
+
+/// Where the lines stand that give the names.
+enum HeaderLines {
+    /// Nowhere.
+    None,
+    /// They begin with `#`.
+    Marked,
+    /// They begin with `#`, or it is the first line of the file of this name.
+    First(String),
+}
+
+fn read_with(
     mut reader: impl Read,
     format: Format,
+    header_lines: HeaderLines,
     output: &mut Output<'_>,
 ) -> Result<(), FramingError> {
     let mut lines = Lines {
         format,
+        header_lines,
         line: Vec::new(),
         length: 0,
         start: 0,
@@ -54,6 +88,7 @@ pub(super) fn read(
 
 struct Lines {
     format: Format,
+    header_lines: HeaderLines,
     line: Vec<u8>,
     length: u64,
     start: u64,
@@ -97,9 +132,19 @@ impl Lines {
         if line.iter().all(u8::is_ascii_whitespace) {
             return true;
         }
-        if self.format == Format::ZeekTsv && line.first() == Some(&b'#') {
+        if !matches!(self.header_lines, HeaderLines::None) && line.first() == Some(&b'#') {
             self.header_line(line);
             return true;
+        }
+        if let HeaderLines::First(name) = &self.header_lines {
+            let text = String::from_utf8_lossy(line);
+            let found = detect::table_context(name, text.trim_start_matches('\u{feff}'));
+            let is_known = output.context.is_some() || self.in_header;
+            self.header_lines = HeaderLines::Marked;
+            if let (false, Some(context)) = (is_known, found) {
+                output.context = Some(Arc::from(context));
+                return true;
+            }
         }
         if self.in_header {
             self.in_header = false;

@@ -10,10 +10,10 @@ use super::text::{
     ChoiceText, KindText, NamedTest, Ordered, PackText, Scalar, TargetOrPath, TargetText,
     TargetsText, TestText,
 };
-use super::{FieldMap, Join, Kind, PackError, PackInfo};
-use crate::choice::Choice;
+use super::{FieldMap, Join, Kind, PackError, PackInfo, extraction};
+use crate::choice::{Choice, Lookup};
 use crate::convert::Convert;
-use crate::extract::Matching;
+use crate::expression;
 use crate::route::{Clause, Condition, Test};
 
 /// Most memory that one compiled regular expression may take, in bytes.
@@ -28,7 +28,7 @@ pub(super) struct Compiled {
 }
 
 /// The pack under work, for messages that say where.
-struct Place<'a> {
+pub(super) struct Place<'a> {
     path: &'a str,
     text: &'a str,
     warnings: Vec<PackError>,
@@ -36,7 +36,7 @@ struct Place<'a> {
 
 impl Place<'_> {
     /// An error at the first line that holds a word.
-    fn error(&self, near: &str, reason: String) -> PackError {
+    pub(super) fn error(&self, near: &str, reason: String) -> PackError {
         let line = self.text.lines().position(|line| line.contains(near));
         PackError {
             path: self.path.to_owned(),
@@ -45,8 +45,8 @@ impl Place<'_> {
         }
     }
 
-    fn regex(&self, pattern: &str) -> Result<Regex, PackError> {
-        RegexBuilder::new(pattern)
+    pub(super) fn regex(&self, pattern: &str) -> Result<Regex, PackError> {
+        RegexBuilder::new(&expression::ascii(pattern))
             .size_limit(REGEX_BYTES_MAX)
             .dfa_size_limit(REGEX_BYTES_MAX)
             .build()
@@ -153,7 +153,8 @@ fn condition(
     });
     Ok(Condition {
         any: both.collect(),
-        is_final: kind.matching.is_none(),
+        when: right.to_vec(),
+        is_final: kind.matching.as_slice().is_empty(),
     })
 }
 
@@ -241,10 +242,7 @@ fn kind(place: &mut Place<'_>, pack: &PackText, kind: &KindText) -> Result<Kind,
         };
         add_maps(place, set, &mut maps)?;
     }
-    let matching = match &kind.matching {
-        Some(text) => Some(Matching::new(&text.field, place.regex(&text.regex)?)),
-        None => None,
-    };
+    let matching = extraction::matching(place, &kind.matching)?;
     let joins = kind
         .join
         .iter()
@@ -271,19 +269,17 @@ fn kind(place: &mut Place<'_>, pack: &PackText, kind: &KindText) -> Result<Kind,
             class_uid,
             logsources,
         }),
+        pack: 0,
         matching,
-        key_values: kind.key_values.as_deref().map(Arc::from),
+        extractions: extraction::extractions(place, kind)?,
         maps,
         joins,
         constants,
         activity: choice(&kind.activity),
         severity: choice(&kind.severity),
         status: choice(&kind.status),
-        times: kind
-            .time
-            .iter()
-            .map(|name| Arc::from(name.as_str()))
-            .collect(),
+        prefers_time: kind.prefer_time,
+        times: extraction::times(place, &kind.time)?,
         order: (0, 0),
     })
 }
@@ -314,12 +310,12 @@ fn choice(text: &ChoiceText) -> Choice {
             map,
             default,
         } => Choice::Mapped {
-            field: Arc::from(field.as_str()),
-            map: map
-                .0
+            fields: field
+                .as_slice()
                 .iter()
-                .map(|(value, number)| (value.to_ascii_lowercase(), *number))
+                .map(|name| Arc::from(name.as_str()))
                 .collect(),
+            map: Lookup::new(map.0.iter().map(|(value, number)| (value.clone(), *number))),
             default: *default,
         },
     }
@@ -355,25 +351,29 @@ fn add_target(
     target: &TargetText,
     maps: &mut Vec<FieldMap>,
 ) -> Result<(), PackError> {
-    let convert = match (&target.convert, &target.map) {
-        (None, None) => Convert::Copy,
-        (Some(name), None) => Convert::parse(name).ok_or_else(|| {
+    let mut steps = Vec::new();
+    for name in target.convert.as_slice() {
+        steps.push(Convert::parse(name).ok_or_else(|| {
             place.error(
                 name,
                 format!("no converter '{name}'; known: {}", Convert::NAMES),
             )
-        })?,
-        (None, Some(map)) => Convert::Map {
-            map: map
-                .0
-                .iter()
-                .map(|(from, Scalar(to))| (from.to_ascii_lowercase(), to.clone()))
-                .collect(),
+        })?);
+    }
+    if let Some(map) = &target.map {
+        let entries = map
+            .0
+            .iter()
+            .map(|(from, Scalar(to))| (from.clone(), to.clone()));
+        steps.push(Convert::Map {
+            map: Lookup::new(entries),
             default: target.default.as_ref().map(|value| value.0.clone()),
-        },
-        (Some(_), Some(_)) => {
-            return Err(place.error(&target.to, "either 'as' or 'map', not both".to_owned()));
-        }
+        });
+    }
+    let convert = match steps.len() {
+        0 => Convert::Copy,
+        1 => steps.remove(0),
+        _ => Convert::Chain(steps),
     };
     add_map(place, source, &target.to, convert, maps);
     Ok(())

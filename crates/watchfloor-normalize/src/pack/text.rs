@@ -40,9 +40,13 @@ pub(super) struct KindText {
     pub(super) product: Option<String>,
     #[serde(default)]
     pub(super) when: OneOrMany<Ordered<TestText>>,
-    #[serde(rename = "match")]
-    pub(super) matching: Option<MatchText>,
+    /// Expressions of which one must match; the first that does gives its fields.
+    #[serde(rename = "match", default)]
+    pub(super) matching: OneOrMany<MatchText>,
     pub(super) key_values: Option<String>,
+    /// What draws fields out of fields once the kind is known, in this order.
+    #[serde(default)]
+    pub(super) extract: Vec<ExtractText>,
     #[serde(default = "base_event")]
     pub(super) class: String,
     #[serde(default)]
@@ -54,7 +58,10 @@ pub(super) struct KindText {
     #[serde(default)]
     pub(super) logsources: Vec<String>,
     #[serde(default)]
-    pub(super) time: Vec<String>,
+    pub(super) time: Vec<TimeText>,
+    /// Whether that time goes before the one of the syslog header.
+    #[serde(default)]
+    pub(super) prefer_time: bool,
     #[serde(default)]
     pub(super) include: Vec<String>,
     #[serde(default)]
@@ -72,8 +79,49 @@ fn base_event() -> String {
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct MatchText {
+    #[serde(default = "message")]
     pub(super) field: String,
-    pub(super) regex: String,
+    pub(super) regex: Option<String>,
+    pub(super) grok: Option<String>,
+}
+
+fn message() -> String {
+    "message".to_owned()
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct ExtractText {
+    /// csv, key_values, json, xml, cef, leef, syslog, regex, grok.
+    #[serde(rename = "as")]
+    pub(super) form: String,
+    #[serde(default = "message")]
+    pub(super) field: String,
+    pub(super) separator: Option<char>,
+    pub(super) assign: Option<char>,
+    #[serde(default)]
+    pub(super) columns: Vec<String>,
+    pub(super) regex: Option<String>,
+    pub(super) grok: Option<String>,
+}
+
+/// Where the time stands: a field, or several that are put together, and in which form.
+#[derive(Debug, Deserialize)]
+#[serde(untagged)]
+pub(super) enum TimeText {
+    Field(String),
+    Named(Box<NamedTime>),
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct NamedTime {
+    pub(super) field: Option<String>,
+    #[serde(default)]
+    pub(super) join: Vec<String>,
+    /// Patterns of `strptime`, tried in this order before the usual forms.
+    #[serde(default)]
+    pub(super) format: OneOrMany<String>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -90,7 +138,7 @@ pub(super) struct JoinText {
 pub(super) enum ChoiceText {
     Fixed(i32),
     Mapped {
-        field: String,
+        field: OneOrMany<String>,
         map: Ordered<i32>,
         #[serde(default)]
         default: i32,
@@ -141,8 +189,8 @@ pub(super) enum TargetOrPath {
 #[serde(deny_unknown_fields)]
 pub(super) struct TargetText {
     pub(super) to: String,
-    #[serde(rename = "as")]
-    pub(super) convert: Option<String>,
+    #[serde(rename = "as", default)]
+    pub(super) convert: OneOrMany<String>,
     pub(super) map: Option<Ordered<Scalar>>,
     pub(super) default: Option<Scalar>,
 }
