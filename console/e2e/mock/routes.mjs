@@ -1,4 +1,5 @@
 /** The routes of the wire contract over the mock's world: [method, path, handler, open to all]. */
+import { huntingRoutes } from './hunting.mjs'
 import { QueryError, search } from './search.mjs'
 
 const RANK = { critical: 5, high: 4, medium: 3, low: 2, informational: 1 }
@@ -565,6 +566,7 @@ export function routes(world) {
       }),
     ],
 
+    ...huntingRoutes(world, api),
     [
       'POST',
       api('/search'),

@@ -90,6 +90,8 @@ export function search(events, { query, from, to, limit, order }) {
   return {
     events: found.slice(0, limit),
     total: found.length,
+    unread: [],
+    cut: null,
     capped: false,
     histogram: counts.map((count, i) => ({ start: new Date(low + i * seconds * 1000).toISOString(), count })),
     bucket_seconds: seconds,

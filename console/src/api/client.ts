@@ -66,10 +66,15 @@ interface CallOptions {
   body?: unknown
   version?: number
   signal?: AbortSignal
+  accept?: string
 }
 
-async function call<T>(method: string, path: string, options: CallOptions): Promise<T> {
-  const headers: Record<string, string> = { 'X-Watchfloor': '1', Accept: 'application/json' }
+/** Sends a call; what is not answered well is an `ApiError`. */
+export async function send(method: string, path: string, options: CallOptions): Promise<Response> {
+  const headers: Record<string, string> = {
+    'X-Watchfloor': '1',
+    Accept: options.accept ?? 'application/json',
+  }
   if (options.body !== undefined) headers['Content-Type'] = 'application/json'
   if (options.version !== undefined) headers['If-Match'] = `"${options.version}"`
   let response: Response
@@ -95,6 +100,11 @@ async function call<T>(method: string, path: string, options: CallOptions): Prom
     if (response.status === 401 && problem.code === 'unauthenticated') onSignedOut()
     throw new ApiError(response.status, problem)
   }
+  return response
+}
+
+async function call<T>(method: string, path: string, options: CallOptions): Promise<T> {
+  const response = await send(method, path, options)
   if (response.status === 204) return undefined as T
   const text = await response.text()
   return (text ? JSON.parse(text) : undefined) as T
@@ -104,6 +114,7 @@ export const api = {
   get: <T>(path: string, query?: Query, signal?: AbortSignal) => call<T>('GET', path, { query, signal }),
   post: <T>(path: string, body: unknown = {}, signal?: AbortSignal) =>
     call<T>('POST', path, { body, signal }),
+  put: <T>(path: string, body: unknown, version?: number) => call<T>('PUT', path, { body, version }),
   patch: <T>(path: string, body: unknown, version?: number) => call<T>('PATCH', path, { body, version }),
   delete: <T>(path: string) => call<T>('DELETE', path, {}),
 }

@@ -1,6 +1,7 @@
 /** Query keys and fetchers: one name per question, so that live updates know what to refresh. */
 import { infiniteQueryOptions, keepPreviousData, queryOptions } from '@tanstack/react-query'
 import { ApiError, api, type Query } from './client'
+import { wholeBounds } from './rows'
 import { searchEvents } from './search'
 import type {
   Alert,
@@ -8,6 +9,7 @@ import type {
   AlertDetail,
   AuditEntry,
   FieldInfo,
+  FieldsResult,
   Incident,
   IncidentDetail,
   IndicatorListRow,
@@ -18,6 +20,7 @@ import type {
   RulePageData,
   RuleRow,
   RuleText,
+  SavedSearch,
   ServerStatus,
   Session,
   SessionRow,
@@ -101,8 +104,20 @@ export interface SearchBody {
 export const searchQuery = (body: SearchBody, key: readonly unknown[]) =>
   queryOptions({
     queryKey: ['search', ...key],
-    queryFn: ({ signal }) => searchEvents(body, signal),
+    queryFn: ({ signal }) => searchEvents(body, key.join('\n'), signal),
     placeholderData: keepPreviousData,
+    retry: false,
+    staleTime: 30_000,
+  })
+
+/** What the fields of all events that match hold; asked for once the events are there. */
+export const searchFieldsQuery = (body: SearchBody, key: readonly unknown[]) =>
+  queryOptions({
+    queryKey: ['search-fields', ...key],
+    queryFn: ({ signal }) => {
+      const { from, to } = wholeBounds(body)
+      return api.post<FieldsResult>('/search/fields', { query: body.query, from, to }, signal)
+    },
     retry: false,
     staleTime: 30_000,
   })
@@ -142,6 +157,7 @@ export const ruleTextQuery = (id: string, version: string) =>
     staleTime: Number.POSITIVE_INFINITY,
     retry: false,
   })
+export const searchesQuery = { ...list<SavedSearch>('searches', '/searches'), refetchInterval: 30_000 }
 export const usersQuery = list<UserRow>('users', '/users')
 export const tokensQuery = list<TokenRow>('tokens', '/tokens')
 export const sessionsQuery = list<SessionRow>('sessions', '/sessions')

@@ -208,6 +208,45 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/completions": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** What can stand at a place of a query. */
+        post: operations["completions"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/events/tail": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Follows a query over events as they arrive: `begun` (`TailBegun`), then `events`
+         *     (`TailEvents`) or `rows` (`TailRows`) as they arrive, or `replaced` (`RowsResult`) every second
+         *     where the query looks at several events at once; `lagged` (so many events arrived faster than
+         *     they were taken), `failed` (`Problem`; the end), `ping`.
+         */
+        get: operations["tail"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/events/{id}": {
         parameters: {
             query?: never;
@@ -219,6 +258,23 @@ export interface paths {
         get: operations["get_event"];
         put?: never;
         post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/export": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Gives all that a query finds as a file. An answer that breaks off is not whole. */
+        post: operations["export"];
         delete?: never;
         options?: never;
         head?: never;
@@ -485,6 +541,27 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/query/stream": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Runs a query with verbs and answers as it goes: `progress` (`RowsProgress`), `head`
+         *     (`RowsHead`; what came before it does not count), `rows` (a list of rows), then `end`
+         *     (`RowsEnd`) or `failed` (`Problem`). Closing the connection ends the query.
+         */
+        post: operations["query_stream"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/rules": {
         parameters: {
             query?: never;
@@ -736,6 +813,98 @@ export interface paths {
         /** Searches events. */
         post: operations["search"];
         delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/search/fields": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** What the fields of all events that match hold. */
+        post: operations["search_fields"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/search/stream": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Searches events and answers as it goes: `part` (`SearchPart`: files read of files, the total
+         *     and the histogram so far, further events), then `end` (`SearchEnd`) or `failed` (`Problem`).
+         *     Closing the connection ends the search.
+         */
+        post: operations["search_stream"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/searches": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** The kept questions: one's own, and those that are shared. */
+        get: operations["list_searches"];
+        put?: never;
+        /** Keeps a question. Sharing and a schedule need the right to work on cases. */
+        post: operations["add_search"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/searches/rule": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Makes a Sigma rule of a search, or says which part of it Sigma cannot say. */
+        post: operations["draft_rule"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/searches/{id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** One kept question. */
+        get: operations["get_search"];
+        /** Changes a kept question. */
+        put: operations["change_search"];
+        post?: never;
+        /** Forgets a kept question. */
+        delete: operations["remove_search"];
         options?: never;
         head?: never;
         patch?: never;
@@ -1407,6 +1576,35 @@ export interface components {
             /** @description Needed for `false_positive`. */
             reason?: string | null;
         };
+        /** @description A query that is being written. */
+        Completing: {
+            /** @description The query as far as it is written. */
+            query: string;
+            /** @description Byte at which the caret stands. */
+            at: number;
+        };
+        /** @description Something that can stand at the place. */
+        Completion: {
+            /** @description What is put in. */
+            insert: string;
+            /** @description What is shown. */
+            label: string;
+            /** @description `field`, `verb`, `function`, `table`, `keyword` or `value`. */
+            kind: string;
+            /** @description Signature, or other names. */
+            detail: string;
+            /** @description What it means, in a line. */
+            about: string;
+        };
+        /** @description What can stand at a place of a query. */
+        Completions: {
+            /** @description First byte of what is replaced. */
+            start: number;
+            /** @description Byte behind it. */
+            end: number;
+            /** @description The likeliest first. */
+            items: components["schemas"]["Completion"][];
+        };
         /** @description One condition; all of a suppression's must hold. */
         Condition: {
             /** @description `entity.<kind>`, `entity.any`, `source`, or the full name of a field of the event. */
@@ -1550,6 +1748,13 @@ export interface components {
             /** @description Time zone of both, as in the IANA database. */
             zone: string;
         };
+        /** @description A question that becomes a rule. */
+        DraftRule: {
+            /** @description Title of the rule. */
+            title: string;
+            /** @description Words and `field:value`. */
+            query: string;
+        };
         /** @description Somebody or something that took part. */
         Entity: {
             /** @description Kind. */
@@ -1667,6 +1872,28 @@ export interface components {
             /** @description Format of the raw record, such as `json`; found from the text where none is named. */
             format?: string | null;
         };
+        /** @description All that a query finds. */
+        Export: {
+            /** @description A query of any form; empty for all events. */
+            query?: string;
+            /**
+             * Format: date-time
+             * @description From this event time (inclusive).
+             */
+            from: string;
+            /**
+             * Format: date-time
+             * @description To this event time (exclusive).
+             */
+            to: string;
+            /** @description Form of the data. */
+            format: components["schemas"]["Format"];
+            /**
+             * Format: int32
+             * @description Most rows; at most, and by default, as many as the caller's role may have.
+             */
+            limit?: number | null;
+        };
         /** @description Events with a field. */
         FieldCount: {
             /** @description The field as the rule names it. */
@@ -1701,12 +1928,39 @@ export interface components {
             name: string;
             /**
              * Format: int64
+             * @description Events with it.
+             */
+            count: number;
+            /**
+             * Format: int64
              * @description Distinct values.
              */
             distinct: number;
+            /** @description Whether there are more than could be told apart. */
+            more: boolean;
             /** @description Most frequent values. */
             top: components["schemas"]["ValueCount"][];
         };
+        /** @description What the fields of events hold. */
+        FieldsResult: {
+            /**
+             * Format: int64
+             * @description Events that were counted.
+             */
+            events: number;
+            /**
+             * @description Whether these are all events that match; if not, the counts are those of a part that is
+             *     spread over the asked time.
+             */
+            exact: boolean;
+            /** @description Fields, those that most events have first. */
+            fields: components["schemas"]["FieldSummary"][];
+        };
+        /**
+         * @description A form of exported data.
+         * @enum {string}
+         */
+        Format: "csv" | "ndjson" | "parquet";
         /** @description Events in a bucket of time. */
         HistogramBucket: {
             /**
@@ -1937,6 +2191,13 @@ export interface components {
             /** Format: date-time */
             released_at: string | null;
         };
+        /** @description The limit that cut an answer. */
+        LimitCut: {
+            /** @description `rows`, `bytes`, `time` or `memory`. */
+            limit: string;
+            /** @description What is missing, and what to do. */
+            detail: string;
+        };
         /** @description A list. */
         List_FieldInfo: {
             /** @description The rows. */
@@ -2145,6 +2406,35 @@ export interface components {
                 refused: components["schemas"]["RefusedRule"][];
                 /** @description Folders and files that could not be read; what was read of them before stays in force. */
                 unreadable: string[];
+            }[];
+            /** @description Cursor of the next page. */
+            next: string | null;
+        };
+        /** @description A list. */
+        List_SavedSearch: {
+            /** @description The rows. */
+            items: {
+                id: string;
+                name: string;
+                description: string;
+                query: string;
+                /** @description The time that it looks back over, such as `24h`, or `all`. */
+                span: string;
+                sharing: components["schemas"]["SearchSharing"];
+                created_by: string;
+                /** Format: date-time */
+                created_at: string;
+                /** Format: date-time */
+                updated_at: string;
+                /** @description Whether it stands on the first page. */
+                panel: boolean;
+                schedule: components["schemas"]["SearchSchedule"] | null;
+                alarm: components["schemas"]["SearchAlarm"] | null;
+                last_run: components["schemas"]["SearchRun"] | null;
+                /** Format: date-time */
+                next_run_at: string | null;
+                /** Format: int64 */
+                version: number;
             }[];
             /** @description Cursor of the next page. */
             next: string | null;
@@ -2367,6 +2657,20 @@ export interface components {
              * @description The version that was read.
              */
             version: number;
+        };
+        /** @description A question to be kept. */
+        NewSearch: {
+            name: string;
+            description?: string;
+            /** @description In any form of the hunt language. */
+            query: string;
+            /** @description The time that it looks back over, such as `24h`, or `all`. */
+            span: string;
+            sharing?: components["schemas"]["SearchSharing"];
+            /** @description Whether it stands on the first page. */
+            panel?: boolean;
+            schedule?: components["schemas"]["SearchSchedule"] | null;
+            alarm?: components["schemas"]["SearchAlarm"] | null;
         };
         /** @description A suppression to be made. */
         NewSuppression: {
@@ -2606,6 +2910,43 @@ export interface components {
             /** @description `text`, `long`, `real`, `bool`, `time`, `span`, `list` or `map`. */
             kind: string;
         };
+        /** @description How a query with verbs ended. */
+        RowsEnd: {
+            /** @description Whether there are more rows. */
+            capped: boolean;
+            cut?: components["schemas"]["LimitCut"] | null;
+            /** @description Files of the asked time that cannot be read. */
+            unread: string[];
+            /**
+             * Format: int64
+             * @description Time taken.
+             */
+            took_ms: number;
+        };
+        /** @description Rows follow; those that came before, if any, do not count. */
+        RowsHead: {
+            /** @description Columns in their order. */
+            columns: components["schemas"]["RowsColumn"][];
+            render?: components["schemas"]["Chart"] | null;
+        };
+        /** @description How far a query with verbs is. */
+        RowsProgress: {
+            /**
+             * Format: int64
+             * @description Files that were read.
+             */
+            files_read: number;
+            /**
+             * Format: int64
+             * @description Files that are to be read, as far as is known.
+             */
+            files: number;
+            /**
+             * Format: int64
+             * @description Bytes that were read.
+             */
+            bytes: number;
+        };
         /** @description A query with verbs. */
         RowsQuery: {
             /** @description In the pipe form of the hunt language. */
@@ -2634,6 +2975,7 @@ export interface components {
             rows: unknown[][];
             /** @description Whether there are more rows. */
             capped: boolean;
+            cut?: components["schemas"]["LimitCut"] | null;
             render?: components["schemas"]["Chart"] | null;
             /** @description Files of the asked time that cannot be read: what they hold is missing from the answer. */
             unread: string[];
@@ -2701,6 +3043,11 @@ export interface components {
             falsepositives: string[];
             hold: components["schemas"]["RuleHold"] | null;
             suspension: components["schemas"]["RuleSuspension"] | null;
+        };
+        /** @description A rule made of a question. */
+        RuleDraft: {
+            /** @description In Sigma's YAML. */
+            yaml: string;
         };
         /** @description What a rule's page shows besides its text. */
         RuleFacts: {
@@ -2913,6 +3260,30 @@ export interface components {
              */
             alerts: number;
         };
+        /** @description A kept question. */
+        SavedSearch: {
+            id: string;
+            name: string;
+            description: string;
+            query: string;
+            /** @description The time that it looks back over, such as `24h`, or `all`. */
+            span: string;
+            sharing: components["schemas"]["SearchSharing"];
+            created_by: string;
+            /** Format: date-time */
+            created_at: string;
+            /** Format: date-time */
+            updated_at: string;
+            /** @description Whether it stands on the first page. */
+            panel: boolean;
+            schedule: components["schemas"]["SearchSchedule"] | null;
+            alarm: components["schemas"]["SearchAlarm"] | null;
+            last_run: components["schemas"]["SearchRun"] | null;
+            /** Format: date-time */
+            next_run_at: string | null;
+            /** Format: int64 */
+            version: number;
+        };
         /**
          * @description What an API token is for.
          * @enum {string}
@@ -2939,6 +3310,83 @@ export interface components {
             limit?: number | null;
             order?: components["schemas"]["Order"] | null;
         };
+        /** @description When an answer is worth an alert. */
+        SearchAlarm: {
+            /**
+             * Format: int64
+             * @description As soon as there are so many rows.
+             */
+            rows: number;
+            /** @description How grave. */
+            severity: components["schemas"]["Severity"];
+            /** @description Columns whose values tell one alert from another; all rows together if there are none. */
+            key?: string[];
+        };
+        /** @description How a search ended. */
+        SearchEnd: {
+            /**
+             * Format: int64
+             * @description How many match in all; where `cut` says so, at least.
+             */
+            total: number;
+            /** @description Whether there are more events than were asked for. */
+            capped: boolean;
+            cut?: components["schemas"]["LimitCut"] | null;
+            /** @description Files of the asked time that cannot be read. */
+            unread: string[];
+            /**
+             * Format: int64
+             * @description Time taken.
+             */
+            took_ms: number;
+        };
+        /** @description Events of a span of time. */
+        SearchFields: {
+            /** @description Words and `field:value`; empty for all events. */
+            query?: string;
+            /**
+             * Format: date-time
+             * @description From this event time (inclusive).
+             */
+            from: string;
+            /**
+             * Format: date-time
+             * @description To this event time (exclusive).
+             */
+            to: string;
+        };
+        /** @description What was found so far. */
+        SearchPart: {
+            /**
+             * Format: int64
+             * @description Files of the asked time that were looked at.
+             */
+            files_read: number;
+            /**
+             * Format: int64
+             * @description Files of the asked time.
+             */
+            files: number;
+            /**
+             * Format: int64
+             * @description Bytes that were read.
+             */
+            bytes: number;
+            /**
+             * Format: int64
+             * @description Events found so far.
+             */
+            total: number;
+            /** @description Events over time so far. */
+            histogram: components["schemas"]["HistogramBucket"][];
+            /**
+             * Format: int64
+             * @description Width of a bucket.
+             */
+            bucket_seconds: number;
+            /** @description Further events; the first ones of all parts, in the asked order, are the answer. */
+            events: components["schemas"]["Event"][];
+        };
         /** @description What a search found. */
         SearchResult: {
             /** @description The events, in the order asked for. */
@@ -2950,6 +3398,7 @@ export interface components {
             total: number;
             /** @description Whether `events` holds fewer than match. */
             capped: boolean;
+            cut?: components["schemas"]["LimitCut"] | null;
             /** @description Events over time. */
             histogram: components["schemas"]["HistogramBucket"][];
             /**
@@ -2967,6 +3416,58 @@ export interface components {
             /** @description Files of the asked time that cannot be read: what they hold is missing from the answer. */
             unread: string[];
         };
+        /** @description How the last asking went. */
+        SearchRun: {
+            /**
+             * Format: date-time
+             * @description When it began.
+             */
+            at: string;
+            /**
+             * Format: int64
+             * @description How long it took.
+             */
+            took_ms: number;
+            /**
+             * Format: int64
+             * @description Rows or events that were found.
+             */
+            rows: number;
+            /** @description Whether there were more rows than are looked at. */
+            capped: boolean;
+            /**
+             * Format: int64
+             * @description Alerts and repeats of alerts that it raised.
+             */
+            alerts: number;
+            /** @description Why it failed, if it did. */
+            error: string | null;
+        };
+        /** @description When a question is asked by itself. */
+        SearchSchedule: {
+            /**
+             * Format: int32
+             * @description 1 to 10,080.
+             */
+            minutes: number;
+            /** @enum {string} */
+            kind: "every";
+        } | {
+            /**
+             * Format: int32
+             * @description Minute of the day, 0 to 1439.
+             */
+            minute: number;
+            /** @description Time zone, as in the IANA database. */
+            zone: string;
+            /** @enum {string} */
+            kind: "daily";
+        };
+        /**
+         * @description Who sees a kept question.
+         * @enum {string}
+         */
+        SearchSharing: "own" | "tenant";
         /** @description Who is signed in. */
         SessionInfo: {
             user: components["schemas"]["SessionUser"];
@@ -3250,6 +3751,46 @@ export interface components {
             tactic: string;
             /** Format: int64 */
             alerts: number;
+        };
+        /** @description A tail began. */
+        TailBegun: {
+            /**
+             * @description `events`, `rows`, or `replaced` where all of the query is asked again every second over
+             *     what arrived since.
+             */
+            mode: string;
+            /**
+             * Format: int64
+             * @description Where it began.
+             */
+            since: number;
+            /**
+             * Format: int64
+             * @description Events or rows that are sent in a second at most.
+             */
+            rows_per_second: number;
+        };
+        /** @description Events that arrived. */
+        TailEvents: {
+            /** @description Oldest first. */
+            events: components["schemas"]["Event"][];
+            /**
+             * Format: int64
+             * @description Further ones that were not sent, since more arrived than a second may have.
+             */
+            left_out: number;
+        };
+        /** @description Rows that arrived. */
+        TailRows: {
+            /** @description Columns in their order. */
+            columns: components["schemas"]["RowsColumn"][];
+            /** @description Rows. */
+            rows: unknown[][];
+            /**
+             * Format: int64
+             * @description Further ones that were not sent, since more arrived than a second may have.
+             */
+            left_out: number;
         };
         /** @description A task. */
         Task: {
@@ -3802,6 +4343,68 @@ export interface operations {
             };
         };
     };
+    completions: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["Completing"];
+            };
+        };
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Completions"];
+                };
+            };
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    tail: {
+        parameters: {
+            query?: {
+                /** @description A query of any form; empty for all events. */
+                q?: string;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description server-sent events */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "text/event-stream": string;
+                };
+            };
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
     get_event: {
         parameters: {
             query?: never;
@@ -3822,6 +4425,38 @@ export interface operations {
                 };
             };
             404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    export: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["Export"];
+            };
+        };
+        responses: {
+            /** @description the file */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/octet-stream": number[];
+                };
+            };
+            400: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -4339,6 +4974,38 @@ export interface operations {
             };
         };
     };
+    query_stream: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["RowsQuery"];
+            };
+        };
+        responses: {
+            /** @description server-sent events */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "text/event-stream": string;
+                };
+            };
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
     list_rules: {
         parameters: {
             query?: {
@@ -4728,6 +5395,263 @@ export interface operations {
                 };
             };
             400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    search_fields: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["SearchFields"];
+            };
+        };
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["FieldsResult"];
+                };
+            };
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    search_stream: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["Search"];
+            };
+        };
+        responses: {
+            /** @description server-sent events */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "text/event-stream": string;
+                };
+            };
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    list_searches: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["List_SavedSearch"];
+                };
+            };
+        };
+    };
+    add_search: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["NewSearch"];
+            };
+        };
+        responses: {
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["SavedSearch"];
+                };
+            };
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    draft_rule: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["DraftRule"];
+            };
+        };
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["RuleDraft"];
+                };
+            };
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    get_search: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["SavedSearch"];
+                };
+            };
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    change_search: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["NewSearch"];
+            };
+        };
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["SavedSearch"];
+                };
+            };
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            412: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    remove_search: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            404: {
                 headers: {
                     [name: string]: unknown;
                 };

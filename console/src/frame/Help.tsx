@@ -49,6 +49,10 @@ function Help() {
       <p className="muted small">
         On any value: click hunts it, Alt click excludes it, ↓ or right click opens its card.
       </p>
+      <p className="muted small">
+        The language of the hunt: its verbs, functions and fields stand in{' '}
+        <code>docs/guide/hunt-reference.md</code>, and the query bar offers them as you write (Ctrl Space).
+      </p>
     </Dialog>
   )
 }

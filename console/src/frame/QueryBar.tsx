@@ -5,6 +5,7 @@ import { useEffect, useRef, useState } from 'react'
 import { useKeys } from '../lib/keys'
 import { usePath, useUrlState } from '../lib/url'
 import { Kbd } from '../ui/Kbd'
+import { QueryInput } from '../ui/QueryInput'
 
 export function QueryBar() {
   const [search] = useUrlState()
@@ -41,15 +42,12 @@ export function QueryBar() {
       }}
     >
       <SearchIcon size={14} aria-hidden="true" />
-      <input
+      <QueryInput
         ref={input}
-        aria-label="Query events"
-        className="mono"
+        label="Query events"
         placeholder="Query events: words or field:value"
-        spellCheck={false}
-        autoComplete="off"
         value={text}
-        onChange={(e) => setText(e.target.value)}
+        onChange={setText}
       />
       <Kbd keys="/" />
     </form>

@@ -24,7 +24,11 @@ export function toNdjson(columns: readonly RowColumn[], rows: readonly unknown[]
 
 /** Gives a text to the browser as a file to keep. */
 export function saveText(name: string, type: string, text: string): void {
-  const url = URL.createObjectURL(new Blob([text], { type }))
+  saveBlob(name, new Blob([text], { type }))
+}
+
+export function saveBlob(name: string, blob: Blob): void {
+  const url = URL.createObjectURL(blob)
   const link = document.createElement('a')
   link.href = url
   link.download = name

@@ -55,3 +55,8 @@ export function charIndex(text: string, byte: number): number {
   const head = new TextEncoder().encode(text).subarray(0, Math.max(0, byte))
   return new TextDecoder().decode(head).length
 }
+
+/** The other way round: the byte at which a character of JavaScript begins. */
+export function byteIndex(text: string, index: number): number {
+  return new TextEncoder().encode(text.slice(0, index)).length
+}

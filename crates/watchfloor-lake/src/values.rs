@@ -3,13 +3,15 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use arrow::array::AsArray;
 use arrow::datatypes::{DataType, Int64Type};
+use datafusion::functions::expr_fn::coalesce;
 use datafusion::functions_aggregate::expr_fn::count;
 use datafusion::logical_expr::{Expr, cast, col, lit};
 use datafusion::prelude::{SessionConfig, SessionContext};
+use futures::future::join_all;
 use watchfloor_query::{CoreField, FieldTarget, field_targets};
 
 use crate::lower;
@@ -31,47 +33,49 @@ impl Lake {
         limit: usize,
         within: Duration,
     ) -> Vec<(String, u64)> {
-        let until = Instant::now() + within;
+        let values = field_targets(field);
+        let values: Vec<Expr> = values.iter().filter_map(value_of).collect();
+        let value = match values.as_slice() {
+            [] => return Vec::new(),
+            [one] => one.clone(),
+            _ => coalesce(values),
+        };
         let snapshot = self.snapshot();
         let mut files = snapshot.files().to_vec();
         files.sort_by_key(|file| std::cmp::Reverse(file.extent.time_us.1));
         files.truncate(FILES);
-        let mut lots = vec![snapshot.part(Vec::new(), RecentRows::With)];
-        lots.extend(
-            files
-                .into_iter()
-                .map(|file| snapshot.part(vec![file], RecentRows::Without)),
-        );
+        // What is in memory is there at once, and does not wait for files.
+        let lots = [
+            snapshot.part(Vec::new(), RecentRows::With),
+            snapshot.part(files, RecentRows::Without),
+        ];
+        let looks = lots.map(|lot| {
+            let look = self.values_in(lot, value.clone(), begin, limit);
+            tokio::time::timeout(within, look)
+        });
         let mut found: BTreeMap<String, u64> = BTreeMap::new();
-        for lot in lots.into_iter().map(Arc::new) {
-            for value in field_targets(field).iter().filter_map(value_of) {
-                let left = until.saturating_duration_since(Instant::now());
-                let look = self.values_in(&lot, value, begin, limit);
-                match tokio::time::timeout(left, look).await {
-                    Ok(Ok(values)) => {
-                        for (value, count) in values {
-                            *found.entry(value).or_default() += count;
-                        }
-                    }
-                    // A file that cannot be read is for those who search it.
-                    Ok(Err(_)) => {}
-                    Err(_) => return first(found, limit),
-                }
-            }
+        // A file that cannot be read is for those who search it.
+        for (value, count) in join_all(looks)
+            .await
+            .into_iter()
+            .flatten()
+            .flatten()
+            .flatten()
+        {
+            *found.entry(value).or_default() += count;
         }
         first(found, limit)
     }
 
     async fn values_in(
         &self,
-        lot: &Arc<Snapshot>,
+        lot: Snapshot,
         value: Expr,
         begin: &str,
         limit: usize,
     ) -> Result<Vec<(String, u64)>, ReadError> {
         let config = SessionConfig::new().with_target_partitions(1);
         let context = SessionContext::new_with_config_rt(config, Arc::clone(&self.runtime));
-        let provider: Arc<dyn datafusion::datasource::TableProvider> = Arc::clone(lot) as _;
         let value = cast(value, DataType::Utf8);
         let mut filter = value
             .clone()
@@ -85,7 +89,7 @@ impl Lake {
             );
         }
         let frame = context
-            .read_table(provider)
+            .read_table(Arc::new(lot))
             .and_then(|frame| frame.filter(filter))
             .and_then(|frame| {
                 let keys = vec![value.alias("value")];
@@ -118,8 +122,10 @@ fn first(found: BTreeMap<String, u64>, limit: usize) -> Vec<(String, u64)> {
 /// Where values are looked for; whole records and lists of anomalies are none to choose from.
 fn value_of(target: &FieldTarget) -> Option<Expr> {
     Some(match target {
-        FieldTarget::Attribute(attribute) => col(schema::column_name(attribute.path)),
-        FieldTarget::Unmapped(name) => lower::unmapped(name),
+        FieldTarget::Attribute(attribute) => {
+            cast(col(schema::column_name(attribute.path)), DataType::Utf8)
+        }
+        FieldTarget::Unmapped(name) => cast(lower::unmapped(name), DataType::Utf8),
         FieldTarget::Core(core) => match core {
             CoreField::Source => col("source"),
             CoreField::Product => col("product"),

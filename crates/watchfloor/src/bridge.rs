@@ -8,6 +8,7 @@ mod hunting;
 mod intake;
 mod keeper;
 mod status;
+mod values;
 
 pub(crate) use events::{LakeEvents, LakeLookup};
 pub(crate) use exports::{EVENT_HEAD, event_json, export_query};

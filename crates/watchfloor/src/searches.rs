@@ -216,20 +216,9 @@ fn finding(
 ) -> Finding {
     let pairs = alarm.key.iter().zip(key);
     let shown: Vec<String> = pairs
-        .clone()
         .map(|(name, value)| format!("{name} {value}"))
         .collect();
-    let entities = pairs.filter_map(|(name, value)| {
-        (!value.is_empty()).then_some(())?;
-        Some(Entity {
-            kind: kind_of(name)?,
-            value: (*value).to_owned(),
-            role: "found".to_owned(),
-        })
-    });
-    let mut entities: Vec<Entity> = entities.collect();
-    entities.sort();
-    entities.dedup();
+    let entities = entities_of(alarm, key);
     let mut event_ids: Vec<(Timestamp, EventId)> = items
         .iter()
         .filter_map(|item| item.event.map(|(id, time)| (time, id)))
@@ -277,6 +266,24 @@ fn finding(
         tactics: Vec::new(),
         techniques: Vec::new(),
     }
+}
+
+/// Who and what the values of a key name.
+fn entities_of(alarm: &SearchAlarm, key: &[&str]) -> Vec<Entity> {
+    let pairs = alarm.key.iter().zip(key);
+    let named = pairs.filter(|(_, value)| !value.is_empty());
+    let mut entities: Vec<Entity> = named
+        .filter_map(|(name, value)| {
+            Some(Entity {
+                kind: kind_of(name)?,
+                value: (*value).to_owned(),
+                role: "found".to_owned(),
+            })
+        })
+        .collect();
+    entities.sort();
+    entities.dedup();
+    entities
 }
 
 /// The same rows give the same id, so that an answer that did not change raises nothing again.

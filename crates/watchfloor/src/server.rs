@@ -128,13 +128,7 @@ impl Server {
                 listener("syslog-udp", address),
             ]);
         }
-        let local = LocalListener::bind(&folder.path)
-            .context("the socket for local senders cannot be made")?;
-        tasks.push(tokio::spawn(local.run(
-            pipeline.journal().clone(),
-            written_drop_sink(&pipeline),
-            stop.clone(),
-        )));
+        tasks.push(start_local(&folder.path, &pipeline, &stop)?);
         let queries: Arc<Queries> = Arc::default();
         let keeper = start_keeper(config, &pipeline, &casework, &stop)?;
         let state = ApiState::new(
@@ -284,6 +278,20 @@ fn written_drop_sink(pipeline: &Arc<Pipeline>) -> DropSink {
         ledger.drop_records(source, reason, count);
         ledger.flush();
     })
+}
+
+fn start_local(
+    folder: &Path,
+    pipeline: &Arc<Pipeline>,
+    stop: &CancellationToken,
+) -> Result<tokio::task::JoinHandle<()>> {
+    let local =
+        LocalListener::bind(folder).context("the socket for local senders cannot be made")?;
+    Ok(tokio::spawn(local.run(
+        pipeline.journal().clone(),
+        written_drop_sink(pipeline),
+        stop.clone(),
+    )))
 }
 
 async fn start_syslog(

@@ -1,7 +1,7 @@
 /** What the fields hold: click a value to keep only it, Alt click to leave it out, the pin makes a column. */
 import { Columns3 } from 'lucide-react'
 import { useState } from 'react'
-import type { FieldStat } from '../../api/types'
+import type { FieldStat, FieldsResult } from '../../api/types'
 import { useHunt } from '../../frame/useHunt'
 import { count, plural } from '../../lib/format'
 import { visible } from '../../lib/text'
@@ -9,13 +9,16 @@ import { visible } from '../../lib/text'
 const FOLDED = 5
 
 interface FieldStatsProps {
-  fields: FieldStat[]
+  /** Over all events that match, or over a part of them where it says so. */
+  counted: FieldsResult | null
+  isCounting: boolean
+  total: number
   columns: string[]
-  isSample: boolean
   onColumns: (columns: string[]) => void
 }
 
-export function FieldStats({ fields, columns, onColumns, isSample }: FieldStatsProps) {
+export function FieldStats({ counted, isCounting, total, columns, onColumns }: FieldStatsProps) {
+  const fields = counted?.fields ?? []
   const [needle, setNeedle] = useState('')
   const shown = fields.filter((f) => f.name.toLowerCase().includes(needle.toLowerCase()))
   return (
@@ -28,11 +31,16 @@ export function FieldStats({ fields, columns, onColumns, isSample }: FieldStatsP
         value={needle}
         onChange={(e) => setNeedle(e.target.value)}
       />
-      {isSample && <p className="small capped">From the rows shown, not all</p>}
+      {counted && !counted.exact && (
+        <p className="small capped">
+          Counted in {count(counted.events)} of {plural(total, 'event')}, spread over the time asked for
+        </p>
+      )}
       {shown.map((field) => (
         <Facet
           key={field.name}
           field={field}
+          events={counted?.events ?? 0}
           isColumn={columns.includes(field.name)}
           onColumn={() =>
             onColumns(
@@ -43,12 +51,23 @@ export function FieldStats({ fields, columns, onColumns, isSample }: FieldStatsP
           }
         />
       ))}
-      {shown.length === 0 && <p className="muted small">No such field in these events.</p>}
+      {shown.length === 0 && (
+        <p className="muted small">
+          {isCounting && !counted ? 'Counting the fields…' : 'No such field in these events.'}
+        </p>
+      )}
     </aside>
   )
 }
 
-function Facet({ field, isColumn, onColumn }: { field: FieldStat; isColumn: boolean; onColumn: () => void }) {
+interface FacetProps {
+  field: FieldStat
+  events: number
+  isColumn: boolean
+  onColumn: () => void
+}
+
+function Facet({ field, events, isColumn, onColumn }: FacetProps) {
   const hunt = useHunt()
   const [isUnfolded, setUnfolded] = useState(false)
   const max = Math.max(1, ...field.top.map((t) => t.count))
@@ -59,8 +78,12 @@ function Facet({ field, isColumn, onColumn }: { field: FieldStat; isColumn: bool
         <h2 className="mono" title={field.name}>
           {field.name}
         </h2>
-        <span className="muted small tabular" title={plural(field.distinct, 'distinct value')}>
+        <span
+          className="muted small tabular"
+          title={`${field.more ? 'At least ' : ''}${plural(field.distinct, 'distinct value')}, in ${count(field.count)} of ${plural(events, 'event')}`}
+        >
           {count(field.distinct)}
+          {field.more && '+'}
         </span>
         <button
           type="button"

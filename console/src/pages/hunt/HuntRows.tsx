@@ -17,9 +17,11 @@ interface HuntRowsProps {
   openId: string | null
   onOpen: (id: string | null) => void
   onColumns: (columns: string[]) => void
+  /** Rows come in at the top. */
+  isTail?: boolean
 }
 
-export function HuntRows({ events, columns, openId, onOpen, onColumns }: HuntRowsProps) {
+export function HuntRows({ events, columns, openId, onOpen, onColumns, isTail }: HuntRowsProps) {
   const scroller = useRef<HTMLDivElement>(null)
   const [activeId, setActive] = useState<string | null>(openId)
   const virtual = useVirtualizer({
@@ -57,7 +59,7 @@ export function HuntRows({ events, columns, openId, onOpen, onColumns }: HuntRow
   return (
     <div
       ref={scroller}
-      className="grid grid-events"
+      className={`grid grid-events ${isTail ? 'grid-tail' : ''}`}
       role="grid"
       aria-label="Events"
       aria-rowcount={events.length + 1}

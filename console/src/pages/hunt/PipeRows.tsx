@@ -25,6 +25,8 @@ interface PipeRowsProps {
   rows: readonly unknown[][]
   sort: RowSort | null
   onSort: (name: string) => void
+  /** Rows come in at the top; they have no other order. */
+  isTail?: boolean
 }
 
 function widthOf(column: RowColumn, at: number, rows: readonly unknown[][]): number {
@@ -41,7 +43,7 @@ function useFieldNames(): Set<string> {
   return useMemo(() => new Set((data?.items ?? []).flatMap((f) => [f.name, ...(f.aliases ?? [])])), [data])
 }
 
-export function PipeRows({ columns, rows, sort, onSort }: PipeRowsProps) {
+export function PipeRows({ columns, rows, sort, onSort, isTail }: PipeRowsProps) {
   const scroller = useRef<HTMLDivElement>(null)
   const names = useFieldNames()
   const fields = useMemo(() => columns.map((c) => (names.has(c.name) ? c.name : undefined)), [columns, names])
@@ -57,7 +59,9 @@ export function PipeRows({ columns, rows, sort, onSort }: PipeRowsProps) {
     scrollPaddingStart: ROW_PX,
   })
   // biome-ignore lint/correctness/useExhaustiveDependencies: another order or answer begins at its top.
-  useEffect(() => scroller.current?.scrollTo({ top: 0 }), [rows])
+  useEffect(() => {
+    if (!isTail) scroller.current?.scrollTo({ top: 0 })
+  }, [rows])
   const least = widths.reduce((sum, w) => sum + w + GAP_PX, SIDES_PX)
   return (
     <div

@@ -14,6 +14,7 @@ import { Severity, SeverityIcon } from '../../ui/Severity'
 import { Status } from '../../ui/Status'
 import { Ago } from '../../ui/Time'
 import { Empty, Problem, SkeletonRows } from '../../ui/Trouble'
+import { Panels } from './Panels'
 
 export default function Overview() {
   const { data, error, refetch } = useQuery(overviewQuery)
@@ -115,6 +116,7 @@ function Loaded({ data }: { data: OverviewData }) {
       <Section title="Events" note="last 24 hours">
         <Bars buckets={rate} seconds={seconds} height={104} label="Events over time" />
       </Section>
+      <Panels />
       <div className="columns-2">
         <OpenIncidents />
         <div className="stack">

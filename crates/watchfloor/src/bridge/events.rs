@@ -28,14 +28,14 @@ pub(super) use super::convert::invalid;
 use super::convert::{self, unavailable};
 use super::exports;
 use super::hunting::{self, Queries};
+use super::values::KnownValues;
 
 /// Buckets that a histogram aims at.
 const BUCKETS: i64 = 120;
 /// Longest that the fields of all events that match are counted.
 const COUNTING: Duration = Duration::from_millis(1_500);
-/// Values that are offered to those who write a query, and how long they are looked for.
+/// Values that are offered to those who write a query.
 const VALUES: usize = 12;
-const VALUES_WITHIN: Duration = Duration::from_millis(80);
 /// Values named per field.
 const TOP_VALUES: usize = 10;
 
@@ -43,11 +43,16 @@ const TOP_VALUES: usize = 10;
 pub(crate) struct LakeEvents {
     lake: Arc<Lake>,
     queries: Arc<Queries>,
+    values: Arc<KnownValues>,
 }
 
 impl LakeEvents {
     pub(crate) fn new(lake: Arc<Lake>, queries: Arc<Queries>) -> Self {
-        Self { lake, queries }
+        Self {
+            lake,
+            queries,
+            values: Arc::default(),
+        }
     }
 
     async fn find(&self, request: SearchRequest) -> Result<SearchResult, SearchError> {
@@ -131,10 +136,9 @@ impl LakeEvents {
         let found = watchfloor_query::complete(&request.query, request.at);
         let mut items = Vec::new();
         if let Some(wanted) = found.values {
-            let values = self
-                .lake
-                .values(&wanted.field, &wanted.begin, VALUES, VALUES_WITHIN);
-            items.extend(values.await.into_iter().map(|(value, count)| Completion {
+            let asked = (wanted.begin.as_str(), VALUES);
+            let values = self.values.of(&self.lake, &wanted.field, asked).await;
+            items.extend(values.into_iter().map(|(value, count)| Completion {
                 insert: wanted.insert(&value),
                 label: value,
                 kind: CompletionKind::Value.as_str().to_owned(),
