@@ -131,7 +131,7 @@ impl Lake {
             col(schema::PART).sort(false, false),
         ];
         Ok(self
-            .pipe_context(request.run.memory_bytes)?
+            .pipe_context(&request.run)?
             .read_table(Arc::new(snapshot))
             .and_then(|frame| frame.filter(filter))
             .and_then(|frame| frame.sort(order))

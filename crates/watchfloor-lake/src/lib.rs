@@ -4,10 +4,12 @@
 //!
 //! Start at [`Lake`].
 
+mod cluster;
 mod encode;
 mod export;
 mod files;
 mod findings;
+mod functions;
 mod health;
 mod keep;
 mod lower;
@@ -29,6 +31,7 @@ mod tail;
 mod usage;
 mod values;
 
+pub use cluster::{Cluster, ClusterError, ClusterOptions, NodeIdentity, work};
 pub use export::{ExportQuery, Exported};
 pub use health::Damage;
 pub use keep::{Erased, Hold, Kept, Policy, RetentionRule};

@@ -173,7 +173,7 @@ impl<'a> Parts<'a> {
             let lot = lot.iter().filter(|file| !broken.contains_key(&file.path));
             let snapshot = Arc::new(self.snapshot.part(lot.cloned().collect(), recent));
             match self.find(&snapshot).await {
-                Err(PipeError::Read(error)) if self.lake.note_broken(&error).await => {}
+                Err(error) if self.lake.tries_again(&error, self.run).await => {}
                 found => break found?,
             }
         };
@@ -192,7 +192,7 @@ impl<'a> Parts<'a> {
     }
 
     fn frame(&self, snapshot: &Arc<Snapshot>) -> Result<DataFrame, PipeError> {
-        let context = self.lake.pipe_context(self.run.memory_bytes)?;
+        let context = self.lake.pipe_context(self.run)?;
         let provider: Arc<dyn datafusion::datasource::TableProvider> = Arc::clone(snapshot) as _;
         Ok(context.read_table(provider).map_err(query_error)?)
     }

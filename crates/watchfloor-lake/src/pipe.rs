@@ -23,6 +23,8 @@ mod times;
 mod verbs;
 mod windows;
 
+pub(crate) use row_functions::{function_named, in_set_function, members_of};
+
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
 use std::ops::Range;
@@ -34,12 +36,13 @@ use datafusion::datasource::TableProvider;
 use datafusion::error::DataFusionError;
 use datafusion::execution::runtime_env::RuntimeEnvBuilder;
 use datafusion::logical_expr::{Expr as DfExpr, SortExpr, col, lit};
-use datafusion::prelude::{DataFrame, SessionConfig, SessionContext};
+use datafusion::prelude::{DataFrame, SessionContext};
 use futures::StreamExt;
 use jiff::Timestamp;
 use watchfloor_query::Diagnostic;
 use watchfloor_query::pipe::{self, Expr, FunctionBody, Let, LetValue, Program, Render};
 
+use crate::cluster;
 use crate::progress::{Limit, Progress, Run};
 use crate::schema;
 use crate::search::{in_time, query_error};
@@ -186,7 +189,7 @@ impl Lake {
             };
             match found {
                 Err(_) if request.run.progress.is_over() => return Err(too_much(&request.run)),
-                Err(PipeError::Read(error)) if self.note_broken(&error).await => {}
+                Err(error) if self.tries_again(&error, &request.run).await => {}
                 found => break found,
             }
         }
@@ -251,7 +254,7 @@ impl Lake {
         snapshot: Snapshot,
     ) -> Result<(DataFrame, Option<Render>), PipeError> {
         let lowering = Lowering {
-            context: self.pipe_context(request.run.memory_bytes)?,
+            context: self.pipe_context(&request.run)?,
             events: Arc::new(snapshot),
             in_time: asked(request),
             span: (request.from.as_microsecond(), request.to.as_microsecond()),
@@ -269,13 +272,13 @@ impl Lake {
         Ok(lowered.map_err(|error| PipeError::Stopped(error.to_string()))??)
     }
 
-    pub(crate) fn pipe_context(&self, memory_bytes: usize) -> Result<SessionContext, ReadError> {
+    pub(crate) fn pipe_context(&self, run: &Run) -> Result<SessionContext, ReadError> {
         let runtime = RuntimeEnvBuilder::from_runtime_env(&self.runtime)
-            .with_memory_limit(memory_bytes, 1.0)
+            .with_memory_limit(run.memory_bytes, 1.0)
             .build_arc()
             .map_err(query_error)?;
-        let config = SessionConfig::new().with_target_partitions(2);
-        Ok(SessionContext::new_with_config_rt(config, runtime))
+        let helpers = self.helpers(run);
+        cluster::session(runtime, &self.tiers, helpers).map_err(query_error)
     }
 }
 

@@ -85,6 +85,36 @@ impl Place {
         Ok(Self::Bucket { url, options: all })
     }
 
+    /// For another machine, without credentials.
+    pub(crate) fn described(&self) -> serde_json::Value {
+        let is_open = |name: &str| {
+            let is_secret = ["secret", "token", "access_key"];
+            !is_secret.iter().any(|part| name.contains(part))
+        };
+        match self {
+            Self::Folder(folder) => serde_json::json!({"location": folder}),
+            Self::Bucket { url, options } => {
+                let options = options.iter().filter(|(name, _)| is_open(name));
+                let options: BTreeMap<_, _> = options.collect();
+                serde_json::json!({"location": url.as_str(), "storage": options})
+            }
+        }
+    }
+
+    /// The place that another machine described, with this machine's own credentials.
+    pub(crate) fn of_description(
+        described: &serde_json::Value,
+        own: &BTreeMap<String, String>,
+    ) -> Result<Self, PlaceError> {
+        let text = described["location"].as_str().unwrap_or_default();
+        let theirs = described["storage"].as_object().into_iter().flatten();
+        let theirs =
+            theirs.filter_map(|(name, value)| Some((name.clone(), value.as_str()?.to_owned())));
+        let mut options: BTreeMap<String, String> = theirs.collect();
+        options.extend(own.clone());
+        Self::parse(text, &options)
+    }
+
     fn url(&self) -> Result<Url, DeltaTableError> {
         match self {
             Self::Bucket { url, .. } => Ok(url.clone()),

@@ -76,6 +76,9 @@ pub struct Progress {
     bytes: AtomicU64,
     bytes_max: u64,
     is_given_up: AtomicBool,
+    /// How often the cluster failed the query.
+    failures: AtomicU64,
+    stays_here: AtomicBool,
     seen: Mutex<Seen>,
 }
 
@@ -101,6 +104,8 @@ impl Progress {
             bytes: AtomicU64::new(0),
             bytes_max,
             is_given_up: AtomicBool::new(false),
+            failures: AtomicU64::new(0),
+            stays_here: AtomicBool::new(false),
             seen: Mutex::default(),
         }
     }
@@ -130,6 +135,20 @@ impl Progress {
     /// Lets what still reads for the query stop at its next read.
     pub(crate) fn give_up(&self) {
         self.is_given_up.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether the query runs on this machine alone.
+    pub(crate) fn stays_here(&self) -> bool {
+        self.stays_here.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn stay_here(&self) {
+        self.stays_here.store(true, Ordering::Relaxed);
+    }
+
+    /// Counts a failure of the cluster; how many there were.
+    pub(crate) fn failed(&self) -> u64 {
+        self.failures.fetch_add(1, Ordering::Relaxed) + 1
     }
 
     /// A scan over so many files.

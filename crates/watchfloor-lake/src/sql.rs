@@ -41,7 +41,7 @@ impl Lake {
         request: &PipeRequest,
         snapshot: Snapshot,
     ) -> Result<SessionContext, PipeError> {
-        let context = self.pipe_context(request.run.memory_bytes)?;
+        let context = self.pipe_context(&request.run)?;
         let lake: Arc<dyn TableProvider> = Arc::new(snapshot);
         context
             .state_ref()

@@ -70,7 +70,7 @@ impl Lake {
     ) -> Result<Statistics, PipeError> {
         loop {
             match self.count_fields(request, run, budget, top).await {
-                Err(PipeError::Read(error)) if self.note_broken(&error).await => {}
+                Err(error) if self.tries_again(&error, run).await => {}
                 counted => break counted,
             }
         }
@@ -92,7 +92,7 @@ impl Lake {
         let columns = core.chain(attributes).chain([schema::UNMAPPED.to_owned()]);
         let columns: Vec<_> = columns.map(col).collect();
         let frame = self
-            .pipe_context(run.memory_bytes)?
+            .pipe_context(run)?
             .read_table(Arc::new(snapshot))
             .and_then(|frame| frame.filter(self.filter(request)))
             .and_then(|frame| frame.select(columns))

@@ -19,11 +19,13 @@ use jiff::Timestamp;
 use tokio::sync::Mutex;
 use watchfloor_event::{EventBatch, Finding};
 
+use crate::cluster::Cluster;
 use crate::encode::{self, DayFile};
 use crate::files::{self, DataFile};
 use crate::findings;
 use crate::needles::{self, NeedleFiles};
 use crate::place::{Place, Tier};
+use crate::progress::Run;
 use crate::schema;
 use crate::snapshot::{Current, Recent, Snapshot};
 use crate::tail::Arrivals;
@@ -215,6 +217,8 @@ pub struct Lake {
     /// Footers of files that were read, for all queries.
     pub(crate) runtime: Arc<RuntimeEnv>,
     needles: Arc<NeedleFiles>,
+    /// Machines that help with queries.
+    cluster: Option<Arc<Cluster>>,
     /// Tells those who follow what arrives.
     pub(crate) arrivals: Arrivals,
     /// Held by whoever changes a table's log and takes up what came of it.
@@ -312,10 +316,23 @@ impl Lake {
             }),
             runtime,
             needles: Arc::default(),
+            cluster: None,
             arrivals: Arrivals::default(),
             writer: Mutex::new(committed),
             maintainer: Mutex::default(),
         })
+    }
+
+    /// Lets other machines help with queries.
+    #[must_use]
+    pub fn with_cluster(self, cluster: Option<Arc<Cluster>>) -> Self {
+        Self { cluster, ..self }
+    }
+
+    /// The machines that may help with a query.
+    pub(crate) fn helpers(&self, run: &Run) -> Option<&Arc<Cluster>> {
+        let cluster = self.cluster.as_ref();
+        cluster.filter(|cluster| !run.progress.stays_here() && cluster.reaches(&self.tiers))
     }
 
     /// Lets events and findings be searched before they are committed; they go over into the

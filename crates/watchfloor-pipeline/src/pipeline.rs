@@ -14,7 +14,7 @@ use watchfloor_detect::{CostMeter, Detector};
 use watchfloor_event::Finding;
 use watchfloor_ingest::{Journal, JournalOptions, JournalReader};
 use watchfloor_intel::{IndicatorSet, Matcher};
-use watchfloor_lake::{Lake, Places};
+use watchfloor_lake::{Cluster, Lake, Places};
 use watchfloor_normalize::PackSet;
 use watchfloor_rules::RuleSet;
 
@@ -40,6 +40,8 @@ pub struct PipelineOptions {
     pub data: PathBuf,
     /// Where the lake stands.
     pub lake: Places,
+    /// Machines that help with queries.
+    pub cluster: Option<Arc<Cluster>>,
     /// Limits of the journal.
     pub journal: JournalOptions,
     /// How long events are gathered before they are committed. They can be searched before.
@@ -122,7 +124,8 @@ impl Pipeline {
         let lake = Arc::new(
             Lake::open_at(&options.lake)
                 .await
-                .map_err(StartError::Lake)?,
+                .map_err(StartError::Lake)?
+                .with_cluster(options.cluster.clone()),
         );
         let committed = lake.committed().await;
         let ledger = Arc::new(

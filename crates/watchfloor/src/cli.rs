@@ -43,6 +43,9 @@ enum Command {
     /// Look after the event lake.
     #[command(subcommand)]
     Lake(LakeCommand),
+    /// Let other machines help with queries.
+    #[command(subcommand)]
+    Cluster(ClusterCommand),
     /// Look after the installation.
     #[command(subcommand)]
     Admin(AdminCommand),
@@ -478,6 +481,53 @@ pub(crate) enum LakeCommand {
 }
 
 #[derive(Debug, Subcommand)]
+pub(crate) enum ClusterCommand {
+    /// Make the authority whose certificates the nodes of a cluster trust.
+    Authority {
+        /// Folder for `authority.pem` and `authority.key`; keep the key safe.
+        #[arg(long)]
+        out: PathBuf,
+    },
+    /// Make the certificate of a node, a server or a worker.
+    Certificate {
+        /// Folder of the authority.
+        #[arg(long)]
+        authority: PathBuf,
+        /// Host name or address by which others reach the node; may be given several times.
+        #[arg(long, required = true)]
+        name: Vec<String>,
+        /// Folder for `node.pem`, `node.key` and `authority.pem`.
+        #[arg(long)]
+        out: PathBuf,
+    },
+    /// Work on the queries of servers that name this machine in `cluster.workers`. Prints
+    /// `ready URL`. Credentials of buckets come from the configuration or the environment.
+    Worker(WorkerArgs),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct WorkerArgs {
+    /// Configuration file (TOML); its parts `cluster` and `lake.storage` are read.
+    #[arg(long)]
+    pub config: Option<PathBuf>,
+    /// Address for servers and other workers.
+    #[arg(long, default_value = "127.0.0.1:7443")]
+    pub listen: SocketAddr,
+    /// Certificate of the cluster's authority (PEM).
+    #[arg(long)]
+    pub authority: Option<PathBuf>,
+    /// Certificate of this node (PEM).
+    #[arg(long)]
+    pub certificate: Option<PathBuf>,
+    /// Key of this node (PEM).
+    #[arg(long)]
+    pub key: Option<PathBuf>,
+    /// Memory for queries, in MiB; beyond it, they spill to disk or stop.
+    #[arg(long, default_value_t = 2048)]
+    pub memory_mib: u64,
+}
+
+#[derive(Debug, Subcommand)]
 pub(crate) enum AdminCommand {
     /// Make an API token and print it.
     Token {
@@ -536,6 +586,7 @@ pub(crate) fn run(cli: Cli) -> Result<Outcome> {
         Command::Mapping(sub) => command::mapping::run(&sub),
         Command::Intel(sub) => command::intel::run(&sub),
         Command::Lake(sub) => command::lake::run(&sub),
+        Command::Cluster(sub) => command::cluster::run(&sub),
         Command::Admin(sub) => command::admin::run(&sub),
     }
 }

@@ -2,6 +2,7 @@
 
 pub(crate) mod admin;
 pub(crate) mod backtest;
+pub(crate) mod cluster;
 pub(crate) mod coverage;
 pub(crate) mod demo;
 pub(crate) mod detect;

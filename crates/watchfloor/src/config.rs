@@ -1,6 +1,7 @@
 //! The configuration file. Everything has a default; a key that does not exist is an error
 //! that names it and its line.
 
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -36,8 +37,30 @@ pub(crate) struct Config {
     pub commit_wait: Duration,
     /// Where the lake stands.
     pub lake: Wanted,
+    /// Machines that help with queries.
+    pub cluster: ClusterConfig,
     /// What a query of each role may use.
     pub limits: RoleLimits,
+}
+
+/// Machines that help with queries.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct ClusterConfig {
+    /// As `https://host:7443`.
+    #[serde(default)]
+    pub workers: Vec<String>,
+    /// Certificate of the cluster's authority (PEM).
+    pub authority: Option<PathBuf>,
+    /// Certificate of this node (PEM).
+    pub certificate: Option<PathBuf>,
+    /// Key of this node (PEM).
+    pub key: Option<PathBuf>,
+    /// Bytes of files that make another worker worth its while [default: 32 MiB].
+    pub bytes_per_worker: Option<usize>,
+    /// Whether workers see the lake's folders under the same paths.
+    #[serde(default)]
+    pub shares_folders: bool,
 }
 
 /// What queries may use; what is not said is as usual.
@@ -142,6 +165,8 @@ struct File {
     limits: Roles,
     #[serde(default)]
     lake: Wanted,
+    #[serde(default)]
+    cluster: ClusterConfig,
 }
 
 /// How long events gather before they become files of the lake: long enough that files are not
@@ -160,6 +185,14 @@ const LISTEN: SocketAddr =
 const SYSLOG: &str = "127.0.0.1:5514";
 
 impl Config {
+    /// What a worker reads of the file: its certificates, and how buckets are reached.
+    pub(crate) fn cluster_and_storage(
+        path: &Path,
+    ) -> Result<(ClusterConfig, BTreeMap<String, String>)> {
+        let file = read(path)?;
+        Ok((file.cluster, file.lake.storage))
+    }
+
     /// Reads the file, if one is named; the command line goes before it.
     pub(crate) fn load(args: &ServeArgs) -> Result<Self> {
         let file = args
@@ -193,6 +226,7 @@ impl Config {
             budget,
             commit_wait,
             lake: file.lake,
+            cluster: file.cluster,
             data: args
                 .data
                 .clone()

@@ -12,13 +12,14 @@ use watchfloor_api::ports::Listener;
 use watchfloor_api::{ApiSettings, ApiState, CookieTransport, HostPolicy};
 use watchfloor_casework::{Casework, CaseworkSettings, Store, SystemClock};
 use watchfloor_ingest::{DropSink, JournalOptions, LocalListener, SyslogListener, SyslogOptions};
-use watchfloor_lake::Places;
+use watchfloor_lake::{Cluster, ClusterOptions, Places};
 use watchfloor_pipeline::{Pipeline, PipelineOptions};
 
 use crate::bridge::{
     CaseworkSink, DataPlane, JournalIntake, Keeper, KeeperSettings, LakeEvents, LakeLookup, Queries,
 };
-use crate::config::Config;
+use crate::command;
+use crate::config::{ClusterConfig, Config};
 use crate::content;
 use crate::data_folder::DataFolder;
 use crate::indicators::{self, Shelf};
@@ -44,6 +45,9 @@ pub(crate) struct Server {
     _folder: DataFolder,
 }
 
+/// Bytes of files that make another worker worth its while, unless told otherwise.
+const BYTES_PER_WORKER: usize = 32 << 20;
+
 /// Both planes over a data folder, without listeners.
 pub(crate) struct Planes {
     pub pipeline: Arc<Pipeline>,
@@ -62,6 +66,7 @@ impl Planes {
         budget: Budget,
         commit_wait: Duration,
         lake: Places,
+        cluster: Option<Arc<Cluster>>,
     ) -> Result<Self> {
         let store = Store::open(data)
             .await
@@ -73,6 +78,7 @@ impl Planes {
         let options = PipelineOptions {
             data: data.to_owned(),
             lake,
+            cluster,
             journal: JournalOptions::standard(),
             commit_wait,
             indicators,
@@ -235,6 +241,27 @@ fn start_keeper(
     Ok(keeper)
 }
 
+/// The machines that the configuration names.
+fn cluster(config: &ClusterConfig) -> Result<Option<Arc<Cluster>>> {
+    if config.workers.is_empty() {
+        return Ok(None);
+    }
+    let urls = config.workers.iter().map(|worker| {
+        let url = worker.parse::<url::Url>().ok();
+        let url = url.filter(|url| url.scheme() == "https" && url.host_str().is_some());
+        url.with_context(|| {
+            format!("cluster.workers: '{worker}' is not of the form https://host:7443")
+        })
+    });
+    let options = ClusterOptions {
+        workers: urls.collect::<Result<_>>()?,
+        identity: command::cluster::identity(config)?,
+        bytes_per_worker: config.bytes_per_worker.unwrap_or(BYTES_PER_WORKER),
+        shares_folders: config.shares_folders,
+    };
+    Ok(Some(Arc::new(Cluster::new(options)?)))
+}
+
 async fn planes(config: &Config, data: &Path) -> Result<Planes> {
     Planes::start(
         data,
@@ -244,6 +271,7 @@ async fn planes(config: &Config, data: &Path) -> Result<Planes> {
         config.budget,
         config.commit_wait,
         places::settle(data, &config.lake)?,
+        cluster(&config.cluster)?,
     )
     .await
 }
@@ -328,7 +356,7 @@ fn host_policy(config: &Config) -> HostPolicy {
     }
 }
 
-async fn told_to_end() {
+pub(crate) async fn told_to_end() {
     use tokio::signal::unix::{SignalKind, signal};
     let interrupt = tokio::signal::ctrl_c();
     match signal(SignalKind::terminate()) {

@@ -574,18 +574,24 @@ const TEXTS: &[Entry] = &[
 
 /// A call of a function of texts.
 pub(super) fn call(name: &str, args: Vec<DfExpr>) -> DfExpr {
-    let Some((name, _, _, row)) = known(name) else {
-        // Only names of the table above are asked for.
-        debug_assert!(false, "no function {name}");
-        return lit(ScalarValue::Null);
-    };
-    let row = *row;
-    ScalarUDF::from(RowFunction {
+    match function_named(name) {
+        Some(function) => function.call(args),
+        None => {
+            // Only names of the table above are asked for.
+            debug_assert!(false, "no function {name}");
+            lit(ScalarValue::Null)
+        }
+    }
+}
+
+/// A function of texts by its name.
+pub(crate) fn function_named(name: &str) -> Option<ScalarUDF> {
+    let (name, _, _, row) = known(name)?;
+    Some(ScalarUDF::from(RowFunction {
         name,
-        row,
+        row: *row,
         signature: Signature::variadic_any(Volatility::Immutable),
-    })
-    .call(args)
+    }))
 }
 
 struct RowFunction {
@@ -716,11 +722,21 @@ impl Row {
 
 /// Whether a text is one of many.
 pub(super) fn in_set(value: DfExpr, texts: Vec<String>) -> DfExpr {
+    in_set_function(texts).call(vec![value])
+}
+
+/// The same as a function of one argument.
+pub(crate) fn in_set_function(texts: Vec<String>) -> ScalarUDF {
     ScalarUDF::from(InSet {
         texts: texts.into_iter().collect(),
         signature: Signature::any(1, Volatility::Immutable),
     })
-    .call(vec![value])
+}
+
+/// The texts of such a function, if it is one.
+pub(crate) fn members_of(function: &ScalarUDF) -> Option<Vec<&String>> {
+    let set = function.inner().downcast_ref::<InSet>()?;
+    Some(set.texts.iter().collect())
 }
 
 #[derive(Debug, PartialEq, Eq)]

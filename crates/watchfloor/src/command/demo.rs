@@ -19,7 +19,7 @@ use watchfloor_ingest::{Journal, NewRecord};
 use crate::Outcome;
 use crate::cli::DemoArgs;
 use crate::command::block_on;
-use crate::config::{COMMIT_WAIT, Config};
+use crate::config::{COMMIT_WAIT, ClusterConfig, Config};
 use crate::places::Wanted;
 use crate::rules::{Budget, Sources};
 use crate::server::Server;
@@ -56,6 +56,7 @@ pub(crate) fn run(args: &DemoArgs) -> Result<Outcome> {
     let config = Config {
         limits: watchfloor_api::RoleLimits::STANDARD,
         lake: Wanted::default(),
+        cluster: ClusterConfig::default(),
         commit_wait: COMMIT_WAIT,
         data,
         listen: args.listen,

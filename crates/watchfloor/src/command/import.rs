@@ -59,7 +59,7 @@ enum Target {
 
 async fn own_planes(data: &Path, rules: &Sources) -> Result<Planes> {
     let (budget, lake) = (Budget::STANDARD, places::last(data)?);
-    Planes::start(data, rules, &[], &[], budget, COMMIT_WAIT, lake).await
+    Planes::start(data, rules, &[], &[], budget, COMMIT_WAIT, lake, None).await
 }
 
 async fn import(
