@@ -114,6 +114,7 @@ impl Cluster {
     /// # Errors
     /// If the certificates cannot be used.
     pub fn new(options: ClusterOptions) -> Result<Self, ClusterError> {
+        choose_cryptography();
         let identity = &options.identity;
         let tls = ClientTlsConfig::new()
             .ca_certificate(Certificate::from_pem(&identity.authority))
@@ -215,6 +216,12 @@ impl Lake {
     }
 }
 
+/// Dependencies bring two implementations of TLS's cryptography; one has to be chosen.
+fn choose_cryptography() {
+    // An error says that the choice is made already.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+}
+
 /// The cluster as the engine asks for it.
 #[derive(Clone)]
 struct Nodes(Arc<Cluster>);
@@ -285,6 +292,7 @@ pub async fn work(
     memory_bytes: usize,
     stop: impl Future<Output = ()>,
 ) -> Result<(), ClusterError> {
+    choose_cryptography();
     let runtime = RuntimeEnvBuilder::new()
         .with_memory_limit(memory_bytes, 1.0)
         .build_arc()

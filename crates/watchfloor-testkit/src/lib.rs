@@ -1,10 +1,12 @@
 //! What the tests of the whole program share: a server as a process, and the simplest HTTP
 //! client there can be.
 
+mod bucket;
 mod checks;
 mod client;
 mod server;
 
+pub use bucket::Bucket;
 pub use checks::LedgerTotals;
 pub use client::{Answer, Client};
 pub use server::ServerProcess;

@@ -2,78 +2,15 @@
 //! here wrote: DuckDB, and Sail, which speaks Spark's protocol.
 
 use std::fmt::Write as _;
-use std::net::{TcpListener, TcpStream};
-use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::path::Path;
+use std::process::Command;
 
 use anyhow::{Context, Result, ensure};
 use serde_json::{Value, json};
-use watchfloor_testkit::{Answer, Client, ServerProcess, python, wait_for};
+use watchfloor_testkit::{Answer, Bucket, Client, ServerProcess, python, wait_for};
 
 const PROGRAM: &str = env!("CARGO_BIN_EXE_watchfloor");
 const LINES: usize = 400;
-/// What the server is given as credentials; moto takes any.
-const CREDENTIALS: [(&str, &str); 2] = [
-    ("AWS_ACCESS_KEY_ID", "watchfloor"),
-    ("AWS_SECRET_ACCESS_KEY", "test"),
-];
-
-/// An S3-compatible server with one bucket, that ends with the test.
-struct Bucket {
-    child: Child,
-    endpoint: String,
-}
-
-impl Bucket {
-    fn start(python: &Path) -> Result<Self> {
-        // The port is free when moto asks for it, unless another program is very quick.
-        let address = TcpListener::bind("127.0.0.1:0")?.local_addr()?;
-        let child = Command::new(python)
-            .args(["-m", "moto.server", "-H", "127.0.0.1", "-p"])
-            .arg(address.port().to_string())
-            .stdout(Stdio::null())
-            .stderr(Stdio::null())
-            .spawn()
-            .context("cannot start moto")?;
-        let bucket = Self {
-            child,
-            endpoint: format!("http://{address}"),
-        };
-        wait_for("moto listens", || Ok(TcpStream::connect(address).is_ok()))?;
-        let made = Client::new(&bucket.endpoint, "none").request("PUT", "/soc", &[], b"")?;
-        ensure!(made.status == 200, "no bucket: {}", made.status);
-        Ok(bucket)
-    }
-
-    /// Stops or goes on, as a store that hangs does.
-    fn signal(&self, name: &str) -> Result<()> {
-        let id = self.child.id().to_string();
-        let status = Command::new("kill").args(["-s", name, &id]).status()?;
-        ensure!(status.success(), "kill -s {name}");
-        Ok(())
-    }
-
-    fn config(&self, folder: &Path) -> Result<PathBuf> {
-        let text = format!(
-            "syslog = \"off\"\n[lake]\nlocation = \"s3://soc/lake\"\n[lake.storage]\n\
-             endpoint = \"{}\"\nregion = \"us-east-1\"\nallow_http = \"true\"\ntimeout = \"3s\"\n\
-             access_key_id = \"{}\"\nsecret_access_key = \"{}\"\n",
-            self.endpoint, CREDENTIALS[0].1, CREDENTIALS[1].1
-        );
-        let path = folder.join("watchfloor.toml");
-        std::fs::write(&path, text)?;
-        Ok(path)
-    }
-}
-
-impl Drop for Bucket {
-    fn drop(&mut self) {
-        let _ = self.signal("CONT");
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
-}
-
 fn send(client: &Client, source: &str, first: usize) -> Result<()> {
     let mut body = String::new();
     for number in first..first + LINES {
@@ -127,7 +64,7 @@ fn outside(python: &Path, script: &str, arguments: &[&str], endpoint: &str) -> R
         .arg(folder.join(script))
         .args(arguments)
         .arg(endpoint)
-        .envs(CREDENTIALS)
+        .envs(Bucket::CREDENTIALS)
         .env("AWS_ENDPOINT", endpoint)
         .env("AWS_REGION", "us-east-1")
         .env("AWS_ALLOW_HTTP", "true")
@@ -161,7 +98,7 @@ fn new_data_goes_to_a_bucket_and_the_former_stays_in_reach() -> Result<()> {
     wait_for_files(&client, LINES as u64)?;
     drop(server);
 
-    let config = bucket.config(folder.path())?;
+    let config = bucket.config(folder.path(), "")?;
     let config = config.to_string_lossy();
     let mut first = LINES;
     for round in 1..=2_u64 {
@@ -198,7 +135,7 @@ fn new_data_goes_to_a_bucket_and_the_former_stays_in_reach() -> Result<()> {
             "--data",
         ])
         .arg(&data)
-        .envs(CREDENTIALS)
+        .envs(Bucket::CREDENTIALS)
         .output()?;
     let hunted = String::from_utf8_lossy(&hunted.stdout).into_owned();
     assert!(hunted.contains("user401 from"), "{hunted}");
@@ -228,7 +165,7 @@ fn a_store_that_hangs_costs_answers_and_no_event() -> Result<()> {
     let bucket = Bucket::start(&python)?;
     let folder = tempfile::tempdir()?;
     let data = folder.path().join("data");
-    let config = bucket.config(folder.path())?;
+    let config = bucket.config(folder.path(), "")?;
     let config = config.to_string_lossy();
     let server = ServerProcess::start(Path::new(PROGRAM), &data, &["--config", &config])?;
     let client = server.client("admin")?;
