@@ -14,6 +14,7 @@ import './styles/overview.css'
 import './styles/story.css'
 import './styles/hunt.css'
 import './styles/pipes.css'
+import './styles/storage.css'
 
 const client = new QueryClient({
   defaultOptions: {

@@ -105,5 +105,6 @@ export const api = {
   post: <T>(path: string, body: unknown = {}, signal?: AbortSignal) =>
     call<T>('POST', path, { body, signal }),
   patch: <T>(path: string, body: unknown, version?: number) => call<T>('PATCH', path, { body, version }),
+  put: <T>(path: string, body: unknown) => call<T>('PUT', path, { body }),
   delete: <T>(path: string) => call<T>('DELETE', path, {}),
 }

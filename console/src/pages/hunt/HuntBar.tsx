@@ -5,7 +5,7 @@ import { useEffect, useRef, useState } from 'react'
 import type { ProblemBody } from '../../api/client'
 import { fieldsQuery } from '../../api/queries'
 import type { FieldInfo } from '../../api/types'
-import { charIndex, visible } from '../../lib/text'
+import { QueryError } from '../../ui/QueryError'
 
 interface HuntBarProps {
   query: string
@@ -134,7 +134,7 @@ export function HuntBar({ query, error, isBusy, onAsk }: HuntBarProps) {
           </div>
         )}
       </form>
-      {error && <QueryError query={query} problem={error} />}
+      {error && <QueryError id="hunt-error" query={query} problem={error} />}
       {!query && !error && (
         <div className="hunt-examples small">
           <span className="muted">Try</span>
@@ -151,26 +151,6 @@ export function HuntBar({ query, error, isBusy, onAsk }: HuntBarProps) {
           ))}
         </div>
       )}
-    </div>
-  )
-}
-
-function QueryError({ query, problem }: { query: string; problem: ProblemBody }) {
-  const { position } = problem
-  const from = position ? charIndex(query, position.start) : 0
-  const to = position ? Math.max(from, charIndex(query, position.end)) : query.length
-  return (
-    <div id="hunt-error" className="query-error" role="alert">
-      <div>
-        <strong>{visible(problem.detail ?? problem.title ?? 'This question does not parse')}</strong>
-        {problem.hint && <span> {visible(problem.hint)}</span>}
-      </div>
-      <pre className="mono">
-        {visible(query.slice(0, from))}
-        <span className="query-wrong">{visible(query.slice(from, to)) || ' '}</span>
-        {visible(query.slice(to))}
-      </pre>
-      {problem.request_id && <div className="small mono muted">request {problem.request_id}</div>}
     </div>
   )
 }
