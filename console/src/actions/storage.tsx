@@ -321,9 +321,8 @@ function ConfirmErase({ counted, close, back }: { counted: Counted; close: () =>
         <label className="field">
           Type {count(counted.events)} or delete
           <input
-            key="confirm"
             className="input"
-            ref={(element) => element?.focus()}
+            data-autofocus
             autoComplete="off"
             value={said}
             onChange={(e) => setSaid(e.target.value)}

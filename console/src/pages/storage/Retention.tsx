@@ -446,7 +446,6 @@ function Days({ label, hint, value, trouble, onChange }: DaysProps) {
         id={id}
         className="input"
         inputMode="numeric"
-        placeholder={hint}
         aria-invalid={trouble !== null}
         aria-describedby={`${id}-note`}
         value={value}

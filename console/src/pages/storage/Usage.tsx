@@ -21,12 +21,12 @@ export function Figures({ usage }: { usage: StorageUsage }) {
   const price = usage.price_per_gb_month
   const { free_bytes: free } = usage
   return (
-    <div className="figures">
+    <div className="figures storage-figures">
       <div className="figure">
         <span className="figure-label">In all</span>
         <strong>{bytes(usage.bytes)}</strong>
         <span className="muted small">
-          {price === null ? 'data and filters' : `${costWords(monthCost(usage.bytes, price))} a month`}
+          {price === null ? 'data and filters' : `costs ${costWords(monthCost(usage.bytes, price))} a month`}
         </span>
       </div>
       <Link to="/hunt" search={{ t: 'all' }} className="figure">
@@ -44,7 +44,7 @@ export function Figures({ usage }: { usage: StorageUsage }) {
       <div className="figure">
         <span className="figure-label">Growth a day</span>
         <strong>{bytes(usage.bytes_per_day)}</strong>
-        <span className="muted small">over the last seven whole days</span>
+        <span className="muted small">over the last whole days, at most seven</span>
       </div>
       <div className="figure">
         <span className="figure-label">Forecast</span>
@@ -194,12 +194,8 @@ function ShareRow({ row, total, price, isSource }: ShareRowProps) {
       {price !== null && <td className="number">{costWords(monthCost(row.bytes, price))}</td>}
       {isSource && (
         <td className="number">
-          <Link
-            to="/sources"
-            search={{ source: row.name }}
-            aria-label={`${visible(row.name)} on the sources page`}
-          >
-            Source
+          <Link to="/sources" search={{ source: row.name }}>
+            Source<span className="hidden-text"> {visible(row.name)}</span>
           </Link>
         </td>
       )}
