@@ -111,7 +111,7 @@ function HoldTable({ holds, last, cell }: HoldTableProps) {
               <td className="muted small">
                 by {visible(hold.created_by)}, <Ago iso={hold.created_at} />
               </td>
-              <td className="number">{cell(hold)}</td>
+              <td className={last === 'Release' ? 'number' : undefined}>{cell(hold)}</td>
             </tr>
           ))}
         </tbody>
