@@ -15,6 +15,7 @@ import './styles/story.css'
 import './styles/hunt.css'
 import './styles/pipes.css'
 import './styles/searches.css'
+import './styles/storage.css'
 
 const client = new QueryClient({
   defaultOptions: {

@@ -34,6 +34,7 @@ const routeTree = root.addChildren([
     page('/hunt', () => import('./pages/hunt/Hunt')),
     page('/indicators', () => import('./pages/indicators/Indicators')),
     page('/sources', () => import('./pages/sources/Sources')),
+    page('/storage', () => import('./pages/storage/Storage')),
     page('/rules', () => import('./pages/rules/Rules')),
     page('/rules/$id', () => import('./pages/rules/RulePage')),
     page('/backtest', () => import('./pages/rules/Backtest')),

@@ -1,6 +1,7 @@
 /** The routes of the wire contract over the mock's world: [method, path, handler, open to all]. */
 import { huntingRoutes } from './hunting.mjs'
 import { QueryError, search } from './search.mjs'
+import { storageRoutes } from './storage.mjs'
 
 const RANK = { critical: 5, high: 4, medium: 3, low: 2, informational: 1 }
 const STATUS_RANK = { new: 1, acknowledged: 2, in_progress: 3, closed: 4 }
@@ -113,6 +114,7 @@ export function routes(world) {
   }
 
   return [
+    ...storageRoutes(world, api),
     ['GET', api('/session'), (c) => c.send(session(c.user))],
     [
       'POST',

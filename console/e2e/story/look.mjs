@@ -20,6 +20,7 @@ function pages({ incident, alert }) {
     ['hunt-error', `/hunt?q=${encodeURIComponent('device.hostname:"')}`, (p) => p.locator('#hunt-error')],
     ['indicators', '/indicators', (p) => p.locator('.table, .empty').first()],
     ['sources', '/sources', (p) => p.getByText('Completeness ledger')],
+    ['storage', '/storage', (p) => p.getByRole('region', { name: 'Deletions on demand' })],
     ['rules', '/rules', (p) => p.getByRole('table')],
     ['rules-refused', '/rules?tab=refused', (p) => p.locator('.work table, .work .empty').first()],
     ['rules-dead', '/rules?tab=dead', (p) => p.locator('.work [role=table], .work .empty').first()],

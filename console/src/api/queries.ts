@@ -26,6 +26,7 @@ import type {
   SessionRow,
   SocEvent,
   SourceRow,
+  Storage,
   Suppression,
   TokenRow,
   UserRow,
@@ -139,6 +140,15 @@ export const indicatorsQuery = {
   ...list<IndicatorListRow>('indicators', '/indicators'),
   refetchInterval: 10_000,
 }
+/** A deletion that runs is looked at often; otherwise the lake changes slowly. */
+const RUNNING_MS = 2_000
+const STORAGE_MS = 30_000
+export const storageQuery = queryOptions({
+  queryKey: ['storage'],
+  queryFn: () => api.get<Storage>('/storage'),
+  refetchInterval: (query) =>
+    query.state.data?.erasures.some((one) => one.state === 'running') ? RUNNING_MS : STORAGE_MS,
+})
 export const rulesQuery = (q: string) => ({
   ...list<RuleRow>('rules', '/rules', { q }),
   placeholderData: keepPreviousData,

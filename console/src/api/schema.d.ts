@@ -6116,7 +6116,7 @@ export interface operations {
                     "application/json": components["schemas"]["Problem"];
                 };
             };
-            409: {
+            412: {
                 headers: {
                     [name: string]: unknown;
                 };

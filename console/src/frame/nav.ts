@@ -4,6 +4,7 @@ import {
   Crosshair,
   Fingerprint,
   Gauge,
+  HardDrive,
   Inbox,
   type LucideIcon,
   ScrollText,
@@ -12,7 +13,16 @@ import {
 } from 'lucide-react'
 
 export interface Place {
-  to: '/' | '/queue' | '/incidents' | '/hunt' | '/indicators' | '/sources' | '/rules' | '/settings'
+  to:
+    | '/'
+    | '/queue'
+    | '/incidents'
+    | '/hunt'
+    | '/indicators'
+    | '/sources'
+    | '/storage'
+    | '/rules'
+    | '/settings'
   label: string
   key: string
   icon: LucideIcon
@@ -27,6 +37,7 @@ export const PLACES: readonly Place[] = [
   { to: '/hunt', label: 'Hunt', key: 'g h', icon: Crosshair },
   { to: '/indicators', label: 'Indicators', key: 'g n', icon: Fingerprint, isUpkeep: true },
   { to: '/sources', label: 'Sources', key: 'g s', icon: Activity, isUpkeep: true },
+  { to: '/storage', label: 'Storage', key: 'g d', icon: HardDrive, isUpkeep: true },
   { to: '/rules', label: 'Rules', key: 'g r', icon: ScrollText, isUpkeep: true },
   { to: '/settings', label: 'Settings', key: 'g t', icon: Settings, isUpkeep: true },
 ]

@@ -1,7 +1,7 @@
 /** Bars over time. With `onBrush`, dragging (or Shift and arrows, then Enter) narrows the range. */
 import { useEffect, useRef, useState } from 'react'
 import type { Bucket } from '../api/types'
-import { compact, count } from '../lib/format'
+import { compact, count, plural } from '../lib/format'
 import { localClock, localDateTime, localMinute, localShort } from '../lib/time'
 
 interface BarsProps {
@@ -10,11 +10,14 @@ interface BarsProps {
   height: number
   label: string
   unit?: string
+  /** Writes a value where it is no count, such as bytes; then there is no unit. */
+  format?: (value: number) => string
   onBrush?: (from: string, to: string) => void
 }
 
 const AXIS = 18
-const LEFT = 44
+const LEFT_OF_COUNTS = 44
+const LEFT_OF_WORDS = 64
 const DAY_S = 86_400
 
 const utcDay = (iso: string): string => iso.slice(5, 10)
@@ -33,14 +36,15 @@ export function useWidth() {
   return [ref, width] as const
 }
 
-export function Bars({ buckets, seconds, height, label, unit = 'event', onBrush }: BarsProps) {
+export function Bars({ buckets, seconds, height, label, unit = 'event', format, onBrush }: BarsProps) {
   const [ref, width] = useWidth()
   const [brush, setBrush] = useState<[number, number] | null>(null)
   const [hover, setHover] = useState<number | null>(null)
   const isDragging = useRef(false)
   const n = buckets.length
   const max = Math.max(1, ...buckets.map((b) => b.count))
-  const inner = Math.max(0, width - LEFT)
+  const left = format ? LEFT_OF_WORDS : LEFT_OF_COUNTS
+  const inner = Math.max(0, width - left)
   const plot = height - AXIS
   const step = n > 0 ? inner / n : 0
   const spanS = n * seconds
@@ -48,8 +52,8 @@ export function Bars({ buckets, seconds, height, label, unit = 'event', onBrush 
   const isDays = seconds >= DAY_S
   const tick = isDays ? utcDay : spanS > DAY_S * 2 ? localShort : seconds >= 60 ? localMinute : localClock
   const indexAt = (clientX: number) => {
-    const left = (ref.current?.getBoundingClientRect().left ?? 0) + LEFT
-    return Math.max(0, Math.min(n - 1, Math.floor((clientX - left) / (step || 1))))
+    const start = (ref.current?.getBoundingClientRect().left ?? 0) + left
+    return Math.max(0, Math.min(n - 1, Math.floor((clientX - start) / (step || 1))))
   }
   const commit = (span: [number, number]) => {
     const [a, b] = [Math.min(...span), Math.max(...span)]
@@ -82,7 +86,7 @@ export function Bars({ buckets, seconds, height, label, unit = 'event', onBrush 
       className={`bars ${onBrush ? 'bars-brush' : ''}`}
       style={{ height }}
       role={onBrush ? 'application' : 'img'}
-      aria-label={`${label}: highest ${count(max)}${onBrush ? '. Arrows move, Shift extends, Enter narrows the range.' : ''}`}
+      aria-label={`${label}: highest ${format ? format(max) : count(max)}${onBrush ? '. Arrows move, Shift extends, Enter narrows the range.' : ''}`}
       tabIndex={onBrush ? 0 : undefined}
       onKeyDown={onKeyDown}
       onPointerDown={(event) => {
@@ -107,20 +111,20 @@ export function Bars({ buckets, seconds, height, label, unit = 'event', onBrush 
     >
       {width > 0 && (
         <svg width={width} height={height} aria-hidden="true">
-          <text x={LEFT - 8} y={9} textAnchor="end" className="axis">
-            {compact(max)}
+          <text x={left - 8} y={9} textAnchor="end" className="axis">
+            {format ? format(max) : compact(max)}
           </text>
-          <text x={LEFT - 8} y={plot} textAnchor="end" className="axis">
+          <text x={left - 8} y={plot} textAnchor="end" className="axis">
             0
           </text>
-          <line x1={LEFT} x2={width} y1={0.5} y2={0.5} className="grid-line" />
-          <line x1={LEFT} x2={width} y1={plot + 0.5} y2={plot + 0.5} className="axis-line" />
+          <line x1={left} x2={width} y1={0.5} y2={0.5} className="grid-line" />
+          <line x1={left} x2={width} y1={plot + 0.5} y2={plot + 0.5} className="axis-line" />
           {buckets.map((b, i) => {
             const h = b.count === 0 ? 0 : Math.max(1.5, (b.count / max) * (plot - 2))
             return (
               <rect
                 key={b.start}
-                x={LEFT + i * step + (step > 4 ? 0.5 : 0)}
+                x={left + i * step + (step > 4 ? 0.5 : 0)}
                 y={plot - h}
                 width={Math.max(0.5, step - (step > 4 ? 1 : 0))}
                 height={h}
@@ -129,14 +133,14 @@ export function Bars({ buckets, seconds, height, label, unit = 'event', onBrush 
             )
           })}
           {brush && (
-            <rect x={LEFT + lo * step} y={0} width={(hi - lo + 1) * step} height={plot} className="brush" />
+            <rect x={left + lo * step} y={0} width={(hi - lo + 1) * step} height={plot} className="brush" />
           )}
           {n > 0 &&
             Array.from({ length: ticks }, (_, t) => {
               const i = Math.floor((t * n) / ticks)
               const bucket = buckets[i]
               return bucket ? (
-                <text key={t} x={LEFT + i * step} y={height - 4} className="axis">
+                <text key={t} x={left + i * step} y={height - 4} className="axis">
                   {tick(bucket.start)}
                 </text>
               ) : null
@@ -146,15 +150,12 @@ export function Bars({ buckets, seconds, height, label, unit = 'event', onBrush 
       {shown && (
         <div
           className="bars-tip"
-          style={{ left: Math.min(LEFT + (hover ?? 0) * step, Math.max(0, width - 220)) }}
+          style={{ left: Math.min(left + (hover ?? 0) * step, Math.max(0, width - 220)) }}
         >
           <span className="tabular">
             {isDays ? `${shown.start.slice(0, 10)} UTC` : localDateTime(shown.start)}
           </span>
-          <strong className="tabular">
-            {count(shown.count)} {unit}
-            {shown.count === 1 ? '' : 's'}
-          </strong>
+          <strong className="tabular">{format ? format(shown.count) : plural(shown.count, unit)}</strong>
         </div>
       )}
     </div>

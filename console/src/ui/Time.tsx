@@ -42,11 +42,12 @@ export function Time({ iso, show = 'full' }: { iso: string | null | undefined; s
 }
 
 export function Ago({ iso }: { iso: string | null | undefined }) {
+  // The timer may lag, but what is past is never said to come.
   const at = useNow()
   if (!iso) return <span className="muted">never</span>
   return (
     <time dateTime={iso} className="tabular" title={`${localDateTime(iso)}\n${utcDateTime(iso)}`}>
-      {ago(iso, Math.max(at, Date.now() - TICK_MS))}
+      {ago(iso, Math.max(at, Date.now() - TICK_MS, Math.min(Date.parse(iso), Date.now())))}
     </time>
   )
 }

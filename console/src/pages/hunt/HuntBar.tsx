@@ -2,7 +2,7 @@
 import { CornerDownLeft } from 'lucide-react'
 import { type ReactNode, useEffect, useRef, useState } from 'react'
 import type { ProblemBody } from '../../api/client'
-import { charIndex, visible } from '../../lib/text'
+import { QueryError } from '../../ui/QueryError'
 import { QueryInput } from '../../ui/QueryInput'
 
 interface HuntBarProps {
@@ -50,7 +50,7 @@ export function HuntBar({ query, error, isBusy, onAsk, children }: HuntBarProps)
         </button>
         {children}
       </form>
-      {error && <QueryError query={query} problem={error} />}
+      {error && <QueryError id="hunt-error" query={query} problem={error} />}
       {!query && !error && (
         <div className="hunt-examples small">
           <span className="muted">Try</span>
@@ -67,26 +67,6 @@ export function HuntBar({ query, error, isBusy, onAsk, children }: HuntBarProps)
           ))}
         </div>
       )}
-    </div>
-  )
-}
-
-function QueryError({ query, problem }: { query: string; problem: ProblemBody }) {
-  const { position } = problem
-  const from = position ? charIndex(query, position.start) : 0
-  const to = position ? Math.max(from, charIndex(query, position.end)) : query.length
-  return (
-    <div id="hunt-error" className="query-error" role="alert">
-      <div>
-        <strong>{visible(problem.detail ?? problem.title ?? 'This question does not parse')}</strong>
-        {problem.hint && <span> {visible(problem.hint)}</span>}
-      </div>
-      <pre className="mono">
-        {visible(query.slice(0, from))}
-        <span className="query-wrong">{visible(query.slice(from, to)) || ' '}</span>
-        {visible(query.slice(to))}
-      </pre>
-      {problem.request_id && <div className="small mono muted">request {problem.request_id}</div>}
     </div>
   )
 }

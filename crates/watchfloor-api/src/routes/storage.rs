@@ -11,7 +11,7 @@ use super::ApiResult;
 use super::monitor::may_monitor;
 use crate::extract::{ApiJson, ApiPath, Caller, id};
 use crate::ports::ErasureCount;
-use crate::problem::Problem;
+use crate::problem::{ApiError, Problem};
 use crate::state::ApiState;
 use crate::wire::storage::{
     Erasure, LegalHold, NewErasure, NewLegalHold, NewRetention, ReleaseHold, Retention, Storage,
@@ -47,7 +47,7 @@ async fn get_storage(State(state): State<ApiState>, caller: Caller) -> ApiResult
 /// Changes how long events are kept.
 #[utoipa::path(put, path = "/storage/retention", tag = "storage", request_body = NewRetention,
     responses((status = 200, body = Retention), (status = 400, body = Problem), (status = 403, body = Problem),
-        (status = 409, body = Problem)))]
+        (status = 412, body = Problem)))]
 async fn set_retention(
     State(state): State<ApiState>,
     caller: Caller,
@@ -102,7 +102,7 @@ async fn preview_erasure(
     ApiJson(body): ApiJson<TryErasure>,
 ) -> ApiResult<Json<ErasureCount>> {
     may_manage(&state, caller.actor())?;
-    state.keeper().check(&body.query)?;
+    check(&state, &body.query)?;
     let holds = state.casework().legal_holds(caller.actor()).await?;
     Ok(Json(state.keeper().would_erase(body.query, holds).await?))
 }
@@ -118,7 +118,7 @@ async fn erase(
 ) -> ApiResult<(StatusCode, Json<Erasure>)> {
     let actor = caller.actor();
     may_manage(&state, actor)?;
-    state.keeper().check(&body.query)?;
+    check(&state, &body.query)?;
     let casework = state.casework();
     let holds = casework.legal_holds(actor).await?;
     let erasure = casework
@@ -135,6 +135,14 @@ async fn erase(
         }
     });
     Ok((StatusCode::ACCEPTED, Json(erasure.into())))
+}
+
+/// What is to be deleted is named: an empty query would find everything.
+fn check(state: &ApiState, query: &str) -> ApiResult<()> {
+    if query.trim().is_empty() {
+        return Err(ApiError::invalid("query", "must say which events"));
+    }
+    Ok(state.keeper().check(query)?)
 }
 
 fn may_manage(state: &ApiState, actor: &Actor) -> ApiResult<()> {
