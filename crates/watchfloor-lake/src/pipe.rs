@@ -7,6 +7,7 @@ mod expression;
 mod fields;
 mod functions;
 mod hashes;
+mod in_set;
 mod join;
 mod lists;
 mod members;
@@ -23,7 +24,8 @@ mod times;
 mod verbs;
 mod windows;
 
-pub(crate) use row_functions::{function_named, in_set_function, members_of};
+pub(crate) use in_set::{in_set_function, members_of};
+pub(crate) use row_functions::function_named;
 
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;

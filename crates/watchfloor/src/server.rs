@@ -65,8 +65,7 @@ impl Planes {
         indicators: &[std::path::PathBuf],
         budget: Budget,
         commit_wait: Duration,
-        lake: Places,
-        cluster: Option<Arc<Cluster>>,
+        (lake, cluster): (Places, Option<Arc<Cluster>>),
     ) -> Result<Self> {
         let store = Store::open(data)
             .await
@@ -114,9 +113,7 @@ impl Server {
     pub(crate) async fn start(config: &Config) -> Result<Self> {
         let folder = DataFolder::take(&config.data)?;
         let http = bind(config.listen).await?;
-        let address = http
-            .local_addr()
-            .context("the listening address cannot be read")?;
+        let address = http.local_addr().context("no listening address")?;
         let Planes {
             pipeline,
             casework,
@@ -270,8 +267,10 @@ async fn planes(config: &Config, data: &Path) -> Result<Planes> {
         &config.indicators,
         config.budget,
         config.commit_wait,
-        places::settle(data, &config.lake)?,
-        cluster(&config.cluster)?,
+        (
+            places::settle(data, &config.lake)?,
+            cluster(&config.cluster)?,
+        ),
     )
     .await
 }

@@ -14,7 +14,7 @@ use watchfloor_query::pipe::nearest;
 use super::expression::{df_case, is_list, long, shown, span_type, time};
 use super::operators::time_of;
 use super::row_functions::MANY;
-pub(super) use super::row_functions::{call, in_set};
+pub(super) use super::row_functions::call;
 use super::sources::type_of;
 pub(super) use super::texts::regex_of;
 use super::{Rows, row_functions};

@@ -104,7 +104,7 @@ impl Lowering {
             tests.push(value.clone().is_null());
         }
         if texts.len() > LARGE_LIST {
-            tests.push(functions::in_set(fold(value), texts));
+            tests.push(super::in_set::in_set(fold(value), texts));
         } else if !texts.is_empty() {
             let items = texts.into_iter().map(lit).collect();
             tests.push(fold(value).in_list(items, false));

@@ -58,8 +58,8 @@ enum Target {
 }
 
 async fn own_planes(data: &Path, rules: &Sources) -> Result<Planes> {
-    let (budget, lake) = (Budget::STANDARD, places::last(data)?);
-    Planes::start(data, rules, &[], &[], budget, COMMIT_WAIT, lake, None).await
+    let lake = (places::last(data)?, None);
+    Planes::start(data, rules, &[], &[], Budget::STANDARD, COMMIT_WAIT, lake).await
 }
 
 async fn import(
