@@ -18,8 +18,9 @@ pub(crate) fn run(arguments: &[String]) -> Result<()> {
             let is_full = arguments.iter().any(|argument| argument == "--full");
             lake::run(is_quick, is_full)
         }
+        Some("cluster") => lake::cluster(),
         _ => bail!(
-            "there are: bench detect [--quick], bench path [--quick], bench lake [--quick | --full]"
+            "there are: bench detect [--quick], bench path [--quick], bench lake [--quick | --full], bench cluster"
         ),
     }
 }

@@ -46,6 +46,23 @@ pub(super) fn run(is_quick: bool, is_full: bool) -> Result<()> {
     weigh_filters(&python, &data, &folder)
 }
 
+/// Queries on several machines: processes of this one, over an S3-compatible server.
+pub(super) fn cluster() -> Result<()> {
+    const EVENTS: u64 = 1_000_000;
+    shell::build()?;
+    let python = setup::python()?;
+    let folder = shell::target().join(format!("bench/lake-{EVENTS}"));
+    let (texts, generated) = (folder.join("texts"), folder.join("generated.json"));
+    if !generated.exists() {
+        generate(&python, EVENTS, &texts, &generated)?;
+    }
+    println!("profile: the shared one (dev: DataFusion at levels 0 and 1), {EVENTS} events");
+    let mut measure = Command::new(&python);
+    measure.arg(shell::root().join("bench/lake/cluster.py"));
+    measure.args([shell::watchfloor(), texts, folder.join("cluster")]);
+    shell::run(&mut measure)
+}
+
 fn generate(python: &Path, events: u64, texts: &Path, generated: &Path) -> Result<()> {
     let mut make = Command::new(python);
     make.arg(shell::root().join("bench/lake/generate.py"))
