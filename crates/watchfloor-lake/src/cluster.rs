@@ -36,6 +36,8 @@ use crate::table::Lake;
 
 /// How long a worker may take to answer a connection.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
+/// How often a worker with work is asked whether it is alive, and how long it may take to answer.
+const KEEP_ALIVE: Duration = Duration::from_secs(5);
 /// How long a worker that failed is left out.
 const LEFT_OUT: Duration = Duration::from_secs(15);
 /// The header that names the places of the lake.
@@ -134,7 +136,12 @@ impl Cluster {
 
     fn endpoint(&self, worker: &Url) -> Result<Endpoint, tonic::transport::Error> {
         Channel::from_shared(worker.to_string())
-            .map(|endpoint| endpoint.connect_timeout(CONNECT_TIMEOUT))
+            .map(|endpoint| {
+                endpoint
+                    .connect_timeout(CONNECT_TIMEOUT)
+                    .http2_keep_alive_interval(KEEP_ALIVE)
+                    .keep_alive_timeout(KEEP_ALIVE)
+            })
             .unwrap_or_else(|_| Endpoint::from_static("https://invalid"))
             .tls_config(self.tls.clone())
     }
@@ -165,7 +172,10 @@ impl Cluster {
         }
         let external = |error: tonic::transport::Error| DataFusionError::External(Box::new(error));
         let endpoint = self.endpoint(worker).map_err(external)?;
-        let channel = endpoint.connect().await.map_err(external)?;
+        // A machine that hangs takes connections and says nothing.
+        let connected = tokio::time::timeout(CONNECT_TIMEOUT, endpoint.connect()).await;
+        let connected = connected.map_err(|elapsed| DataFusionError::External(elapsed.into()))?;
+        let channel = connected.map_err(external)?;
         let mut known = self.known();
         known.channels.insert(worker.clone(), channel.clone());
         known.failed.remove(worker);

@@ -58,6 +58,8 @@ impl Lake {
         take: impl FnMut(Bytes) -> F,
     ) -> Result<Exported, PipeError> {
         let start = Instant::now();
+        // What was handed on cannot be taken back, so no worker may fail in the middle.
+        request.run.progress.stay_here();
         let frame = match query {
             ExportQuery::Rows(rows) => {
                 let request = PipeRequest {
@@ -92,6 +94,7 @@ impl Lake {
         request: &PipeRequest,
         mut take: impl FnMut(Vec<StoredEvent>) -> F,
     ) -> Result<Exported, PipeError> {
+        request.run.progress.stay_here();
         let frame = self.whole_events(query, request)?;
         let frame = frame
             .limit(0, Some(request.limit + 1))

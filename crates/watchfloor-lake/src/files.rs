@@ -108,6 +108,12 @@ pub(crate) fn of_tables(tables: &[DeltaTable]) -> Result<Vec<DataFile>, DeltaTab
     Ok(files)
 }
 
+/// Paths of the files of one table's version.
+pub(crate) fn paths(table: &DeltaTable) -> Result<HashSet<Path>, DeltaTableError> {
+    let views = table.snapshot()?.log_data();
+    Ok(views.iter().map(|view| view.object_store_path()).collect())
+}
+
 fn of_view(tier: usize, view: &LogicalFileView) -> DataFile {
     DataFile::new(
         tier,

@@ -109,6 +109,8 @@ impl Lake {
                 }
             }
         }
+        // What earlier rounds replaced is off the disk an hour later.
+        self.remove_old().await?;
         Ok(kept)
     }
 
@@ -125,16 +127,11 @@ impl Lake {
         grace: Duration,
     ) -> Result<Erased, MaintainError> {
         let _maintainer = self.maintainer.lock().await;
-        let before = self.all_files();
+        self.all_readable()?;
         let erased = self.drop_rows(&lower::query(query), holds, false).await?;
         tokio::time::sleep(grace).await;
-        let after = self.all_files();
-        let is_gone = |file: &&DataFile| !after.iter().any(|kept| kept.path == file.path);
-        for file in before.iter().filter(is_gone) {
-            let tier = self.tier_of(file);
-            tier.delete(&file.path).await?;
-            tier.delete(&needles::path_beside(&file.path)).await?;
-        }
+        // Files that compaction replaced before hold the same events.
+        self.remove_unlisted().await?;
         Ok(erased)
     }
 
@@ -147,7 +144,16 @@ impl Lake {
         query: &Query,
         holds: &[Hold],
     ) -> Result<Erased, MaintainError> {
+        self.all_readable()?;
         self.drop_rows(&lower::query(query), holds, true).await
+    }
+
+    /// Files that queries pass over would keep what is to be deleted.
+    fn all_readable(&self) -> Result<(), MaintainError> {
+        match self.broken().len() {
+            0 => Ok(()),
+            files => Err(MaintainError::Unread(files)),
+        }
     }
 
     async fn drop_rows(

@@ -15,19 +15,19 @@ use deltalake::DeltaTableError;
 use deltalake::kernel::transaction::{CommitBuilder, CommitProperties};
 use deltalake::kernel::{Action, Remove};
 use deltalake::protocol::DeltaOperation;
-use futures::{StreamExt, TryStreamExt};
+use futures::StreamExt;
 use jiff::civil::Date;
 use object_store::path::Path;
-use object_store::{ObjectMeta, ObjectStore, ObjectStoreExt};
+use object_store::{ObjectMeta, ObjectStoreExt};
 
 use crate::encode::{DayFile, DayWriter, ROW_GROUP_ROWS};
-use crate::files::DataFile;
+use crate::files::{self, DataFile};
 use crate::health;
 use crate::needles;
 use crate::place::Tier;
 use crate::schema;
 use crate::search::query_error;
-use crate::table::{CommitError, Lake, OpenError, ReadError};
+use crate::table::{CommitError, Lake, OpenError, ReadError, table_error};
 
 /// Files that make compaction worth its while.
 const MIN_FILES: usize = 16;
@@ -65,6 +65,11 @@ pub enum MaintainError {
     /// The small files cannot be read.
     #[error("files cannot be compacted")]
     Read(#[from] ReadError),
+    /// Some files cannot be read, and what is to be deleted may be in them.
+    #[error(
+        "{0} files of the lake cannot be read and may hold what is to be deleted; stop the server and run watchfloor lake repair first"
+    )]
+    Unread(usize),
     /// The large one cannot be written.
     #[error("a compacted file cannot be written")]
     Write(#[from] CommitError),
@@ -205,7 +210,7 @@ impl Lake {
     }
 
     /// Deletes files that were replaced some time ago, and the filters of files that are gone.
-    async fn remove_old(&self) -> Result<u64, CommitError> {
+    pub(crate) async fn remove_old(&self) -> Result<u64, CommitError> {
         let mut deleted = 0;
         for (index, tier) in self.tiers.iter().enumerate() {
             let (_, vacuumed) = self
@@ -224,21 +229,15 @@ impl Lake {
         Ok(deleted)
     }
 
-    /// What a crash left behind goes; files of the table that are gone are passed over.
+    /// What a crash left behind goes; files of the tables that are gone are passed over.
     pub(crate) async fn tidy_up(&self) -> Result<(), OpenError> {
         for (index, tier) in self.tiers.iter().enumerate() {
-            let listed: Vec<ObjectMeta> =
-                tier.store
-                    .list(None)
-                    .try_collect()
-                    .await
-                    .map_err(|source| OpenError::List {
-                        place: tier.place.to_string(),
-                        source: Box::new(source),
-                    })?;
-            let files = self.all_files();
-            let known = files.iter().filter(|file| file.tier == index);
-            let known: HashSet<&Path> = known.map(|file| &file.path).collect();
+            let listed = tier.list().await.map_err(|source| OpenError::List {
+                place: tier.place.to_string(),
+                source: Box::new(source),
+            })?;
+            let known = files::paths(&self.table(index));
+            let known = known.map_err(|source| table_error(&tier.place, source))?;
             self.remove_orphans(tier, &listed, &known).await;
             self.note_missing(tier, &listed, &known).await;
         }
@@ -248,41 +247,67 @@ impl Lake {
     /// Files that a crash left between writing and the log entry belong to no version. Files that
     /// compaction replaced are older than the log's last entry and stay for readers of older
     /// versions until the vacuum takes them.
-    async fn remove_orphans(&self, tier: &Tier, listed: &[ObjectMeta], known: &HashSet<&Path>) {
+    async fn remove_orphans(&self, tier: &Tier, listed: &[ObjectMeta], known: &HashSet<Path>) {
         let log = listed.iter().filter(|file| is_below(file, "_delta_log"));
         let Some(newest) = log.map(|file| file.last_modified).max() else {
             return;
         };
         let there: HashSet<&Path> = listed.iter().map(|file| &file.location).collect();
-        for file in listed {
-            let name = file.location.filename().unwrap_or_default();
-            let is_data = OUR_FILES.iter().any(|prefix| name.starts_with(prefix));
-            let is_orphan = match needles::data_file_of(&file.location) {
-                Some(data) => !there.contains(&data),
-                None => is_data && !known.contains(&file.location) && file.last_modified >= newest,
-            };
-            let is_ours = !is_below(file, "_delta_log") && !is_below(file, health::DAMAGED);
-            if is_orphan && is_ours {
-                let removed = tier.delete(&file.location).await;
-                tracing::info!(path = %file.location, ?removed, "file of an unfinished commit is removed");
+        let is_orphan = |file: &&ObjectMeta| match needles::data_file_of(&file.location) {
+            Some(data) => !there.contains(&data),
+            None => file.last_modified >= newest,
+        };
+        for file in unlisted(listed, known).filter(is_orphan) {
+            let removed = tier.delete(&file.location).await;
+            tracing::info!(path = %file.location, ?removed, "file of an unfinished commit is removed");
+        }
+    }
+
+    /// Deletes at once what is in no table's newest version, what compaction left to readers of
+    /// older ones among it.
+    pub(crate) async fn remove_unlisted(&self) -> Result<(), MaintainError> {
+        // No commit may stand between its files and its log entry.
+        let _writer = self.writer.lock().await;
+        for (index, tier) in self.tiers.iter().enumerate() {
+            let known = files::paths(&self.table(index)).map_err(log_error)?;
+            let listed = tier.list().await;
+            let listed = listed.map_err(|error| query_error(error.into()))?;
+            for file in unlisted(&listed, &known) {
+                tier.delete(&file.location).await?;
             }
         }
+        Ok(())
     }
 
     /// Files that are gone are passed over from the start. A listing may be old, so each is asked
     /// for by itself.
-    async fn note_missing(&self, tier: &Tier, listed: &[ObjectMeta], known: &HashSet<&Path>) {
+    async fn note_missing(&self, tier: &Tier, listed: &[ObjectMeta], known: &HashSet<Path>) {
         let there: HashSet<&Path> = listed.iter().map(|file| &file.location).collect();
         let mut gone = BTreeMap::new();
-        for path in known.difference(&there) {
+        for path in known.iter().filter(|path| !there.contains(path)) {
             let found = tier.store.head(path).await;
             if matches!(found, Err(object_store::Error::NotFound { .. })) {
                 tracing::error!(%path, "a file of the lake is missing and is passed over; watchfloor lake repair takes it out");
-                gone.insert((*path).clone(), "is missing".to_owned());
+                gone.insert(path.clone(), "is missing".to_owned());
             }
         }
         self.set_broken(gone);
     }
+}
+
+/// Data files and filters of ours that a version of the table does not hold.
+fn unlisted<'a>(
+    listed: &'a [ObjectMeta],
+    known: &'a HashSet<Path>,
+) -> impl Iterator<Item = &'a ObjectMeta> {
+    listed.iter().filter(|file| {
+        let name = file.location.filename().unwrap_or_default();
+        let is_data = OUR_FILES.iter().any(|prefix| name.starts_with(prefix));
+        let is_aside = is_below(file, "_delta_log") || is_below(file, health::DAMAGED);
+        let data = needles::data_file_of(&file.location);
+        let data = data.unwrap_or_else(|| file.location.clone());
+        is_data && !is_aside && !known.contains(&data)
+    })
 }
 
 fn is_below(file: &ObjectMeta, folder: &str) -> bool {

@@ -13,9 +13,10 @@ use deltalake::logstore::{
     logstore_factories, object_store_factories,
 };
 use deltalake::{DeltaResult, DeltaTable, DeltaTableBuilder, DeltaTableError};
+use futures::TryStreamExt;
 use object_store::aws::{AmazonS3Builder, AmazonS3ConfigKey};
 use object_store::path::Path;
-use object_store::{ClientOptions, ObjectStore, ObjectStoreExt, RetryConfig};
+use object_store::{ClientOptions, ObjectMeta, ObjectStore, ObjectStoreExt, RetryConfig};
 use url::Url;
 
 use crate::table::CommitError;
@@ -263,6 +264,11 @@ impl Tier {
                     .map_err(|error| self.write_error(path, error))
             }
         }
+    }
+
+    /// All files of the place.
+    pub(crate) async fn list(&self) -> Result<Vec<ObjectMeta>, object_store::Error> {
+        self.store.list(None).try_collect().await
     }
 
     /// Deletes a file; one that is not there is as good as deleted.

@@ -498,7 +498,7 @@ impl Places {
     }
 }
 
-fn table_error(place: &Place, source: DeltaTableError) -> OpenError {
+pub(crate) fn table_error(place: &Place, source: DeltaTableError) -> OpenError {
     OpenError::Table {
         place: place.to_string(),
         source: Box::new(source),

@@ -102,6 +102,10 @@ async fn a_person_is_deleted_from_tables_and_disk_but_not_from_a_hold() {
     let folder = tempfile::tempdir().unwrap();
     let lake = Lake::open(folder.path()).await.unwrap();
     filled(&lake).await;
+    // What compaction replaced stays on disk for an hour, and must not outlive a deletion.
+    lake.compact().await.unwrap();
+    let files = files_below(folder.path(), ".parquet").len() as u64;
+    assert!(files > lake.stats().await.unwrap().files);
     let query = watchfloor_query::parse("user.name:user1*").unwrap();
     let holds = [hold("user.name:user17")];
     let all = found(&lake, "user.name:user1*").await.len() as u64;
@@ -201,5 +205,23 @@ async fn the_lake_says_what_it_takes_and_for_whom() {
         assert!(usage.tiers[0].filter_bytes > 0 && usage.unknown_files == 0);
         // What compaction writes says the same.
         lake.compact().await.unwrap();
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn nothing_is_called_deleted_that_may_be_in_a_file_nobody_can_read() {
+    let folder = tempfile::tempdir().unwrap();
+    let lake = Lake::open(folder.path()).await.unwrap();
+    filled(&lake).await;
+    drop(lake);
+    std::fs::remove_file(&files_below(folder.path(), ".parquet")[0]).unwrap();
+    let lake = Lake::open(folder.path()).await.unwrap();
+    let query = watchfloor_query::parse("user9").unwrap();
+    for outcome in [
+        lake.would_erase(&query, &[]).await,
+        lake.erase(&query, &[], Duration::ZERO).await,
+    ] {
+        let error = outcome.unwrap_err().to_string();
+        assert!(error.contains("lake repair"), "{error}");
     }
 }

@@ -63,6 +63,13 @@ impl Worker {
         Ok(fields[11].parse::<u64>()? + fields[12].parse::<u64>()?)
     }
 
+    fn signal(&self, name: &str) -> Result<()> {
+        let id = self.child.id().to_string();
+        let status = Command::new("kill").args(["-s", name, &id]).status()?;
+        ensure!(status.success(), "kill -s {name}");
+        Ok(())
+    }
+
     fn kill(&mut self) {
         let _ = self.child.kill();
         let _ = self.child.wait();
@@ -187,6 +194,13 @@ fn workers_share_the_work_and_one_that_dies_costs_no_answer() -> Result<()> {
         let ticks = worker.ticks()? - before;
         assert!(ticks >= 5, "a worker did nothing: {ticks} ticks");
     }
+
+    // A worker that hangs costs time, and no answer.
+    workers[0].signal("STOP")?;
+    let start = std::time::Instant::now();
+    assert_eq!(&ask(&client, QUERIES[0])?, &wanted[0]);
+    assert!(start.elapsed().as_secs() < 30, "{:?}", start.elapsed());
+    workers[0].signal("CONT")?;
 
     // Queries go on while one worker is killed, and when the other is, too.
     let url = client.address().to_owned();
