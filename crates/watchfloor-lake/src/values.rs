@@ -7,11 +7,13 @@ use std::time::Duration;
 
 use arrow::array::AsArray;
 use arrow::datatypes::{DataType, Int64Type};
+use datafusion::execution::runtime_env::RuntimeEnv;
 use datafusion::functions::expr_fn::coalesce;
 use datafusion::functions_aggregate::expr_fn::count;
 use datafusion::logical_expr::{Expr, cast, col, lit};
 use datafusion::prelude::{SessionConfig, SessionContext};
-use futures::future::join_all;
+use tokio::task::JoinSet;
+use tokio::time::{Instant, timeout_at};
 use watchfloor_query::{CoreField, FieldTarget, field_targets};
 
 use crate::lower;
@@ -49,67 +51,73 @@ impl Lake {
             snapshot.part(Vec::new(), RecentRows::With),
             snapshot.part(files, RecentRows::Without),
         ];
-        let looks = lots.map(|lot| {
-            let look = self.values_in(lot, value.clone(), begin, limit);
-            tokio::time::timeout(within, look)
-        });
-        let mut found: BTreeMap<String, u64> = BTreeMap::new();
-        // A file that cannot be read is for those who search it.
-        for (value, count) in join_all(looks)
-            .await
-            .into_iter()
-            .flatten()
-            .flatten()
-            .flatten()
-        {
-            *found.entry(value).or_default() += count;
-        }
-        first(found, limit)
-    }
-
-    async fn values_in(
-        &self,
-        lot: Snapshot,
-        value: Expr,
-        begin: &str,
-        limit: usize,
-    ) -> Result<Vec<(String, u64)>, ReadError> {
-        let config = SessionConfig::new().with_target_partitions(1);
-        let context = SessionContext::new_with_config_rt(config, Arc::clone(&self.runtime));
         let value = cast(value, DataType::Utf8);
         let mut filter = value
             .clone()
             .is_not_null()
             .and(value.clone().not_eq(lit("")));
         if !begin.is_empty() {
-            filter = filter.and(
-                value
-                    .clone()
-                    .ilike(lit(format!("{}%", lower::escape(begin)))),
-            );
+            let begins = lit(format!("{}%", lower::escape(begin)));
+            filter = filter.and(value.clone().ilike(begins));
         }
-        let frame = context
-            .read_table(Arc::new(lot))
-            .and_then(|frame| frame.filter(filter))
-            .and_then(|frame| {
-                let keys = vec![value.alias("value")];
-                frame.aggregate(keys, vec![count(lit(1)).alias("events")])
-            })
-            .and_then(|frame| frame.sort(vec![col("events").sort(false, false)]))
-            .and_then(|frame| frame.limit(0, Some(limit)))
-            .map_err(query_error)?;
-        let mut values = Vec::new();
-        for batch in frame.collect().await.map_err(query_error)? {
-            let texts = arrow::compute::cast(batch.column(0), &DataType::Utf8);
-            let texts = texts.map_err(ReadError::Rows)?;
-            let counts = long_column(&batch, "events").map_err(ReadError::Rows)?;
-            let counts = counts.as_primitive::<Int64Type>().values();
-            let pairs = texts.as_string::<i32>().iter().zip(counts.iter());
-            let pairs = pairs.filter_map(|(text, count)| Some((text?.to_owned(), *count)));
-            values.extend(pairs.map(|(text, count)| (text, count.unsigned_abs())));
+        // Tasks of their own, since a look at rows that are always ready never waits, and the time
+        // would not be looked at. They end with the set.
+        let until = Instant::now() + within;
+        let mut looks = JoinSet::new();
+        for lot in lots {
+            let runtime = Arc::clone(&self.runtime);
+            looks.spawn(values_in(
+                runtime,
+                lot,
+                value.clone(),
+                filter.clone(),
+                limit,
+            ));
         }
-        Ok(values)
+        let mut found: BTreeMap<String, u64> = BTreeMap::new();
+        // Timers are a millisecond late at best.
+        while Instant::now() < until
+            && let Ok(Some(look)) = timeout_at(until, looks.join_next()).await
+        {
+            // A file that cannot be read is for those who search it.
+            for (value, count) in look.into_iter().flatten().flatten() {
+                *found.entry(value).or_default() += count;
+            }
+        }
+        first(found, limit)
     }
+}
+
+async fn values_in(
+    runtime: Arc<RuntimeEnv>,
+    lot: Snapshot,
+    value: Expr,
+    filter: Expr,
+    limit: usize,
+) -> Result<Vec<(String, u64)>, ReadError> {
+    let config = SessionConfig::new().with_target_partitions(1);
+    let context = SessionContext::new_with_config_rt(config, runtime);
+    let frame = context
+        .read_table(Arc::new(lot))
+        .and_then(|frame| frame.filter(filter))
+        .and_then(|frame| {
+            let keys = vec![value.alias("value")];
+            frame.aggregate(keys, vec![count(lit(1)).alias("events")])
+        })
+        .and_then(|frame| frame.sort(vec![col("events").sort(false, false)]))
+        .and_then(|frame| frame.limit(0, Some(limit)))
+        .map_err(query_error)?;
+    let mut values = Vec::new();
+    for batch in frame.collect().await.map_err(query_error)? {
+        let texts = arrow::compute::cast(batch.column(0), &DataType::Utf8);
+        let texts = texts.map_err(ReadError::Rows)?;
+        let counts = long_column(&batch, "events").map_err(ReadError::Rows)?;
+        let counts = counts.as_primitive::<Int64Type>().values();
+        let pairs = texts.as_string::<i32>().iter().zip(counts.iter());
+        let pairs = pairs.filter_map(|(text, count)| Some((text?.to_owned(), *count)));
+        values.extend(pairs.map(|(text, count)| (text, count.unsigned_abs())));
+    }
+    Ok(values)
 }
 
 fn first(found: BTreeMap<String, u64>, limit: usize) -> Vec<(String, u64)> {
