@@ -34,7 +34,8 @@ running = []
 
 
 def start(arguments, ready=True):
-    process = subprocess.Popen(arguments, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, env=ENVIRONMENT, text=True)
+    with open(f"{FOLDER}/log", "a") as log:
+        process = subprocess.Popen(arguments, stdout=subprocess.PIPE, stderr=log, env=ENVIRONMENT, text=True)
     running.append(process)
     if not ready:
         return process, None

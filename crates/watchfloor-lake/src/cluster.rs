@@ -7,6 +7,7 @@
 
 use std::collections::HashMap;
 use std::fmt;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -28,7 +29,7 @@ use tonic::transport::{
 };
 use url::Url;
 
-use crate::functions::Functions;
+use crate::functions;
 use crate::pipe::PipeError;
 use crate::place::{Place, Tier};
 use crate::progress::Run;
@@ -101,6 +102,7 @@ pub struct Cluster {
     bytes_per_worker: usize,
     shares_folders: bool,
     known: Mutex<Known>,
+    failures: AtomicU64,
 }
 
 #[derive(Debug, Default)]
@@ -127,6 +129,7 @@ impl Cluster {
             bytes_per_worker: options.bytes_per_worker,
             shares_folders: options.shares_folders,
             known: Mutex::default(),
+            failures: AtomicU64::new(0),
         };
         for worker in &cluster.workers {
             cluster.endpoint(worker)?;
@@ -144,6 +147,11 @@ impl Cluster {
             })
             .unwrap_or_else(|_| Endpoint::from_static("https://invalid"))
             .tls_config(self.tls.clone())
+    }
+
+    /// How often the cluster could not answer a query, which then ran again.
+    pub fn failures(&self) -> u64 {
+        self.failures.load(Ordering::Relaxed)
     }
 
     fn known(&self) -> MutexGuard<'_, Known> {
@@ -212,6 +220,7 @@ impl Lake {
             return false;
         }
         if let Some(cluster) = self.helpers(run) {
+            cluster.failures.fetch_add(1, Ordering::Relaxed);
             let has_news = cluster.notice_failures().await;
             if !has_news || run.progress.failed() >= MAX_FAILURES {
                 tracing::warn!(%error, "the cluster could not answer a query; it runs on this machine");
@@ -270,7 +279,6 @@ pub(crate) fn session(
         .with_runtime_env(runtime)
         .with_distributed_worker_resolver(Nodes(Arc::clone(cluster)))
         .with_distributed_channel_resolver(Nodes(Arc::clone(cluster)))
-        .with_distributed_user_codec(Functions)
         .with_distributed_file_scan_config_bytes_per_partition(
             cluster.bytes_per_worker.div_ceil(PARTITIONS).max(1),
         )?
@@ -302,13 +310,20 @@ pub async fn work(
     memory_bytes: usize,
     stop: impl Future<Output = ()>,
 ) -> Result<(), ClusterError> {
-    choose_cryptography();
     let runtime = RuntimeEnvBuilder::new()
         .with_memory_limit(memory_bytes, 1.0)
         .build_arc()
         .map_err(|error| ClusterError::Engine(Box::new(error)))?;
+    // Workers send to each other as the server does.
+    let peers = Cluster::new(ClusterOptions {
+        workers: Vec::new(),
+        identity: identity.clone(),
+        bytes_per_worker: 1,
+        shares_folders: false,
+    })?;
     let sessions = Sessions {
         runtime: Arc::clone(&runtime),
+        peers: Arc::new(peers),
         storage,
         known: Arc::default(),
     };
@@ -327,6 +342,7 @@ pub async fn work(
 /// Sessions of a worker: the stores that a query names are taken up when they are first met.
 struct Sessions {
     runtime: Arc<RuntimeEnv>,
+    peers: Arc<Cluster>,
     storage: std::collections::BTreeMap<String, String>,
     known: Arc<Mutex<Vec<String>>>,
 }
@@ -368,11 +384,13 @@ impl WorkerSessionBuilder for Sessions {
         context: WorkerQueryContext,
     ) -> Result<SessionState, DataFusionError> {
         self.take_up(&context.headers)?;
-        Ok(context
+        let mut builder = context
             .builder
             .with_default_features()
             .with_runtime_env(Arc::clone(&self.runtime))
-            .with_distributed_user_codec(Functions)
-            .build())
+            .with_distributed_channel_resolver(Nodes(Arc::clone(&self.peers)));
+        let functions = builder.scalar_functions().get_or_insert_default();
+        functions.extend(functions::all());
+        Ok(builder.build())
     }
 }

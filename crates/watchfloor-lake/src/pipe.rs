@@ -24,8 +24,8 @@ mod times;
 mod verbs;
 mod windows;
 
-pub(crate) use in_set::{in_set_function, members_of};
-pub(crate) use row_functions::function_named;
+pub(crate) use in_set::in_set_function;
+pub(crate) use row_functions::row_functions;
 
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;

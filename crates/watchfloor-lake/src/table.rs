@@ -329,6 +329,11 @@ impl Lake {
         Self { cluster, ..self }
     }
 
+    /// How often the cluster could not answer a query; none without one.
+    pub fn cluster_failures(&self) -> Option<u64> {
+        self.cluster.as_ref().map(|cluster| cluster.failures())
+    }
+
     /// The machines that may help with a query.
     pub(crate) fn helpers(&self, run: &Run) -> Option<&Arc<Cluster>> {
         let cluster = self.cluster.as_ref();

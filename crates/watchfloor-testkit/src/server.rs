@@ -1,8 +1,9 @@
 //! `watchfloor serve` as a process.
 
-use std::io::{BufRead, BufReader, Read};
+use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use anyhow::{Context, Result, bail};
 
@@ -14,6 +15,7 @@ pub struct ServerProcess {
     child: Child,
     program: PathBuf,
     data: PathBuf,
+    complaints: Arc<Mutex<String>>,
     /// Where it listens: `http://host:port`.
     pub url: String,
 }
@@ -39,26 +41,30 @@ impl ServerProcess {
         let stdout = child.stdout.take().context("no output")?;
         let stderr = child.stderr.take().context("no error output")?;
         // What it complains of is read on, so that it never blocks.
-        let complaints = std::thread::spawn(move || {
-            let mut text = String::new();
-            let _ = BufReader::new(stderr).read_to_string(&mut text);
-            text
+        let complaints: Arc<Mutex<String>> = Arc::default();
+        let heard = Arc::clone(&complaints);
+        let reader = std::thread::spawn(move || {
+            for line in BufReader::new(stderr).lines().map_while(Result::ok) {
+                let mut text = heard.lock().unwrap_or_else(PoisonError::into_inner);
+                text.push_str(&line);
+                text.push('\n');
+            }
         });
         let mut line = String::new();
         BufReader::new(stdout).read_line(&mut line)?;
         let Some(url) = line.trim().strip_prefix("ready ") else {
             let _ = child.kill();
             let _ = child.wait();
-            bail!(
-                "the server is not ready: {}",
-                complaints.join().unwrap_or_default()
-            );
+            let _ = reader.join();
+            let text = complaints.lock().unwrap_or_else(PoisonError::into_inner);
+            bail!("the server is not ready: {text}");
         };
         Ok(Self {
             url: url.to_owned(),
             program: program.to_owned(),
             data: data.to_owned(),
             child,
+            complaints,
         })
     }
 
@@ -96,6 +102,12 @@ impl ServerProcess {
     /// If it cannot be looked at.
     pub fn is_alive(&mut self) -> Result<bool> {
         Ok(self.child.try_wait()?.is_none())
+    }
+
+    /// What it has written to its error output so far.
+    pub fn complaints(&self) -> String {
+        let text = self.complaints.lock();
+        text.unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// Its process id.

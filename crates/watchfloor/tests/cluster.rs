@@ -155,6 +155,16 @@ fn ask(client: &Client, query: &str) -> Result<Value> {
     Ok(answer.json()["rows"].clone())
 }
 
+/// Queries that ran again without workers.
+fn failures(client: &Client) -> Result<String> {
+    let text = String::from_utf8_lossy(&client.get("/metrics")?.body).into_owned();
+    let line = text
+        .lines()
+        .find(|line| line.starts_with("watchfloor_cluster_failures_total"));
+    let line = line.with_context(|| text.clone())?;
+    Ok(line.rsplit(' ').next().unwrap_or_default().to_owned())
+}
+
 #[test]
 fn workers_share_the_work_and_one_that_dies_costs_no_answer() -> Result<()> {
     let Some(python) = python() else {
@@ -186,6 +196,9 @@ fn workers_share_the_work_and_one_that_dies_costs_no_answer() -> Result<()> {
     let before = [workers[0].ticks()?, workers[1].ticks()?];
     for (query, wanted) in QUERIES.iter().zip(&wanted) {
         assert_eq!(&ask(&client, query)?, wanted, "{query}");
+        let failures = failures(&client)?;
+        let complaints = server.complaints();
+        assert_eq!(failures, "0", "workers did not answer {query}: {complaints}");
     }
     for _ in 0..10 {
         ask(&client, QUERIES[0])?;

@@ -584,13 +584,21 @@ pub(super) fn call(name: &str, args: Vec<DfExpr>) -> DfExpr {
 }
 
 /// A function of texts by its name.
-pub(crate) fn function_named(name: &str) -> Option<ScalarUDF> {
-    let (name, _, _, row) = known(name)?;
-    Some(ScalarUDF::from(RowFunction {
+fn function_named(name: &str) -> Option<ScalarUDF> {
+    known(name).map(function)
+}
+
+/// All functions of texts.
+pub(crate) fn row_functions() -> impl Iterator<Item = ScalarUDF> {
+    all().map(function)
+}
+
+fn function((name, _, _, row): &'static Entry) -> ScalarUDF {
+    ScalarUDF::from(RowFunction {
         name,
         row: *row,
         signature: Signature::variadic_any(Volatility::Immutable),
-    }))
+    })
 }
 
 struct RowFunction {

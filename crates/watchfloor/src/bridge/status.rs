@@ -253,6 +253,14 @@ impl PipelineStatus for DataPlane {
                 value: self.queries.given_up() as f64,
             },
         ]);
+        let failures = self.pipeline.lake().cluster_failures();
+        metrics.extend(failures.map(|failures| Metric {
+            name: "watchfloor_cluster_failures_total",
+            help: "Queries that workers could not answer and that ran again without them.",
+            kind: MetricKind::Counter,
+            labels: Vec::new(),
+            value: failures as f64,
+        }));
         metrics
     }
 }
