@@ -602,6 +602,15 @@ impl Intake for MemoryDataPlane {
         ready(Ok(outcomes))
     }
 
+    fn check_product(&self, product: &str) -> Result<(), String> {
+        if product == "cisco" {
+            return Ok(());
+        }
+        Err(format!(
+            "there is no mapping pack '{product}'; there is cisco"
+        ))
+    }
+
     fn count_rejected(&self, source: &str, reason: &'static str, records: u64) {
         let row = (source.to_owned(), reason, records);
         self.contents().rejected.push(row);

@@ -17,6 +17,7 @@ use futures::stream::BoxStream;
 use jiff::Timestamp;
 use serde::Serialize;
 use utoipa::ToSchema;
+pub use watchfloor_event::Format;
 
 pub use explain::{ExplainError, ExplainedEvent};
 pub use hunt::{
@@ -540,6 +541,10 @@ pub struct IngestItem {
     pub bytes: Bytes,
     /// Source it is counted under.
     pub source: String,
+    /// Its form, if that is known.
+    pub format: Format,
+    /// The mapping pack of its product, if its sender names one.
+    pub product: Option<String>,
     /// Two items with the same key are one record; the second is answered as durable and not
     /// stored again.
     pub idempotency: Option<String>,
@@ -575,6 +580,12 @@ pub enum IntakeError {
 pub trait Intake: Send + Sync {
     /// Makes records durable. Answers one outcome per item, in order.
     fn take(&self, items: Vec<IngestItem>) -> BoxFuture<'_, Result<Vec<ItemOutcome>, IntakeError>>;
+
+    /// Whether there is a mapping pack of a name.
+    ///
+    /// # Errors
+    /// If not: what there is, for the sender.
+    fn check_product(&self, product: &str) -> Result<(), String>;
 
     /// Counts records that never became an item (too long, not well-formed), so that the ledger
     /// is complete. `reason` is a stable word: `too_long`, `malformed`, `malformed_json`.

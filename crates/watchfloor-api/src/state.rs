@@ -6,6 +6,7 @@ use std::time::Instant;
 use watchfloor_casework::Casework;
 use watchfloor_model::{Actor, Role};
 
+use crate::ingest::hec::Channels;
 use crate::ports::{EventReader, Intake, LakeKeeper, PipelineStatus, QueryLimits, RuleDesk};
 
 /// Which `Host` headers are answered.
@@ -88,6 +89,7 @@ struct Inner {
     rules: Arc<dyn RuleDesk>,
     keeper: Arc<dyn LakeKeeper>,
     settings: ApiSettings,
+    channels: Channels,
     started: Instant,
 }
 
@@ -111,6 +113,7 @@ impl ApiState {
                 rules,
                 keeper,
                 settings,
+                channels: Channels::default(),
                 started: Instant::now(),
             }),
         }
@@ -130,6 +133,10 @@ impl ApiState {
 
     pub(crate) fn intake(&self) -> &dyn Intake {
         &*self.inner.intake
+    }
+
+    pub(crate) fn channels(&self) -> &Channels {
+        &self.inner.channels
     }
 
     pub(crate) fn rules(&self) -> &dyn RuleDesk {

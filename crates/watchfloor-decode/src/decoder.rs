@@ -13,7 +13,15 @@ use crate::{Limits, delimited, json};
 
 /// Fields that carry a whole raw line inside a JSON record, in the order in which they are
 /// tried.
-const WRAPPED: [&str; 5] = ["message", "event.original", "log", "_raw", "MESSAGE"];
+const WRAPPED: [&str; 7] = [
+    "message",
+    "event.original",
+    "log",
+    "_raw",
+    "MESSAGE",
+    "short_message",
+    "full_message",
+];
 
 /// How a context that names the record's product begins; the name of the product's mapping
 /// pack stands after it, up to the end of the line.

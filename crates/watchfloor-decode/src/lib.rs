@@ -12,6 +12,7 @@ mod cef;
 mod decoder;
 mod delimited;
 mod detect;
+pub mod envelope;
 mod extract;
 pub mod framing;
 mod journal;

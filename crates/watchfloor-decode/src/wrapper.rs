@@ -4,7 +4,7 @@
 use watchfloor_event::{EventBatch, Namespace, ValueKind, ValueRef};
 
 /// Names under which shippers write the program that wrote the line, most telling first.
-const PROGRAM: [&str; 12] = [
+const PROGRAM: [&str; 17] = [
     "log.syslog.appname",
     "SYSLOG_IDENTIFIER",
     "syslog_identifier",
@@ -17,9 +17,14 @@ const PROGRAM: [&str; 12] = [
     "app-name",
     "appname",
     "ident",
+    "otel.attributes.appname",
+    "otel.resource.service.name",
+    "loki.labels.syslog_identifier",
+    "loki.labels.app",
+    "_application_name",
 ];
 /// Names under which shippers write the host of the line.
-const HOST: [&str; 10] = [
+const HOST: [&str; 15] = [
     "log.syslog.hostname",
     "syslog_hostname",
     "host.hostname",
@@ -30,6 +35,11 @@ const HOST: [&str; 10] = [
     "agent.hostname",
     "HOST",
     "host",
+    "hec.host",
+    "otel.attributes.hostname",
+    "otel.resource.host.name",
+    "loki.labels.hostname",
+    "loki.labels.host",
 ];
 
 /// A column and its value's code.

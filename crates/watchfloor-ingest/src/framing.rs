@@ -1,8 +1,9 @@
 //! Records out of a byte stream: octet counting or lines, decided per record as senders mix
-//! them.
+//! them; or texts that end with a zero byte.
 //!
 //! # Source
-//! RFC 6587 sections 3.4.1 (octet counting) and 3.4.2 (non-transparent framing).
+//! RFC 6587 sections 3.4.1 (octet counting) and 3.4.2 (non-transparent framing); RFC 5425
+//! section 4.3; Graylog, "GELF via TCP".
 
 use bytes::{Buf, Bytes, BytesMut};
 
@@ -17,20 +18,66 @@ pub enum Frame {
     TooLong(Bytes),
 }
 
+/// How the records of a stream end.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Ending {
+    /// As syslog over streams: counted, or with a line end.
+    #[default]
+    CountOrLine,
+    /// With a zero byte.
+    Nul,
+}
+
 /// Splits a stream into records.
 #[derive(Debug, Default)]
 pub struct StreamFraming {
     buffer: BytesMut,
+    ending: Ending,
+    /// Bytes at the start of the buffer that are known to hold no end.
+    searched: usize,
     /// Bytes of an over-long counted record still to be passed over.
     skip: usize,
     /// Whether an over-long line is being passed over up to its end.
     skip_line: bool,
 }
 
+/// Room that a stream is read with at first, in bytes: ten thousand idle streams must not take
+/// much memory.
+const SMALL_READ: usize = 4 << 10;
+/// Room that a busy stream is read with, in bytes.
+const LARGE_READ: usize = 256 << 10;
+
 impl StreamFraming {
+    /// Splits by the given ends.
+    pub fn new(ending: Ending) -> Self {
+        Self {
+            ending,
+            ..Self::default()
+        }
+    }
+
     /// Adds bytes from the stream.
     pub fn push(&mut self, bytes: &[u8]) {
         self.buffer.extend_from_slice(bytes);
+    }
+
+    /// The buffer with room to read into, more if the last read filled what it had.
+    pub(crate) fn room(&mut self, last_read: usize) -> &mut BytesMut {
+        let room = if last_read >= SMALL_READ {
+            LARGE_READ
+        } else {
+            SMALL_READ
+        };
+        if self.buffer.is_empty() && self.buffer.capacity() > room {
+            self.buffer = BytesMut::new();
+        }
+        self.buffer.reserve(room);
+        &mut self.buffer
+    }
+
+    /// Whether a record has begun and not ended.
+    pub(crate) fn is_partial(&self) -> bool {
+        !self.buffer.is_empty() || self.skip > 0 || self.skip_line
     }
 
     /// The next whole record.
@@ -39,25 +86,34 @@ impl StreamFraming {
             if !self.pass_over() {
                 return None;
             }
-            match self.counted() {
-                Some(Counted::Frame(frame)) => return Some(frame),
-                Some(Counted::Wait) => return None,
-                None => {}
+            if self.ending == Ending::CountOrLine {
+                match self.counted() {
+                    Some(Counted::Frame(frame)) => return Some(frame),
+                    Some(Counted::Wait) => return None,
+                    None => {}
+                }
             }
-            let frame = self.line()?;
+            let frame = self.ended()?;
             if !matches!(&frame, Frame::Record(bytes) if bytes.is_empty()) {
                 return Some(frame);
             }
         }
     }
 
-    /// What is left when the stream ends: a last line without its end.
+    /// What is left when the stream ends: a last record without its end.
     pub fn finish(mut self) -> Option<Frame> {
         if self.skip > 0 || self.skip_line || self.buffer.is_empty() {
             return None;
         }
-        let bytes = self.buffer.split().freeze();
-        Some(Frame::Record(trimmed(bytes)))
+        let bytes = trimmed(self.buffer.split().freeze());
+        (!bytes.is_empty()).then_some(Frame::Record(bytes))
+    }
+
+    fn end(&self) -> u8 {
+        match self.ending {
+            Ending::CountOrLine => b'\n',
+            Ending::Nul => 0,
+        }
     }
 
     /// Drops what is to be passed over; `false` if more bytes are needed for it.
@@ -69,7 +125,7 @@ impl StreamFraming {
             return false;
         }
         if self.skip_line {
-            match memchr(self.buffer.as_ref()) {
+            match memchr::memchr(self.end(), &self.buffer) {
                 Some(end) => {
                     self.buffer.advance(end + 1);
                     self.skip_line = false;
@@ -114,18 +170,23 @@ impl StreamFraming {
         Some(Counted::Frame(Frame::Record(trimmed(record))))
     }
 
-    fn line(&mut self) -> Option<Frame> {
-        match memchr(self.buffer.as_ref()) {
+    fn ended(&mut self) -> Option<Frame> {
+        let searched = std::mem::take(&mut self.searched).min(self.buffer.len());
+        let found = memchr::memchr(self.end(), &self.buffer[searched..]);
+        match found.map(|at| at + searched) {
             Some(end) if end <= MAX_RECORD_BYTES => {
-                let line = self.buffer.split_to(end + 1).freeze();
-                Some(Frame::Record(trimmed(line)))
+                let record = self.buffer.split_to(end + 1).freeze();
+                Some(Frame::Record(trimmed(record)))
             }
             _ if self.buffer.len() > MAX_RECORD_BYTES => {
                 let cut = self.buffer.split_to(MAX_RECORD_BYTES).freeze();
                 self.skip_line = true;
                 Some(Frame::TooLong(cut))
             }
-            _ => None,
+            _ => {
+                self.searched = self.buffer.len();
+                None
+            }
         }
     }
 }
@@ -133,10 +194,6 @@ impl StreamFraming {
 enum Counted {
     Frame(Frame),
     Wait,
-}
-
-fn memchr(bytes: &[u8]) -> Option<usize> {
-    bytes.iter().position(|byte| *byte == b'\n')
 }
 
 /// Without line ends and the NUL that some senders close with.
@@ -188,5 +245,22 @@ mod tests {
         counted.extend(vec![b'b'; 2 * MAX_RECORD_BYTES - 1]);
         counted.extend_from_slice(b"<1>next\n");
         check(&[&counted], &["too long: 1048576", "<1>next"]);
+    }
+
+    #[test]
+    fn zero_bytes_end_records_that_hold_lines() {
+        let mut framing = StreamFraming::new(Ending::Nul);
+        framing.push(b"{\"a\":\n1}\0\0{\"b\"");
+        assert_eq!(
+            framing.next_frame(),
+            Some(Frame::Record(Bytes::from_static(b"{\"a\":\n1}")))
+        );
+        assert_eq!(framing.next_frame(), None);
+        framing.push(b":2}");
+        assert_eq!(framing.next_frame(), None);
+        assert_eq!(
+            framing.finish(),
+            Some(Frame::Record(Bytes::from_static(b"{\"b\":2}")))
+        );
     }
 }

@@ -1,20 +1,33 @@
 //! The way in: network sources, and the journal that makes a record durable before its sender
 //! is answered. Knows no format and no schema.
 //!
-//! Start at [`Journal`].
+//! Start at [`Journal`]; sources stand in the frame of [`SourceFrame`].
 
+mod datagram;
 mod framing;
 mod journal;
 mod local;
+mod products;
 mod record;
 mod segment;
+mod source;
+mod stream;
 mod syslog;
+mod tls;
 
-pub use framing::{Frame, StreamFraming};
+pub use datagram::Datagrams;
+pub use framing::{Ending, Frame, StreamFraming};
 pub use journal::{
     AppendError, Appended, Journal, JournalOptions, JournalReader, JournalStats, OpenError,
     ReadError,
 };
 pub use local::{LocalListener, LocalSender, SendError};
+pub use products::{Products, ProductsError};
 pub use record::{MAX_RECORD_BYTES, NewRecord};
-pub use syslog::{DropSink, SyslogError, SyslogListener, SyslogOptions};
+pub use source::{
+    DropSink, Link, Running, SourceFrame, SourceHandle, SourceOptions, SourceReport, SourceStates,
+    Trouble,
+};
+pub use stream::StreamLimits;
+pub use syslog::{ListenError, SyslogListener};
+pub use tls::{TlsError, TlsFiles};

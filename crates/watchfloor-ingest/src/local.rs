@@ -16,7 +16,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::journal::{AppendError, Journal};
 use crate::record::{self, Decoded, Interned, NewRecord};
-use crate::syslog::DropSink;
+use crate::source::DropSink;
 
 /// Name of the socket in the data folder.
 const SOCKET: &str = "import.sock";

@@ -25,6 +25,9 @@ pub(crate) const USUAL: [&str; 14] = [
     "published",
 ];
 
+/// Names under which the envelope of a protocol says the time; they stand behind all others.
+const ENVELOPE: [&str; 4] = ["otel.time", "hec.time", "loki.time", "otel.observed_time"];
+
 /// Where a kind's time stands.
 #[derive(Clone, Debug)]
 pub(crate) struct TimeSource {
@@ -74,6 +77,14 @@ pub(crate) fn apply(batch: &mut EventBatch, rows: &[u32], sources: &[TimeSource]
             sources
                 .iter()
                 .find_map(|source| read_source(batch, source, row, received_at))
+        };
+        let found = match found {
+            Some((Some(_), _)) => found,
+            _ if has_own_time => found,
+            _ => ENVELOPE
+                .iter()
+                .find_map(|name| read(batch, name, &[], row, received_at))
+                .or(found),
         };
         let anomaly = match found {
             None | Some((None, _)) if has_own_time => continue,

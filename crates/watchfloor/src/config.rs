@@ -15,6 +15,7 @@ use watchfloor_api::ports::QueryLimits;
 use crate::cli::{ServeArgs, Shaping};
 use crate::places::Wanted;
 use crate::rules::{Budget, Sources};
+use crate::sources::SourcesConfig;
 
 /// What an installation may choose, with the defaults filled in.
 #[derive(Clone, Debug)]
@@ -41,6 +42,8 @@ pub(crate) struct Config {
     pub cluster: ClusterConfig,
     /// What a query of each role may use.
     pub limits: RoleLimits,
+    /// Further sources, and the products of sources.
+    pub sources: SourcesConfig,
 }
 
 /// Machines that help with queries.
@@ -167,6 +170,12 @@ struct File {
     lake: Wanted,
     #[serde(default)]
     cluster: ClusterConfig,
+    /// Sources by name: `[sources.firewall]`.
+    #[serde(default)]
+    sources: BTreeMap<String, toml::Table>,
+    /// Products by the names of sources: `"syslog:10.0.0.7" = "cisco"`.
+    #[serde(default)]
+    products: BTreeMap<String, String>,
 }
 
 /// How long events gather before they become files of the lake: long enough that files are not
@@ -244,6 +253,10 @@ impl Config {
             mappings: file.mappings,
             indicators: [file.indicators, args.indicators.clone()].concat(),
             host_names: file.host_names,
+            sources: SourcesConfig {
+                sources: file.sources,
+                products: file.products,
+            },
         })
     }
 }

@@ -13,6 +13,7 @@ mod places;
 mod rules;
 mod searches;
 mod server;
+mod sources;
 
 use std::process::ExitCode;
 

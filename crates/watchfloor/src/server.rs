@@ -11,7 +11,7 @@ use tokio_util::sync::CancellationToken;
 use watchfloor_api::ports::Listener;
 use watchfloor_api::{ApiSettings, ApiState, CookieTransport, HostPolicy};
 use watchfloor_casework::{Casework, CaseworkSettings, Store, SystemClock};
-use watchfloor_ingest::{DropSink, JournalOptions, LocalListener, SyslogListener, SyslogOptions};
+use watchfloor_ingest::{DropSink, JournalOptions, LocalListener};
 use watchfloor_lake::{Cluster, ClusterOptions, Places};
 use watchfloor_pipeline::{Pipeline, PipelineOptions};
 
@@ -26,6 +26,7 @@ use crate::indicators::{self, Shelf};
 use crate::places;
 use crate::rules::{self, Budget, Desk};
 use crate::searches;
+use crate::sources;
 
 /// How long the end waits for the journal to be worked off; what is left is worked off at the
 /// next start.
@@ -121,16 +122,11 @@ impl Server {
             indicators,
         } = planes(config, &folder.path).await?;
         let stop = CancellationToken::new();
-        let mut listeners = vec![listener("http", address)];
-        let mut tasks = Vec::new();
-        if let Some(address) = config.syslog {
-            let (task, address) = start_syslog(address, &pipeline, &stop).await?;
-            tasks.push(task);
-            listeners.extend([
-                listener("syslog-tcp", address),
-                listener("syslog-udp", address),
-            ]);
-        }
+        let listeners = vec![listener("http", address)];
+        let on_drop = drop_sink(&pipeline);
+        let started =
+            sources::start(&config.sources, config.syslog, &pipeline, on_drop, &stop).await?;
+        let mut tasks = started.tasks;
         tasks.push(start_local(&folder.path, &pipeline, &stop)?);
         let queries: Arc<Queries> = Arc::default();
         let keeper = start_keeper(config, &pipeline, &casework, &stop)?;
@@ -144,13 +140,10 @@ impl Server {
                 Arc::clone(&pipeline),
                 rules.clone(),
                 indicators.clone(),
-                listeners,
+                (listeners, started.states),
                 queries,
             )),
-            Arc::new(JournalIntake::new(
-                pipeline.journal().clone(),
-                Arc::clone(pipeline.ledger()),
-            )),
+            Arc::new(JournalIntake::new(Arc::clone(&pipeline), started.products)),
             Arc::new(rules.clone()),
             Arc::new(keeper.clone()),
             ApiSettings {
@@ -319,23 +312,6 @@ fn start_local(
         written_drop_sink(pipeline),
         stop.clone(),
     )))
-}
-
-async fn start_syslog(
-    address: SocketAddr,
-    pipeline: &Arc<Pipeline>,
-    stop: &CancellationToken,
-) -> Result<(tokio::task::JoinHandle<()>, SocketAddr)> {
-    let options = SyslogOptions {
-        address,
-        on_drop: drop_sink(pipeline),
-    };
-    let listener = SyslogListener::bind(&options)
-        .await
-        .with_context(|| format!("syslog cannot listen on {address}; choose another address with --syslog, or --syslog off"))?;
-    let bound = listener.address().unwrap_or(address);
-    let task = tokio::spawn(listener.run(pipeline.journal().clone(), options, stop.clone()));
-    Ok((task, bound))
 }
 
 fn listener(kind: &str, address: SocketAddr) -> Listener {

@@ -5,7 +5,7 @@ use std::io::Read;
 use axum::body::Body;
 use axum::http::{HeaderMap, StatusCode, header};
 use bytes::Bytes;
-use flate2::read::MultiGzDecoder;
+use flate2::read::{MultiGzDecoder, ZlibDecoder};
 use http_body_util::{BodyExt, LengthLimitError, Limited};
 
 use crate::problem::{ApiError, ProblemCode};
@@ -16,7 +16,7 @@ pub(crate) const BODY_BYTES_MAX: usize = 64 * 1024 * 1024;
 /// The ledger's word for a body that was refused as a whole.
 pub(crate) const BODY_REFUSED: &str = "body_refused";
 
-fn too_large() -> ApiError {
+pub(crate) fn too_large() -> ApiError {
     ApiError::new(
         StatusCode::PAYLOAD_TOO_LARGE,
         ProblemCode::BodyTooLarge,
@@ -48,29 +48,38 @@ pub(crate) async fn read(headers: &HeaderMap, body: Body) -> Result<Bytes, ApiEr
     match encoding.as_str() {
         "identity" | "" => Ok(packed),
         "gzip" | "x-gzip" => {
-            let unpacked = tokio::task::spawn_blocking(move || unpack(&packed)).await;
-            unpacked.map_err(|error| ApiError::internal(&error))?
+            let unpacked = tokio::task::spawn_blocking(move || {
+                unpack(MultiGzDecoder::new(&packed[..]), "gzip")
+            });
+            unpacked.await.map_err(|error| ApiError::internal(&error))?
+        }
+        // Senders mean zlib by it, as the standard does.
+        "deflate" => {
+            let unpacked = tokio::task::spawn_blocking(move || {
+                unpack(ZlibDecoder::new(&packed[..]), "deflate")
+            });
+            unpacked.await.map_err(|error| ApiError::internal(&error))?
         }
         other => Err(ApiError::new(
             StatusCode::UNSUPPORTED_MEDIA_TYPE,
             ProblemCode::MediaTypeUnsupported,
-            format!("content encoding '{other}' is not known; use gzip or none"),
+            format!("content encoding '{other}' is not known; use gzip, deflate or none"),
         )),
     }
 }
 
 /// Unpacks within the limit: memory grows with what comes out, never beyond it.
-fn unpack(packed: &[u8]) -> Result<Bytes, ApiError> {
+fn unpack(unpacked: impl Read, form: &str) -> Result<Bytes, ApiError> {
     let limit = BODY_BYTES_MAX as u64 + 1;
     let mut plain = Vec::new();
-    MultiGzDecoder::new(packed)
+    unpacked
         .take(limit)
         .read_to_end(&mut plain)
         .map_err(|error| {
             ApiError::new(
                 StatusCode::BAD_REQUEST,
                 ProblemCode::BodyInvalid,
-                format!("the body is not well-formed gzip: {error}"),
+                format!("the body is not well-formed {form}: {error}"),
             )
         })?;
     if plain.len() > BODY_BYTES_MAX {

@@ -14,10 +14,10 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::body::{BODY_REFUSED, json_fault, lines, read};
-use super::{LINE_BYTES_MAX, Sender, checked_source};
+use super::{LINE_BYTES_MAX, Labels, Sender, checked_source};
 use crate::extract::ApiPath;
 use crate::guard::request_id;
-use crate::ports::{IngestItem, ItemOutcome};
+use crate::ports::{Format, IngestItem, ItemOutcome};
 use crate::problem::ApiError;
 use crate::state::ApiState;
 
@@ -122,11 +122,12 @@ pub(crate) async fn info() -> Response {
 pub(crate) async fn take(
     State(state): State<ApiState>,
     sender: Result<Sender, ApiError>,
+    labels: Result<Labels, ApiError>,
     headers: HeaderMap,
     body: Body,
 ) -> Response {
-    let result = match sender {
-        Ok(Sender) => bulk(&state, INDEX, &headers, body).await,
+    let result = match sender.and(labels) {
+        Ok(labels) => bulk(&state, INDEX, labels, &headers, body).await,
         Err(error) => Err(error),
     };
     answered(result, &headers)
@@ -136,12 +137,13 @@ pub(crate) async fn take(
 pub(crate) async fn take_into(
     State(state): State<ApiState>,
     sender: Result<Sender, ApiError>,
+    labels: Result<Labels, ApiError>,
     ApiPath(index): ApiPath<String>,
     headers: HeaderMap,
     body: Body,
 ) -> Response {
-    let result = match sender {
-        Ok(Sender) => bulk(&state, &index, &headers, body).await,
+    let result = match sender.and(labels) {
+        Ok(labels) => bulk(&state, &index, labels, &headers, body).await,
         Err(error) => Err(error),
     };
     answered(result, &headers)
@@ -203,6 +205,7 @@ fn fault(error: &ApiError) -> Response {
 async fn bulk(
     state: &ApiState,
     index: &str,
+    labels: Labels,
     headers: &HeaderMap,
     body: Body,
 ) -> Result<Value, ApiError> {
@@ -213,9 +216,10 @@ async fn bulk(
     })?;
     // Looking at up to 64 MiB takes longer than the runtime may be held.
     let default_index = index.clone();
-    let (mut items, records) = tokio::task::spawn_blocking(move || cut(&body, &default_index))
-        .await
-        .map_err(|error| ApiError::internal(&error))?;
+    let (mut items, records) =
+        tokio::task::spawn_blocking(move || cut(&body, &default_index, &labels))
+            .await
+            .map_err(|error| ApiError::internal(&error))?;
     if items.is_empty() {
         return Err(ApiError::invalid("body", "holds no action"));
     }
@@ -272,7 +276,7 @@ fn row(item: Item, request: &str, place: usize) -> Value {
 }
 
 /// Cuts a body into items, and the records of those that are in order.
-fn cut(body: &Bytes, default_index: &str) -> (Vec<Item>, Vec<IngestItem>) {
+fn cut(body: &Bytes, default_index: &str, labels: &Labels) -> (Vec<Item>, Vec<IngestItem>) {
     let mut items = Vec::new();
     let mut records = Vec::new();
     let mut rest = lines(body).peekable();
@@ -314,7 +318,9 @@ fn cut(body: &Bytes, default_index: &str) -> (Vec<Item>, Vec<IngestItem>) {
                 .map(|id| format!("{}/{id}", item.index));
             records.push(IngestItem {
                 bytes,
-                source: item.index.clone(),
+                source: labels.source.clone().unwrap_or_else(|| item.index.clone()),
+                format: Format::Auto,
+                product: labels.product.clone(),
                 idempotency,
             });
         }
@@ -380,7 +386,7 @@ mod tests {
               {\"index\":{}}\n{\"a\":3}\n\
               {\"index\":{}}",
         );
-        let (items, records) = cut(&body, "main");
+        let (items, records) = cut(&body, "main", &Labels::NONE);
         let faults: Vec<bool> = items.iter().map(|item| item.fault.is_some()).collect();
         assert_eq!(faults, [false, true, false, true, true, true, false, true]);
         let kept: Vec<(&[u8], &str, Option<&str>)> = records

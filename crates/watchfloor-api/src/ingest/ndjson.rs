@@ -4,12 +4,11 @@ use axum::Json;
 use axum::body::Body;
 use axum::extract::State;
 use axum::http::HeaderMap;
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 
 use super::body::{BODY_REFUSED, json_fault, lines, read};
-use super::{LINE_BYTES_MAX, Sender, checked_source};
-use crate::extract::ApiQuery;
-use crate::ports::{IngestItem, ItemOutcome};
+use super::{LINE_BYTES_MAX, Labels, Sender};
+use crate::ports::{Format, IngestItem, ItemOutcome};
 use crate::problem::ApiError;
 use crate::state::ApiState;
 
@@ -21,13 +20,6 @@ const SOURCE: &str = "http";
 
 /// Longest `Idempotency-Key`.
 const KEY_BYTES_MAX: usize = 256;
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(crate) struct IngestQuery {
-    /// Source that the records are counted under; default `http`.
-    source: Option<String>,
-}
 
 #[derive(Serialize)]
 pub(crate) struct RejectedLine {
@@ -57,11 +49,12 @@ struct Cut {
 pub(crate) async fn take(
     State(state): State<ApiState>,
     _sender: Sender,
-    ApiQuery(query): ApiQuery<IngestQuery>,
+    labels: Labels,
     headers: HeaderMap,
     body: Body,
 ) -> Result<Json<Answer>, ApiError> {
-    let source = checked_source("source", query.source.as_deref().unwrap_or(SOURCE))?;
+    let source = labels.source.unwrap_or_else(|| SOURCE.to_owned());
+    let product = labels.product;
     let key = match headers.get("idempotency-key") {
         Some(value) => match value.to_str().ok().filter(|text| !text.is_empty()) {
             Some(text) if text.len() <= KEY_BYTES_MAX => Some(text.to_owned()),
@@ -80,9 +73,11 @@ pub(crate) async fn take(
     })?;
     let counted_under = source.clone();
     // Looking at up to 64 MiB takes longer than the runtime may be held.
-    let cut = tokio::task::spawn_blocking(move || cut(&body, &source, key.as_deref()))
-        .await
-        .map_err(|error| ApiError::internal(&error))?;
+    let cut = tokio::task::spawn_blocking(move || {
+        cut(&body, &source, product.as_deref(), key.as_deref())
+    })
+    .await
+    .map_err(|error| ApiError::internal(&error))?;
     let mut rejected = cut.rejected;
     for (reason, records) in [
         ("too_long", cut.too_long),
@@ -114,7 +109,7 @@ pub(crate) async fn take(
     }))
 }
 
-fn cut(body: &bytes::Bytes, source: &str, key: Option<&str>) -> Cut {
+fn cut(body: &bytes::Bytes, source: &str, product: Option<&str>, key: Option<&str>) -> Cut {
     let mut cut = Cut {
         items: Vec::new(),
         numbers: Vec::new(),
@@ -135,6 +130,8 @@ fn cut(body: &bytes::Bytes, source: &str, key: Option<&str>) -> Cut {
             cut.items.push(IngestItem {
                 bytes,
                 source: source.to_owned(),
+                format: Format::Auto,
+                product: product.map(str::to_owned),
                 idempotency: key.map(|key| format!("{key}:{line}")),
             });
         }

@@ -7,22 +7,32 @@ use futures::future::BoxFuture;
 use jiff::Timestamp;
 use sha2::{Digest, Sha256};
 use watchfloor_api::ports::{IngestItem, Intake, IntakeError, ItemOutcome};
-use watchfloor_event::Format;
-use watchfloor_ingest::{AppendError, Journal, MAX_RECORD_BYTES, NewRecord};
-use watchfloor_pipeline::Ledger;
+use watchfloor_ingest::{AppendError, MAX_RECORD_BYTES, NewRecord, Products};
+use watchfloor_pipeline::Pipeline;
+
+use crate::sources;
 
 /// Seconds that a sender waits when the journal is full.
 const RETRY_AFTER_S: u32 = 2;
 
 /// The journal as the API writes to it.
 pub(crate) struct JournalIntake {
-    journal: Journal,
-    ledger: Arc<Ledger>,
+    pipeline: Arc<Pipeline>,
+    products: Arc<Products>,
 }
 
 impl JournalIntake {
-    pub(crate) fn new(journal: Journal, ledger: Arc<Ledger>) -> Self {
-        Self { journal, ledger }
+    pub(crate) fn new(pipeline: Arc<Pipeline>, products: Arc<Products>) -> Self {
+        Self { pipeline, products }
+    }
+
+    /// The context of an item: of the product that its sender names, else of the one that the
+    /// configuration names for its source.
+    fn context(&self, item: &IngestItem) -> Option<Arc<str>> {
+        let Some(product) = &item.product else {
+            return self.products.context_of(&item.source);
+        };
+        sources::context_of(product, &self.pipeline.packs()).ok()
     }
 
     async fn append(&self, items: Vec<IngestItem>) -> Result<Vec<ItemOutcome>, IntakeError> {
@@ -30,9 +40,13 @@ impl JournalIntake {
         let mut outcomes = Vec::with_capacity(items.len());
         let mut records = Vec::with_capacity(items.len());
         let mut source: Arc<str> = Arc::from("");
+        // Most items of a request have one source and product.
+        let mut labels = (None, None);
         for item in items {
             if item.bytes.len() > MAX_RECORD_BYTES {
-                self.ledger.drop_records(&item.source, "too_long", 1);
+                self.pipeline
+                    .ledger()
+                    .drop_records(&item.source, "too_long", 1);
                 let reason = format!(
                     "the record has {} bytes; at most {MAX_RECORD_BYTES} are taken",
                     item.bytes.len()
@@ -40,13 +54,17 @@ impl JournalIntake {
                 outcomes.push(ItemOutcome::Rejected { reason });
                 continue;
             }
-            if *source != *item.source {
+            let is_other = *source != *item.source;
+            if is_other {
                 source = Arc::from(item.source.as_str());
+            }
+            if is_other || labels.0 != item.product {
+                labels = (item.product.clone(), self.context(&item));
             }
             records.push(NewRecord {
                 source: Arc::clone(&source),
-                format: Format::Auto,
-                context: None,
+                format: item.format,
+                context: labels.1.clone(),
                 received_at,
                 idempotency_key: item
                     .idempotency
@@ -56,7 +74,8 @@ impl JournalIntake {
             });
             outcomes.push(ItemOutcome::Durable);
         }
-        self.journal
+        self.pipeline
+            .journal()
             .append(records)
             .await
             .map_err(|error| match error {
@@ -86,7 +105,13 @@ impl Intake for JournalIntake {
         self.append(items).boxed()
     }
 
+    fn check_product(&self, product: &str) -> Result<(), String> {
+        sources::context_of(product, &self.pipeline.packs())
+            .map(|_| ())
+            .map_err(|error| error.to_string())
+    }
+
     fn count_rejected(&self, source: &str, reason: &'static str, records: u64) {
-        self.ledger.drop_records(source, reason, records);
+        self.pipeline.ledger().drop_records(source, reason, records);
     }
 }

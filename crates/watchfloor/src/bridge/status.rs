@@ -11,6 +11,7 @@ use watchfloor_api::ports::{
     LedgerEntry, Listener, LiveCounters, Metric, MetricKind, PipelineStatus, RuleCounts,
     SourceInfo, StatusError,
 };
+use watchfloor_ingest::{Link, SourceStates};
 use watchfloor_lake::{SearchRequest, SortOrder};
 use watchfloor_pipeline::{Counts, LedgerRow, Pipeline, StageTimes};
 use watchfloor_query::Query;
@@ -25,6 +26,7 @@ pub(crate) struct DataPlane {
     rules: Desk,
     indicators: Shelf,
     listeners: Vec<Listener>,
+    states: SourceStates,
     queries: Arc<Queries>,
 }
 
@@ -33,7 +35,7 @@ impl DataPlane {
         pipeline: Arc<Pipeline>,
         rules: Desk,
         indicators: Shelf,
-        listeners: Vec<Listener>,
+        (listeners, states): (Vec<Listener>, SourceStates),
         queries: Arc<Queries>,
     ) -> Self {
         Self {
@@ -41,6 +43,7 @@ impl DataPlane {
             rules,
             indicators,
             listeners,
+            states,
             queries,
         }
     }
@@ -116,11 +119,30 @@ impl DataPlane {
         })
     }
 
+    /// The server's own, and those of sources; what listens for datagrams and streams is both.
+    fn all_listeners(&self) -> Vec<Listener> {
+        let mut listeners = self.listeners.clone();
+        for report in self.states.read() {
+            let Link::Listening { address } = report.link else {
+                continue;
+            };
+            let kinds: &[&str] = match report.kind {
+                "syslog" => &["syslog-tcp", "syslog-udp"],
+                kind => &[kind],
+            };
+            listeners.extend(kinds.iter().map(|kind| Listener {
+                kind: (*kind).to_owned(),
+                address: address.clone(),
+            }));
+        }
+        listeners
+    }
+
     async fn state(&self) -> Result<DataPlaneStatus, StatusError> {
         let lake = self.pipeline.lake().stats().await.map_err(status_error)?;
         let (loaded, refused, suspended) = self.rules.counts();
         Ok(DataPlaneStatus {
-            listeners: self.listeners.clone(),
+            listeners: self.all_listeners(),
             lake: LakeStats {
                 events: lake.rows,
                 files: lake.files,

@@ -23,6 +23,7 @@ use crate::config::{COMMIT_WAIT, ClusterConfig, Config};
 use crate::places::Wanted;
 use crate::rules::{Budget, Sources};
 use crate::server::Server;
+use crate::sources::SourcesConfig;
 
 #[derive(rust_embed::RustEmbed)]
 #[folder = "../../demo"]
@@ -54,6 +55,7 @@ pub(crate) fn run(args: &DemoArgs) -> Result<Outcome> {
         None => std::env::temp_dir().join(format!("watchfloor-demo-{}", std::process::id())),
     };
     let config = Config {
+        sources: SourcesConfig::default(),
         limits: watchfloor_api::RoleLimits::STANDARD,
         lake: Wanted::default(),
         cluster: ClusterConfig::default(),

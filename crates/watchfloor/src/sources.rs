@@ -1,0 +1,210 @@
+//! Sources that the configuration names: `[sources.NAME]` with a `kind`, what all kinds
+//! understand (`product`, `format`), and what is the kind's own. Each kind has a file below
+//! that reads its settings and gives the running source.
+
+mod syslog;
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use anyhow::{Context, Result, anyhow, bail};
+use serde::de::DeserializeOwned;
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+use watchfloor_decode::PRODUCT_CONTEXT;
+use watchfloor_event::Format;
+use watchfloor_ingest::{
+    DropSink, Products, Running, SourceFrame, SourceHandle, SourceOptions, SourceStates,
+};
+use watchfloor_normalize::PackSet;
+use watchfloor_pipeline::Pipeline;
+
+/// `[sources.NAME]` and `[products]` as they stand in the file.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct SourcesConfig {
+    /// Tables by name of the source.
+    pub sources: BTreeMap<String, toml::Table>,
+    /// Product by name of a record's source, or name with a network.
+    pub products: BTreeMap<String, String>,
+}
+
+/// All sources that run.
+pub(crate) struct Sources {
+    pub states: SourceStates,
+    pub products: Arc<Products>,
+    pub tasks: Vec<JoinHandle<()>>,
+}
+
+/// What a kind gets: its name for messages, its own keys, and what to work with.
+pub(crate) struct Given {
+    name: String,
+    table: toml::Table,
+    handle: SourceHandle,
+}
+
+impl Given {
+    /// The kind's own keys.
+    fn settings<T: DeserializeOwned>(&self) -> Result<T> {
+        let table = self.table.clone();
+        table.try_into().map_err(|error: toml::de::Error| {
+            anyhow!("[sources.{}]: {}", self.name, error.message())
+        })
+    }
+}
+
+/// Starts everything that the configuration names, and the syslog listener that is there
+/// without it.
+///
+/// # Errors
+/// If a setting cannot be used, with the name of the source, what is wrong and what would do.
+pub(crate) async fn start(
+    config: &SourcesConfig,
+    syslog: Option<SocketAddr>,
+    pipeline: &Arc<Pipeline>,
+    on_drop: DropSink,
+    stop: &CancellationToken,
+) -> Result<Sources> {
+    let packs = pipeline.packs();
+    let contexts = config.products.iter().map(|(key, product)| {
+        let context = context_of(product, &packs).with_context(|| format!("[products] {key}"))?;
+        Ok((key.clone(), context))
+    });
+    let contexts: Vec<_> = contexts.collect::<Result<_>>()?;
+    let products = Arc::new(Products::new(contexts).context("[products]")?);
+    let frame = SourceFrame {
+        journal: pipeline.journal().clone(),
+        on_drop,
+        states: SourceStates::default(),
+        products: Arc::clone(&products),
+        stop: stop.clone(),
+    };
+    let mut tasks = Vec::new();
+    allow_open_files();
+    if let Some(address) = syslog {
+        let handle = frame.handle(SourceOptions {
+            name: Arc::from("syslog"),
+            kind: "syslog",
+            records_as: Arc::from("syslog"),
+            product: None,
+            format: None,
+        });
+        let running = syslog::listen(address, &handle)
+            .await
+            .with_context(|| format!("syslog cannot listen on {address}; choose another address with --syslog, or --syslog off"))?;
+        tasks.push(frame.spawn(handle, running));
+    }
+    for (name, table) in &config.sources {
+        let (handle, running) = start_one(name, table.clone(), &frame, &packs).await?;
+        tasks.push(frame.spawn(handle, running));
+    }
+    Ok(Sources {
+        states: frame.states,
+        products,
+        tasks,
+    })
+}
+
+async fn start_one(
+    name: &str,
+    mut table: toml::Table,
+    frame: &SourceFrame,
+    packs: &PackSet,
+) -> Result<(SourceHandle, Running)> {
+    let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.');
+    if name.is_empty() || name.len() > 64 || !name.bytes().all(is_plain) {
+        bail!("[sources.{name}]: a name has 1 to 64 letters, figures, '-', '_' and '.'");
+    }
+    if frame.states.read().iter().any(|one| *one.name == *name) {
+        bail!(
+            "[sources.{name}]: the listener of the key 'syslog' has this name; choose another, or set syslog = \"off\""
+        );
+    }
+    let mut word = |key: &str| -> Result<Option<String>> {
+        match table.remove(key) {
+            None => Ok(None),
+            Some(toml::Value::String(text)) => Ok(Some(text)),
+            Some(_) => bail!("[sources.{name}]: {key} must be a text in quotes"),
+        }
+    };
+    let kind = word("kind")?
+        .with_context(|| format!("[sources.{name}]: kind is missing; one of {}", kinds()))?;
+    let product = word("product")?;
+    let format = word("format")?;
+    let Some((kind, start)) = KINDS.iter().find(|(known, _)| *known == kind) else {
+        bail!(
+            "[sources.{name}]: kind '{kind}' is not known; one of {}",
+            kinds()
+        );
+    };
+    let product = product
+        .map(|product| -> Result<_> {
+            let context =
+                context_of(&product, packs).with_context(|| format!("[sources.{name}]"))?;
+            Ok((Arc::from(product), context))
+        })
+        .transpose()?;
+    let format = format
+        .map(|word| {
+            Format::parse(&word).with_context(|| {
+                let known: Vec<&str> = Format::ALL.iter().map(|format| format.as_str()).collect();
+                format!(
+                    "[sources.{name}]: format '{word}' is not known; one of {}",
+                    known.join(", ")
+                )
+            })
+        })
+        .transpose()?;
+    let handle = frame.handle(SourceOptions {
+        name: Arc::from(name),
+        kind,
+        records_as: Arc::from(name),
+        product,
+        format,
+    });
+    let given = Given {
+        name: name.to_owned(),
+        table,
+        handle: handle.clone(),
+    };
+    let running = start(given)
+        .await
+        .with_context(|| format!("[sources.{name}] cannot start"))?;
+    Ok((handle, running))
+}
+
+/// Raises the limit of open files as far as it may be: each connection needs one.
+fn allow_open_files() {
+    use rustix::process::{Resource, getrlimit, setrlimit};
+    let mut limit = getrlimit(Resource::Nofile);
+    limit.current = limit.maximum;
+    if let Err(error) = setrlimit(Resource::Nofile, limit) {
+        tracing::warn!(%error, "the limit of open files stays as it is");
+    }
+}
+
+/// The context that tells the decoder of a product.
+pub(crate) fn context_of(product: &str, packs: &PackSet) -> Result<Arc<str>> {
+    if packs.packs().iter().any(|pack| pack.product == product) {
+        return Ok(Arc::from(format!("{PRODUCT_CONTEXT}{product}\n")));
+    }
+    let mut known: Vec<&str> = packs.packs().iter().map(|pack| &*pack.product).collect();
+    known.sort_unstable();
+    bail!(
+        "there is no mapping pack '{product}'; there are {}",
+        known.join(", ")
+    )
+}
+
+type Start = fn(Given) -> futures::future::BoxFuture<'static, Result<Running>>;
+
+/// The kinds and how each starts.
+const KINDS: &[(&str, Start)] = &[
+    ("syslog", |given| Box::pin(syslog::start(given))),
+    ("syslog-tls", |given| Box::pin(syslog::start_tls(given))),
+];
+
+fn kinds() -> String {
+    let kinds: Vec<&str> = KINDS.iter().map(|(kind, _)| *kind).collect();
+    kinds.join(", ")
+}
