@@ -9,13 +9,15 @@ type Needed = (&'static str, &'static str);
 
 /// To build.
 const BUILD: &[Needed] = &[("gcc", "cc"), ("git", "git")];
-/// To test: browser, senders, PDF reader.
+/// To test: browser, senders, PDF reader, record store, journal of a cluster.
 const TEST: &[Needed] = &[
     ("chromium", "chromium"),
     ("rsyslog", "rsyslogd"),
     ("curl", "curl"),
     ("poppler-utils", "pdftotext"),
     ("python3", "python3"),
+    ("postgresql", "/usr/lib/postgresql"),
+    ("nats-server", "nats-server"),
 ];
 
 /// Makes sure that the program can be built.
@@ -33,7 +35,11 @@ pub(crate) fn for_test() -> Result<()> {
 fn install(needed: &[Needed]) -> Result<()> {
     let path = std::env::var("PATH").unwrap_or_default();
     let is_there = |program: &str| {
-        shell::has(program) || std::path::Path::new("/usr/sbin").join(program).is_file()
+        // Debian keeps the programs of PostgreSQL in a folder per version.
+        let is_folder = program.starts_with('/') && std::path::Path::new(program).is_dir();
+        is_folder
+            || shell::has(program)
+            || std::path::Path::new("/usr/sbin").join(program).is_file()
     };
     let missing: Vec<&str> = needed
         .iter()

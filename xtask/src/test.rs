@@ -23,6 +23,13 @@ pub(crate) fn run(arguments: &[String]) -> Result<()> {
         }
         shell::run(&mut cargo)
     })?;
+    // The same tests, over the other database that the records can stand in.
+    shell::step("records: tests on PostgreSQL", || {
+        let mut cargo = shell::cargo();
+        cargo.args(["test", "--workspace", "--no-fail-fast", "--test", "it"]);
+        cargo.env("WATCHFLOOR_TEST_STORE", "postgres");
+        shell::run(&mut cargo)
+    })?;
     shell::step("detection: another implementation answers the same", oracle)?;
     shell::step("console: the analyst's story in Chromium", browser::story)?;
     println!("all tests passed");

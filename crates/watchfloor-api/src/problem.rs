@@ -5,7 +5,7 @@ use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 use utoipa::ToSchema;
-use watchfloor_casework::{CaseworkError, SignInError};
+use watchfloor_casework::{CaseworkError, SignInError, StoreError};
 
 use crate::guard::request_id;
 use crate::ports::{BacktestError, ExplainError, IntakeError, SearchError, StatusError};
@@ -245,6 +245,13 @@ impl IntoResponse for ApiError {
     }
 }
 
+/// When a caller may try again while the record store is away, in seconds.
+const STORE_RETRY_AFTER_S: i64 = 5;
+
+fn reason_of(error: &StoreError) -> String {
+    std::error::Error::source(error).map_or_else(String::new, ToString::to_string)
+}
+
 impl From<CaseworkError> for ApiError {
     fn from(error: CaseworkError) -> Self {
         match &error {
@@ -270,6 +277,15 @@ impl From<CaseworkError> for ApiError {
                 ProblemCode::AlreadyExists,
                 error.to_string(),
             ),
+            CaseworkError::Store(cause @ StoreError::Unavailable(_)) => {
+                tracing::warn!(error = %cause, reason = %reason_of(cause), "the records are away");
+                Self::new(
+                    StatusCode::SERVICE_UNAVAILABLE,
+                    ProblemCode::Busy,
+                    cause.to_string(),
+                )
+                .with_retry_after(STORE_RETRY_AFTER_S)
+            }
             CaseworkError::Store(_) | CaseworkError::Report(_) | CaseworkError::System { .. } => {
                 Self::internal(&error)
             }

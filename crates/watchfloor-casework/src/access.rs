@@ -2,7 +2,7 @@
 
 use jiff::{SignedDuration, Timestamp};
 use watchfloor_model::{Actor, ActorKind, Permission, Role, Session, SessionId, User, UserId};
-use watchfloor_store::{NewSession, WriteTx};
+use watchfloor_store::{NewSession, StoreError, TokenOwner, WriteTx};
 
 use crate::error::checked_text;
 use crate::{Casework, CaseworkError, password, secret};
@@ -331,14 +331,38 @@ impl Casework {
         }))
     }
 
+    /// Whose token a secret is. While the records are away, one that was good is trusted for a
+    /// while, so that collection goes on.
+    async fn token_owner(
+        &self,
+        hash: &str,
+        now: Timestamp,
+    ) -> Result<Option<TokenOwner>, CaseworkError> {
+        let known = self.known_tokens();
+        if let Some(owner) = known.at_once(hash, now) {
+            return Ok(Some(owner));
+        }
+        match self.store().token_by_secret(hash).await {
+            Ok(owner) => {
+                known.note(hash, owner.as_ref(), now);
+                Ok(owner)
+            }
+            Err(error @ StoreError::Unavailable(_)) => match known.while_away(hash, now) {
+                Some(owner) => Ok(Some(owner)),
+                None => Err(error.into()),
+            },
+            Err(error) => Err(error.into()),
+        }
+    }
+
     async fn identify_token(&self, text: &str) -> Result<Option<SignedIn>, CaseworkError> {
         let Some(hash) = secret::hash(text) else {
             return Ok(None);
         };
-        let Some(owner) = self.store().token_by_secret(&hash).await? else {
+        let now = self.now();
+        let Some(owner) = self.token_owner(&hash, now).await? else {
             return Ok(None);
         };
-        let now = self.now();
         if now >= owner.token.expires_at {
             return Ok(None);
         }
@@ -347,9 +371,15 @@ impl Casework {
             .last_used_at
             .is_none_or(|last| now.duration_since(last) >= TOUCH_EVERY);
         if stale {
-            self.store()
+            let touched = self
+                .store()
                 .touch_token(&owner.tenant, &owner.token.id, now)
-                .await?;
+                .await;
+            match touched {
+                // When it was used last is told late.
+                Ok(()) | Err(StoreError::Unavailable(_)) => {}
+                Err(error) => return Err(error.into()),
+            }
         }
         let permissions = owner
             .token

@@ -69,7 +69,9 @@ impl From<StoreError> for CaseworkError {
     fn from(error: StoreError) -> Self {
         match error {
             StoreError::Missing { kind, id } => Self::Missing { kind, id },
-            error @ (StoreError::Database(_) | StoreError::Corrupt { .. }) => Self::Store(error),
+            error @ (StoreError::Database(_)
+            | StoreError::Unavailable(_)
+            | StoreError::Corrupt { .. }) => Self::Store(error),
         }
     }
 }

@@ -11,6 +11,7 @@ mod error;
 mod exceptions;
 mod findings;
 mod incidents;
+mod known_tokens;
 mod limiter;
 mod live;
 mod merge;
@@ -52,5 +53,5 @@ pub use tokens::NewApiToken;
 /// The store's types that appear in this crate's methods.
 pub use watchfloor_store::{
     AlertFilter, AlertSort, AlertSortKey, AuditFault, Cursor, IncidentFilter, IncidentPart,
-    InvalidCursor, OpenError, Page, PageRequest, Store, StoreError,
+    InvalidCursor, OpenError, Page, PageRequest, PostgresOptions, Store, StoreError,
 };

@@ -7,6 +7,7 @@ use tokio::sync::{Semaphore, broadcast};
 use watchfloor_model::{Actor, Alert, Incident, Permission, TenantId};
 use watchfloor_store::{Change, Store};
 
+use crate::known_tokens::KnownTokens;
 use crate::limiter::SignInLimiter;
 use crate::{CaseworkError, Clock, EventLookup, LiveChange};
 
@@ -53,6 +54,7 @@ struct Inner {
     clock: Arc<dyn Clock>,
     live: broadcast::Sender<LiveChange>,
     limiter: SignInLimiter,
+    known_tokens: KnownTokens,
     password_checks: Semaphore,
     event_lookup: OnceLock<Arc<dyn EventLookup>>,
 }
@@ -68,6 +70,7 @@ impl Casework {
                 clock,
                 live,
                 limiter: SignInLimiter::new(),
+                known_tokens: KnownTokens::default(),
                 password_checks: Semaphore::new(PASSWORD_CHECKS_MAX),
                 event_lookup: OnceLock::new(),
             }),
@@ -112,6 +115,10 @@ impl Casework {
 
     pub(crate) fn settings(&self) -> &CaseworkSettings {
         &self.inner.settings
+    }
+
+    pub(crate) fn known_tokens(&self) -> &KnownTokens {
+        &self.inner.known_tokens
     }
 
     pub(crate) fn limiter(&self) -> &SignInLimiter {
@@ -159,7 +166,7 @@ impl Casework {
 impl std::fmt::Debug for Casework {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Casework")
-            .field("records", &self.inner.store.path())
+            .field("records", &self.inner.store.place())
             .finish_non_exhaustive()
     }
 }

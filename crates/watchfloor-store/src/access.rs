@@ -1,11 +1,10 @@
 //! Users, sessions, API tokens and the set-up link. Secrets are here only as hashes.
 
 use jiff::Timestamp;
-use sqlx::Row;
-use sqlx::sqlite::SqliteRow;
 use watchfloor_model::{Role, Scope, Session, SessionId, TenantId, Token, TokenId, User, UserId};
 
 use crate::row::{corrupt, from_json, id, micros, time, time_opt, to_json, word};
+use crate::sql::{self, Row};
 use crate::{Change, Queries, Store, StoreError, WriteTx};
 
 /// A session to be written.
@@ -46,18 +45,18 @@ pub struct TokenOwner {
     pub token: Token,
 }
 
-fn user_from(row: &SqliteRow) -> Result<User, StoreError> {
+fn user_from(row: &Row) -> Result<User, StoreError> {
     Ok(User {
         id: id("users.id", row.try_get("id")?)?,
         name: row.try_get("name")?,
         role: word("users.role", row.try_get("role")?, Role::parse)?,
-        disabled: row.try_get::<i64, _>("disabled")? != 0,
+        disabled: row.try_get::<i64>("disabled")? != 0,
         created_at: time("users.created_at", row.try_get("created_at")?)?,
         last_sign_in_at: time_opt("users.last_sign_in_at", row.try_get("last_sign_in_at")?)?,
     })
 }
 
-fn session_from(row: &SqliteRow) -> Result<Session, StoreError> {
+fn session_from(row: &Row) -> Result<Session, StoreError> {
     Ok(Session {
         id: id("sessions.id", row.try_get("id")?)?,
         user_id: id("sessions.user_id", row.try_get("user_id")?)?,
@@ -69,7 +68,7 @@ fn session_from(row: &SqliteRow) -> Result<Session, StoreError> {
     })
 }
 
-fn token_from(row: &SqliteRow) -> Result<Token, StoreError> {
+fn token_from(row: &Row) -> Result<Token, StoreError> {
     let scopes: Vec<String> = from_json("tokens.scopes", row.try_get("scopes")?)?;
     Ok(Token {
         id: id("tokens.id", row.try_get("id")?)?,
@@ -99,14 +98,14 @@ impl Store {
         &self,
         secret_hash: &str,
     ) -> Result<Option<SessionOwner>, StoreError> {
-        let row = sqlx::query("SELECT * FROM sessions WHERE secret_hash = $1")
+        let row = sql::query("SELECT * FROM sessions WHERE secret_hash = $1")
             .bind(secret_hash)
             .fetch_optional(self.readers())
             .await?;
         let Some(row) = row else { return Ok(None) };
         let session = session_from(&row)?;
         let tenant: String = row.try_get("tenant")?;
-        let user = sqlx::query("SELECT * FROM users WHERE tenant = $1 AND id = $2")
+        let user = sql::query("SELECT * FROM users WHERE tenant = $1 AND id = $2")
             .bind(&tenant)
             .bind(session.user_id.as_str())
             .fetch_one(self.readers())
@@ -126,7 +125,7 @@ impl Store {
         &self,
         secret_hash: &str,
     ) -> Result<Option<TokenOwner>, StoreError> {
-        let row = sqlx::query("SELECT * FROM tokens WHERE secret_hash = $1")
+        let row = sql::query("SELECT * FROM tokens WHERE secret_hash = $1")
             .bind(secret_hash)
             .fetch_optional(self.readers())
             .await?;
@@ -147,7 +146,7 @@ impl Store {
         session: &SessionId,
         now: Timestamp,
     ) -> Result<(), StoreError> {
-        sqlx::query("UPDATE sessions SET last_seen_at = $3 WHERE tenant = $1 AND id = $2")
+        sql::query("UPDATE sessions SET last_seen_at = $3 WHERE tenant = $1 AND id = $2")
             .bind(tenant.as_str())
             .bind(session.as_str())
             .bind(micros(now))
@@ -166,7 +165,7 @@ impl Store {
         token: &TokenId,
         now: Timestamp,
     ) -> Result<(), StoreError> {
-        sqlx::query("UPDATE tokens SET last_used_at = $3 WHERE tenant = $1 AND id = $2")
+        sql::query("UPDATE tokens SET last_used_at = $3 WHERE tenant = $1 AND id = $2")
             .bind(tenant.as_str())
             .bind(token.as_str())
             .bind(micros(now))
@@ -183,7 +182,7 @@ impl Queries<'_> {
     /// [`StoreError`].
     pub async fn users(&mut self) -> Result<Vec<User>, StoreError> {
         let rows =
-            sqlx::query("SELECT * FROM users WHERE tenant = $1 ORDER BY name_key LIMIT 10000")
+            sql::query("SELECT * FROM users WHERE tenant = $1 ORDER BY name_key LIMIT 10000")
                 .bind(self.tenant)
                 .fetch_all(&mut *self.conn)
                 .await?;
@@ -195,7 +194,7 @@ impl Queries<'_> {
     /// # Errors
     /// [`StoreError::Missing`] and others.
     pub async fn user(&mut self, user: &UserId) -> Result<User, StoreError> {
-        let row = sqlx::query("SELECT * FROM users WHERE tenant = $1 AND id = $2")
+        let row = sql::query("SELECT * FROM users WHERE tenant = $1 AND id = $2")
             .bind(self.tenant)
             .bind(user.as_str())
             .fetch_optional(&mut *self.conn)
@@ -214,7 +213,7 @@ impl Queries<'_> {
     /// # Errors
     /// [`StoreError`].
     pub async fn user_by_name(&mut self, name: &str) -> Result<Option<(User, String)>, StoreError> {
-        let row = sqlx::query("SELECT * FROM users WHERE tenant = $1 AND name_key = $2")
+        let row = sql::query("SELECT * FROM users WHERE tenant = $1 AND name_key = $2")
             .bind(self.tenant)
             .bind(name_key(name))
             .fetch_optional(&mut *self.conn)
@@ -229,7 +228,7 @@ impl Queries<'_> {
     /// [`StoreError`].
     pub async fn password_hash(&mut self, user: &UserId) -> Result<String, StoreError> {
         Ok(
-            sqlx::query_scalar("SELECT password_hash FROM users WHERE tenant = $1 AND id = $2")
+            sql::query_scalar("SELECT password_hash FROM users WHERE tenant = $1 AND id = $2")
                 .bind(self.tenant)
                 .bind(user.as_str())
                 .fetch_one(&mut *self.conn)
@@ -242,7 +241,7 @@ impl Queries<'_> {
     /// # Errors
     /// [`StoreError`].
     pub async fn has_users(&mut self) -> Result<bool, StoreError> {
-        let count: i64 = sqlx::query_scalar("SELECT COUNT(*) FROM users WHERE tenant = $1")
+        let count: i64 = sql::query_scalar("SELECT COUNT(*) FROM users WHERE tenant = $1")
             .bind(self.tenant)
             .fetch_one(&mut *self.conn)
             .await?;
@@ -254,7 +253,7 @@ impl Queries<'_> {
     /// # Errors
     /// [`StoreError`].
     pub async fn sessions_of(&mut self, user: &UserId) -> Result<Vec<Session>, StoreError> {
-        let rows = sqlx::query(
+        let rows = sql::query(
             "SELECT * FROM sessions WHERE tenant = $1 AND user_id = $2 ORDER BY last_seen_at DESC, id LIMIT 1000",
         )
         .bind(self.tenant)
@@ -269,7 +268,7 @@ impl Queries<'_> {
     /// # Errors
     /// [`StoreError`].
     pub async fn tokens(&mut self) -> Result<Vec<Token>, StoreError> {
-        let rows = sqlx::query(
+        let rows = sql::query(
             "SELECT * FROM tokens WHERE tenant = $1 ORDER BY created_at DESC, id LIMIT 10000",
         )
         .bind(self.tenant)
@@ -283,7 +282,7 @@ impl Queries<'_> {
     /// # Errors
     /// [`StoreError`].
     pub async fn setup_link(&mut self) -> Result<Option<(String, Timestamp)>, StoreError> {
-        let row = sqlx::query("SELECT secret_hash, expires_at FROM setup_links WHERE tenant = $1")
+        let row = sql::query("SELECT secret_hash, expires_at FROM setup_links WHERE tenant = $1")
             .bind(self.tenant)
             .fetch_optional(&mut *self.conn)
             .await?;
@@ -309,7 +308,7 @@ impl WriteTx {
         change: &Change,
     ) -> Result<(), StoreError> {
         let tenant = self.tenant();
-        sqlx::query(
+        sql::query(
             "INSERT INTO users (tenant, id, name, name_key, password_hash, role, disabled, \
              created_at, last_sign_in_at) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)",
         )
@@ -333,7 +332,7 @@ impl WriteTx {
     /// [`StoreError`].
     pub async fn save_user(&mut self, user: &User, change: &Change) -> Result<(), StoreError> {
         let tenant = self.tenant();
-        sqlx::query(
+        sql::query(
             "UPDATE users SET role = $3, disabled = $4, last_sign_in_at = $5 WHERE tenant = $1 AND id = $2",
         )
         .bind(tenant)
@@ -357,7 +356,7 @@ impl WriteTx {
         change: &Change,
     ) -> Result<(), StoreError> {
         let tenant = self.tenant();
-        sqlx::query("UPDATE users SET password_hash = $3 WHERE tenant = $1 AND id = $2")
+        sql::query("UPDATE users SET password_hash = $3 WHERE tenant = $1 AND id = $2")
             .bind(tenant)
             .bind(user.as_str())
             .bind(password_hash)
@@ -377,12 +376,12 @@ impl WriteTx {
     ) -> Result<(), StoreError> {
         let tenant = self.tenant();
         let session = &new.session;
-        sqlx::query("DELETE FROM sessions WHERE tenant = $1 AND expires_at <= $2")
+        sql::query("DELETE FROM sessions WHERE tenant = $1 AND expires_at <= $2")
             .bind(&tenant)
             .bind(micros(change.at))
             .execute(self.conn())
             .await?;
-        sqlx::query(
+        sql::query(
             "INSERT INTO sessions (tenant, id, user_id, secret_hash, created_at, last_seen_at, \
              expires_at, address, user_agent) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)",
         )
@@ -412,7 +411,7 @@ impl WriteTx {
     ) -> Result<(), StoreError> {
         let tenant = self.tenant();
         let done =
-            sqlx::query("DELETE FROM sessions WHERE tenant = $1 AND user_id = $2 AND id = $3")
+            sql::query("DELETE FROM sessions WHERE tenant = $1 AND user_id = $2 AND id = $3")
                 .bind(tenant)
                 .bind(user.as_str())
                 .bind(session.as_str())
@@ -438,7 +437,7 @@ impl WriteTx {
         but: Option<&SessionId>,
     ) -> Result<(), StoreError> {
         let tenant = self.tenant();
-        sqlx::query("DELETE FROM sessions WHERE tenant = $1 AND user_id = $2 AND id <> $3")
+        sql::query("DELETE FROM sessions WHERE tenant = $1 AND user_id = $2 AND id <> $3")
             .bind(tenant)
             .bind(user.as_str())
             .bind(but.map_or("", SessionId::as_str))
@@ -455,7 +454,7 @@ impl WriteTx {
         let tenant = self.tenant();
         let token = &new.token;
         let scopes: Vec<&str> = token.scopes.iter().map(|s| s.as_str()).collect();
-        sqlx::query(
+        sql::query(
             "INSERT INTO tokens (tenant, id, name, secret_hash, scopes, created_by, created_at, \
              expires_at, last_used_at) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)",
         )
@@ -483,7 +482,7 @@ impl WriteTx {
         change: &Change,
     ) -> Result<(), StoreError> {
         let tenant = self.tenant();
-        let done = sqlx::query("DELETE FROM tokens WHERE tenant = $1 AND id = $2")
+        let done = sql::query("DELETE FROM tokens WHERE tenant = $1 AND id = $2")
             .bind(tenant)
             .bind(token.as_str())
             .execute(self.conn())
@@ -511,7 +510,7 @@ impl WriteTx {
         if expires_at <= change.at {
             return Err(corrupt("setup_links.expires_at", expires_at));
         }
-        sqlx::query(
+        sql::query(
             "INSERT INTO setup_links (tenant, secret_hash, expires_at) VALUES ($1, $2, $3) \
              ON CONFLICT (tenant) DO UPDATE SET secret_hash = excluded.secret_hash, \
              expires_at = excluded.expires_at",
@@ -530,7 +529,7 @@ impl WriteTx {
     /// [`StoreError`].
     pub async fn remove_setup_link(&mut self) -> Result<(), StoreError> {
         let tenant = self.tenant();
-        sqlx::query("DELETE FROM setup_links WHERE tenant = $1")
+        sql::query("DELETE FROM setup_links WHERE tenant = $1")
             .bind(tenant)
             .execute(self.conn())
             .await?;

@@ -3,8 +3,6 @@
 use std::collections::HashSet;
 
 use jiff::Timestamp;
-use sqlx::sqlite::SqliteRow;
-use sqlx::{QueryBuilder, Row, Sqlite};
 use watchfloor_model::{
     Alert, AlertId, AlertStatus, Attachment, EntityKind, EntityRef, IncidentId, Judgement,
     Severity, Verdict,
@@ -14,6 +12,7 @@ use crate::row::{
     entities_from_json, entities_to_json, from_json, id, matched_from_json, matched_to_json,
     micros, signed, time, time_opt, to_json, unsigned, word,
 };
+use crate::sql::{self, Builder, Row};
 use crate::{Change, Cursor, Page, PageRequest, Queries, StoreError, WriteTx, row};
 
 /// Which incident alerts belong to.
@@ -122,14 +121,14 @@ pub struct AlertSort {
     pub descending: bool,
 }
 
-pub(crate) fn alert_from(row: &SqliteRow) -> Result<Alert, StoreError> {
+pub(crate) fn alert_from(row: &Row) -> Result<Alert, StoreError> {
     let incident: Option<String> = row.try_get("incident_id")?;
     let attachment = match incident {
         Some(text) => Some(Attachment {
             incident_id: id("alerts.incident_id", &text)?,
             reasons: from_json(
                 "alerts.attachment_reasons",
-                row.try_get::<&str, _>("attachment_reasons")?,
+                row.try_get::<&str>("attachment_reasons")?,
             )?,
         }),
         None => None,
@@ -171,6 +170,9 @@ pub(crate) fn alert_from(row: &SqliteRow) -> Result<Alert, StoreError> {
     })
 }
 
+/// Findings in one statement; each takes five values, and SQLite takes 32,766.
+const FINDINGS_PER_QUESTION: usize = 500;
+
 /// Longest text that is searched in, in bytes.
 const SEARCH_TEXT_BYTES_MAX: usize = 2_000;
 
@@ -194,13 +196,9 @@ pub(crate) fn search_text<'t>(
     text
 }
 
-/// Asks for rows of a table whose text holds another. `INSTR` is `STRPOS` in PostgreSQL.
-pub(crate) fn push_contains(
-    query: &mut QueryBuilder<Sqlite>,
-    table: &str,
-    tenant: &str,
-    text: &str,
-) {
+/// Asks for rows of a table whose text holds another. `INSTR` is SQLite's; in PostgreSQL a
+/// migration makes it.
+pub(crate) fn push_contains(query: &mut Builder, table: &str, tenant: &str, text: &str) {
     query.push(format_args!(
         " AND id IN (SELECT id FROM {table} WHERE tenant = "
     ));
@@ -211,29 +209,23 @@ pub(crate) fn push_contains(
 }
 
 pub(crate) fn push_in(
-    query: &mut QueryBuilder<Sqlite>,
+    query: &mut Builder,
     column: &str,
     words: impl Iterator<Item = &'static str>,
 ) {
     query.push(format_args!(" AND {column} IN ("));
-    let mut list = query.separated(", ");
-    for word in words {
-        list.push_bind(word);
-    }
+    query.push_list(words);
     query.push(")");
 }
 
-fn push_filter(query: &mut QueryBuilder<Sqlite>, tenant: &str, filter: &AlertFilter) {
+fn push_filter(query: &mut Builder, tenant: &str, filter: &AlertFilter) {
     query.push(" WHERE tenant = ").push_bind(tenant.to_owned());
     if !filter.statuses.is_empty() {
         push_in(query, "status", filter.statuses.iter().map(|s| s.as_str()));
     }
     if !filter.severities.is_empty() {
         query.push(" AND severity IN (");
-        let mut list = query.separated(", ");
-        for severity in &filter.severities {
-            list.push_bind(i64::from(severity.rank()));
-        }
+        query.push_list(filter.severities.iter().map(|s| i64::from(s.rank())));
         query.push(")");
     }
     match &filter.assignee {
@@ -279,7 +271,7 @@ fn push_filter(query: &mut QueryBuilder<Sqlite>, tenant: &str, filter: &AlertFil
     push_text_and_time(query, tenant, filter);
 }
 
-fn push_text_and_time(query: &mut QueryBuilder<Sqlite>, tenant: &str, filter: &AlertFilter) {
+fn push_text_and_time(query: &mut Builder, tenant: &str, filter: &AlertFilter) {
     if let Some(text) = &filter.text {
         push_contains(query, "alerts", tenant, text);
     }
@@ -302,13 +294,13 @@ impl Queries<'_> {
         sort: AlertSort,
         page: &PageRequest,
     ) -> Result<Page<Alert>, StoreError> {
-        let mut count = QueryBuilder::new("SELECT COUNT(*) FROM alerts");
+        let mut count = Builder::new("SELECT COUNT(*) FROM alerts");
         push_filter(&mut count, self.tenant, filter);
         let total: i64 = count
             .build_query_scalar()
             .fetch_one(&mut *self.conn)
             .await?;
-        let mut query = QueryBuilder::new("SELECT * FROM alerts");
+        let mut query = Builder::new("SELECT * FROM alerts");
         push_filter(&mut query, self.tenant, filter);
         let column = sort.key.column();
         let (compare, direction) = if sort.descending {
@@ -351,7 +343,7 @@ impl Queries<'_> {
     /// # Errors
     /// [`StoreError::Missing`] and others.
     pub async fn alert(&mut self, alert_id: &AlertId) -> Result<Alert, StoreError> {
-        let row = sqlx::query("SELECT * FROM alerts WHERE tenant = $1 AND id = $2")
+        let row = sql::query("SELECT * FROM alerts WHERE tenant = $1 AND id = $2")
             .bind(self.tenant)
             .bind(alert_id.as_str())
             .fetch_optional(&mut *self.conn)
@@ -370,7 +362,7 @@ impl Queries<'_> {
     /// # Errors
     /// [`StoreError`].
     pub async fn alerts_of(&mut self, incident: &IncidentId) -> Result<Vec<Alert>, StoreError> {
-        let rows = sqlx::query(
+        let rows = sql::query(
             "SELECT * FROM alerts WHERE tenant = $1 AND incident_id = $2 ORDER BY time, id",
         )
         .bind(self.tenant)
@@ -390,7 +382,7 @@ impl Queries<'_> {
         from: Timestamp,
         to: Timestamp,
     ) -> Result<Option<Alert>, StoreError> {
-        let row = sqlx::query(
+        let row = sql::query(
             "SELECT * FROM alerts WHERE tenant = $1 AND repeat_key = $2 AND last_time >= $3 \
              AND first_time <= $4 AND status <> 'closed' ORDER BY last_time DESC LIMIT 1",
         )
@@ -414,7 +406,7 @@ impl Queries<'_> {
         to: Timestamp,
         limit: u32,
     ) -> Result<Vec<Alert>, StoreError> {
-        let rows = sqlx::query(
+        let rows = sql::query(
             "SELECT a.* FROM alert_entities e JOIN alerts a ON a.tenant = e.tenant AND a.id = e.alert_id \
              WHERE e.tenant = $1 AND e.kind = $2 AND e.value = $3 AND e.last_time >= $4 \
              AND a.first_time <= $5 ORDER BY e.last_time DESC LIMIT $6",
@@ -440,7 +432,7 @@ impl Queries<'_> {
         but: &AlertId,
         limit: u32,
     ) -> Result<(Vec<Judgement>, Vec<(Verdict, u64)>), StoreError> {
-        let rows = sqlx::query(
+        let rows = sql::query(
             "SELECT a.id, a.verdict, a.verdict_reason, a.closed_at, \
              (SELECT u.actor FROM audit u WHERE u.tenant = a.tenant AND u.target = a.id \
               AND u.action = 'alert.close' ORDER BY u.seq DESC LIMIT 1) AS actor \
@@ -461,14 +453,12 @@ impl Queries<'_> {
                     alert_id: id("alerts.id", row.try_get("id")?)?,
                     verdict: word("alerts.verdict", row.try_get("verdict")?, Verdict::parse)?,
                     reason: row.try_get("verdict_reason")?,
-                    actor: row
-                        .try_get::<Option<String>, _>("actor")?
-                        .unwrap_or_default(),
+                    actor: row.try_get::<Option<String>>("actor")?.unwrap_or_default(),
                     at: time("alerts.closed_at", row.try_get("closed_at")?)?,
                 })
             })
             .collect::<Result<Vec<_>, StoreError>>()?;
-        let rows = sqlx::query(
+        let rows = sql::query(
             "SELECT verdict, COUNT(*) AS alerts FROM alerts WHERE tenant = $1 AND rule_id = $2 \
              AND id <> $3 AND verdict IS NOT NULL GROUP BY verdict ORDER BY verdict",
         )
@@ -492,7 +482,7 @@ impl Queries<'_> {
     /// # Errors
     /// [`StoreError`].
     pub async fn open_alerts_by_severity(&mut self) -> Result<Vec<(Severity, u64)>, StoreError> {
-        let rows = sqlx::query(
+        let rows = sql::query(
             "SELECT severity, COUNT(*) AS alerts FROM alerts WHERE tenant = $1 \
              AND status IN ('new', 'acknowledged', 'in_progress') GROUP BY severity ORDER BY severity",
         )
@@ -518,7 +508,7 @@ impl Queries<'_> {
         since: Timestamp,
         limit: u32,
     ) -> Result<Vec<(String, String, u64)>, StoreError> {
-        let rows = sqlx::query(
+        let rows = sql::query(
             "SELECT rule_id, MAX(rule_title) AS title, COUNT(*) AS alerts FROM alerts \
              WHERE tenant = $1 AND time >= $2 GROUP BY rule_id \
              ORDER BY alerts DESC, rule_id LIMIT $3",
@@ -544,7 +534,7 @@ impl Queries<'_> {
     /// # Errors
     /// [`StoreError`].
     pub async fn tactic_lists(&mut self, since: Timestamp) -> Result<Vec<Vec<String>>, StoreError> {
-        let rows: Vec<String> = sqlx::query_scalar(
+        let rows: Vec<String> = sql::query_scalar(
             "SELECT tactics FROM alerts WHERE tenant = $1 AND time >= $2 ORDER BY time DESC LIMIT 10000",
         )
         .bind(self.tenant)
@@ -566,7 +556,7 @@ impl Queries<'_> {
         since: Timestamp,
         limit: u32,
     ) -> Result<Vec<Alert>, StoreError> {
-        let mut query = QueryBuilder::new("SELECT * FROM alerts WHERE tenant = ");
+        let mut query = Builder::new("SELECT * FROM alerts WHERE tenant = ");
         query.push_bind(self.tenant.to_owned());
         if let Some(rule_id) = rule_id {
             query.push(" AND rule_id = ").push_bind(rule_id.to_owned());
@@ -587,15 +577,16 @@ impl Queries<'_> {
         &mut self,
         findings: &[&str],
     ) -> Result<HashSet<String>, StoreError> {
-        let taken: Vec<String> = sqlx::query_scalar(
-            "SELECT finding_id FROM findings WHERE tenant = $1 \
-             AND finding_id IN (SELECT value FROM json_each($2))",
-        )
-        .bind(self.tenant)
-        .bind(serde_json::json!(findings).to_string())
-        .fetch_all(&mut *self.conn)
-        .await?;
-        Ok(taken.into_iter().collect())
+        let mut taken = HashSet::new();
+        for part in findings.chunks(FINDINGS_PER_QUESTION) {
+            let mut query = Builder::new("SELECT finding_id FROM findings WHERE tenant = ");
+            query.push_bind(self.tenant).push(" AND finding_id IN (");
+            query.push_list(part);
+            query.push(")");
+            let query = query.build_query_scalar::<String>();
+            taken.extend(query.fetch_all(&mut *self.conn).await?);
+        }
+        Ok(taken)
     }
 
     /// A saved position.
@@ -604,7 +595,7 @@ impl Queries<'_> {
     /// [`StoreError`].
     pub async fn cursor(&mut self, name: &str) -> Result<Option<u64>, StoreError> {
         let value: Option<i64> =
-            sqlx::query_scalar("SELECT position FROM cursors WHERE tenant = $1 AND name = $2")
+            sql::query_scalar("SELECT position FROM cursors WHERE tenant = $1 AND name = $2")
                 .bind(self.tenant)
                 .bind(name)
                 .fetch_optional(&mut *self.conn)
@@ -629,7 +620,7 @@ impl WriteTx {
     async fn put_alert(&mut self, alert: &Alert) -> Result<(), StoreError> {
         let tenant = self.tenant();
         let reasons = alert.attachment.as_ref().map_or(&[][..], |a| &a.reasons);
-        sqlx::query(
+        sql::query(
             "INSERT INTO alerts (tenant, id, rule_id, rule_title, rule_version, title, severity, \
              status, verdict, verdict_reason, assignee, incident_id, attachment_reasons, time, \
              first_time, last_time, created_at, updated_at, acknowledged_at, closed_at, count, \
@@ -690,7 +681,7 @@ impl WriteTx {
         let tenant = self.tenant();
         for entity in &alert.entities {
             let key = entity.key();
-            sqlx::query(
+            sql::query(
                 "INSERT INTO alert_entities (tenant, kind, value, alert_id, last_time) \
                  VALUES ($1, $2, $3, $4, $5) ON CONFLICT (tenant, kind, value, alert_id) \
                  DO UPDATE SET last_time = excluded.last_time",
@@ -715,18 +706,18 @@ impl WriteTx {
         outcomes: &[FindingOutcome],
         now: Timestamp,
     ) -> Result<(), StoreError> {
-        let row = |one: &FindingOutcome| serde_json::json!([one.finding, one.outcome, one.record]);
-        let rows: Vec<serde_json::Value> = outcomes.iter().map(row).collect();
         let tenant = self.tenant();
-        sqlx::query(
-            "INSERT INTO findings (tenant, finding_id, outcome, record_id, taken_at) \
-             SELECT $1, value ->> 0, value ->> 1, value ->> 2, $3 FROM json_each($2)",
-        )
-        .bind(tenant)
-        .bind(serde_json::json!(rows).to_string())
-        .bind(micros(now))
-        .execute(self.conn())
-        .await?;
+        for part in outcomes.chunks(FINDINGS_PER_QUESTION) {
+            let mut query = Builder::new(
+                "INSERT INTO findings (tenant, finding_id, outcome, record_id, taken_at) VALUES ",
+            );
+            for (number, one) in part.iter().enumerate() {
+                query.push(if number == 0 { "(" } else { ", (" });
+                query.push_list([&*tenant, &one.finding, one.outcome, &one.record]);
+                query.push(", ").push_bind(micros(now)).push(")");
+            }
+            query.build().execute(self.conn()).await?;
+        }
         Ok(())
     }
 
@@ -736,7 +727,7 @@ impl WriteTx {
     /// [`StoreError`].
     pub async fn save_cursor(&mut self, name: &str, position: u64) -> Result<(), StoreError> {
         let tenant = self.tenant();
-        sqlx::query(
+        sql::query(
             "INSERT INTO cursors (tenant, name, position) VALUES ($1, $2, $3) \
              ON CONFLICT (tenant, name) DO UPDATE SET position = excluded.position \
              WHERE excluded.position > cursors.position",

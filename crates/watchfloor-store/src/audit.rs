@@ -1,11 +1,10 @@
 //! The audit chain: reading and proving it.
 
 use sha2::{Digest, Sha256};
-use sqlx::Row;
-use sqlx::sqlite::SqliteRow;
 use watchfloor_model::{AuditEntry, GENESIS_HASH};
 
 use crate::row::{corrupt, micros, signed, time, unsigned};
+use crate::sql::{self, Row};
 use crate::{Cursor, Page, PageRequest, Queries, StoreError};
 
 /// Entries read at a time while verifying.
@@ -35,7 +34,7 @@ pub(crate) fn hash_of(entry: &AuditEntry, tenant: &str) -> String {
     hex::encode(Sha256::digest(entry.canonical_text(tenant)))
 }
 
-fn entry_from(row: &SqliteRow) -> Result<AuditEntry, StoreError> {
+fn entry_from(row: &Row) -> Result<AuditEntry, StoreError> {
     Ok(AuditEntry {
         seq: unsigned("audit.seq", row.try_get("seq")?)?,
         at: time("audit.at", row.try_get("at")?)?,
@@ -55,7 +54,7 @@ impl Queries<'_> {
     /// [`StoreError`].
     pub async fn audit_page(&mut self, page: &PageRequest) -> Result<Page<AuditEntry>, StoreError> {
         let before = page.after.as_ref().map_or(i64::MAX, |c| c.primary);
-        let rows = sqlx::query(
+        let rows = sql::query(
             "SELECT * FROM audit WHERE tenant = $1 AND seq < $2 ORDER BY seq DESC LIMIT $3",
         )
         .bind(self.tenant)
@@ -63,7 +62,7 @@ impl Queries<'_> {
         .bind(page.fetch())
         .fetch_all(&mut *self.conn)
         .await?;
-        let total: i64 = sqlx::query_scalar("SELECT COUNT(*) FROM audit WHERE tenant = $1")
+        let total: i64 = sql::query_scalar("SELECT COUNT(*) FROM audit WHERE tenant = $1")
             .bind(self.tenant)
             .fetch_one(&mut *self.conn)
             .await?;
@@ -81,7 +80,7 @@ impl Queries<'_> {
     /// # Errors
     /// [`StoreError`].
     pub async fn history_of(&mut self, target: &str) -> Result<Vec<AuditEntry>, StoreError> {
-        let rows = sqlx::query(
+        let rows = sql::query(
             "SELECT * FROM audit WHERE tenant = $1 AND target = $2 ORDER BY seq DESC LIMIT 1000",
         )
         .bind(self.tenant)
@@ -100,7 +99,7 @@ impl Queries<'_> {
         let mut previous = GENESIS_HASH.to_owned();
         let mut seq = 0_u64;
         loop {
-            let rows = sqlx::query(
+            let rows = sql::query(
                 "SELECT * FROM audit WHERE tenant = $1 AND seq > $2 ORDER BY seq LIMIT $3",
             )
             .bind(self.tenant)

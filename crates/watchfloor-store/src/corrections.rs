@@ -3,6 +3,7 @@
 use watchfloor_model::{AlertId, IncidentId};
 
 use crate::row::micros;
+use crate::sql;
 use crate::{Change, Queries, StoreError, WriteTx};
 
 /// What a correction says.
@@ -38,7 +39,7 @@ impl Queries<'_> {
         left: &str,
         right: &str,
     ) -> Result<bool, StoreError> {
-        let found: Option<i64> = sqlx::query_scalar(
+        let found: Option<i64> = sql::query_scalar(
             "SELECT at FROM corrections WHERE tenant = $1 AND kind = $2 AND left_id = $3 AND right_id = $4",
         )
         .bind(self.tenant)
@@ -55,7 +56,7 @@ impl Queries<'_> {
     /// # Errors
     /// [`StoreError`].
     pub async fn was_detached(&mut self, alert: &AlertId) -> Result<bool, StoreError> {
-        let count: i64 = sqlx::query_scalar(
+        let count: i64 = sql::query_scalar(
             "SELECT COUNT(*) FROM corrections WHERE tenant = $1 AND kind = $2 AND left_id = $3",
         )
         .bind(self.tenant)
@@ -82,7 +83,7 @@ impl Queries<'_> {
         {
             return Ok(true);
         }
-        let count: i64 = sqlx::query_scalar(
+        let count: i64 = sql::query_scalar(
             "SELECT COUNT(*) FROM corrections c JOIN alerts a ON a.tenant = c.tenant AND a.id = c.left_id \
              WHERE c.tenant = $1 AND c.kind = $2 AND ((c.right_id = $3 AND a.incident_id = $4) \
              OR (c.right_id = $4 AND a.incident_id = $3))",
@@ -106,7 +107,7 @@ impl WriteTx {
         change: &Change,
     ) -> Result<(), StoreError> {
         let tenant = self.tenant();
-        sqlx::query(
+        sql::query(
             "INSERT INTO corrections (tenant, kind, left_id, right_id, actor, at) \
              VALUES ($1, $2, $3, $4, $5, $6) ON CONFLICT DO NOTHING",
         )
@@ -128,7 +129,7 @@ impl WriteTx {
         right: &str,
     ) -> Result<(), StoreError> {
         let tenant = self.tenant();
-        sqlx::query(
+        sql::query(
             "DELETE FROM corrections WHERE tenant = $1 AND kind = $2 AND left_id = $3 AND right_id = $4",
         )
         .bind(tenant)

@@ -1,8 +1,6 @@
 //! Incidents with their filters and pages.
 
 use jiff::Timestamp;
-use sqlx::sqlite::SqliteRow;
-use sqlx::{QueryBuilder, Row, Sqlite};
 use watchfloor_model::{AlertId, Clocks, Incident, IncidentId, IncidentStatus, Severity, Verdict};
 
 use crate::alerts::{push_contains, push_in, search_text};
@@ -10,6 +8,7 @@ use crate::row::{
     corrupt, entities_from_json, entities_to_json, from_json, id, micros, signed, time, time_opt,
     to_json, unsigned, word,
 };
+use crate::sql::{self, Builder, Row};
 use crate::{Change, Cursor, Page, PageRequest, Queries, StoreError, WriteTx};
 
 /// Which incidents; everything given must hold. Merged ones are never listed.
@@ -25,12 +24,11 @@ pub struct IncidentFilter {
     pub text: Option<String>,
 }
 
-fn incident_from(row: &SqliteRow, alert_ids: Vec<AlertId>) -> Result<Incident, StoreError> {
+fn incident_from(row: &Row, alert_ids: Vec<AlertId>) -> Result<Incident, StoreError> {
     let severity: i64 = row.try_get("severity")?;
     let verdict: Option<&str> = row.try_get("verdict")?;
     let merged_into: Option<&str> = row.try_get("merged_into")?;
-    let flag =
-        |column: &str| -> Result<bool, StoreError> { Ok(row.try_get::<i64, _>(column)? != 0) };
+    let flag = |column: &str| -> Result<bool, StoreError> { Ok(row.try_get::<i64>(column)? != 0) };
     Ok(Incident {
         id: id("incidents.id", row.try_get("id")?)?,
         number: unsigned("incidents.number", row.try_get("number")?)?,
@@ -74,7 +72,7 @@ fn incident_from(row: &SqliteRow, alert_ids: Vec<AlertId>) -> Result<Incident, S
     })
 }
 
-fn push_filter(query: &mut QueryBuilder<Sqlite>, tenant: &str, filter: &IncidentFilter) {
+fn push_filter(query: &mut Builder, tenant: &str, filter: &IncidentFilter) {
     query.push(" WHERE tenant = ").push_bind(tenant.to_owned());
     query.push(" AND merged_into IS NULL");
     if !filter.statuses.is_empty() {
@@ -82,10 +80,7 @@ fn push_filter(query: &mut QueryBuilder<Sqlite>, tenant: &str, filter: &Incident
     }
     if !filter.severities.is_empty() {
         query.push(" AND severity IN (");
-        let mut list = query.separated(", ");
-        for severity in &filter.severities {
-            list.push_bind(i64::from(severity.rank()));
-        }
+        query.push_list(filter.severities.iter().map(|s| i64::from(s.rank())));
         query.push(")");
     }
     match &filter.assignee {
@@ -112,13 +107,13 @@ impl Queries<'_> {
         filter: &IncidentFilter,
         page: &PageRequest,
     ) -> Result<Page<Incident>, StoreError> {
-        let mut count = QueryBuilder::new("SELECT COUNT(*) FROM incidents");
+        let mut count = Builder::new("SELECT COUNT(*) FROM incidents");
         push_filter(&mut count, self.tenant, filter);
         let total: i64 = count
             .build_query_scalar()
             .fetch_one(&mut *self.conn)
             .await?;
-        let mut query = QueryBuilder::new("SELECT * FROM incidents");
+        let mut query = Builder::new("SELECT * FROM incidents");
         push_filter(&mut query, self.tenant, filter);
         if let Some(after) = &page.after {
             query.push(" AND (last_time, id) < (");
@@ -142,7 +137,7 @@ impl Queries<'_> {
     }
 
     async fn alert_ids_of(&mut self, incident: &str) -> Result<Vec<AlertId>, StoreError> {
-        let ids: Vec<String> = sqlx::query_scalar(
+        let ids: Vec<String> = sql::query_scalar(
             "SELECT id FROM alerts WHERE tenant = $1 AND incident_id = $2 ORDER BY time, id",
         )
         .bind(self.tenant)
@@ -157,7 +152,7 @@ impl Queries<'_> {
     /// # Errors
     /// [`StoreError::Missing`] and others.
     pub async fn incident(&mut self, incident: &IncidentId) -> Result<Incident, StoreError> {
-        let row = sqlx::query("SELECT * FROM incidents WHERE tenant = $1 AND id = $2")
+        let row = sql::query("SELECT * FROM incidents WHERE tenant = $1 AND id = $2")
             .bind(self.tenant)
             .bind(incident.as_str())
             .fetch_optional(&mut *self.conn)
@@ -179,7 +174,7 @@ impl Queries<'_> {
     /// # Errors
     /// [`StoreError`].
     pub async fn open_incidents(&mut self) -> Result<u64, StoreError> {
-        let value: i64 = sqlx::query_scalar(
+        let value: i64 = sql::query_scalar(
             "SELECT COUNT(*) FROM incidents WHERE tenant = $1 AND merged_into IS NULL \
              AND status IN ('new', 'in_progress', 'contained')",
         )
@@ -194,7 +189,7 @@ impl Queries<'_> {
     /// # Errors
     /// [`StoreError`].
     pub async fn clocks_since(&mut self, since: Timestamp) -> Result<Vec<Clocks>, StoreError> {
-        let rows = sqlx::query(
+        let rows = sql::query(
             "SELECT detected_at, acknowledged_at, contained_at, resolved_at FROM incidents \
              WHERE tenant = $1 AND merged_into IS NULL AND created_at >= $2 \
              ORDER BY created_at DESC LIMIT 10000",
@@ -231,7 +226,7 @@ impl WriteTx {
         change: &Change,
     ) -> Result<(), StoreError> {
         let tenant = self.tenant();
-        sqlx::query(
+        sql::query(
             "INSERT INTO incidents (tenant, id, number, title, title_by_hand, summary, \
              summary_by_hand, severity, severity_by_hand, status, verdict, assignee, created_at, \
              updated_at, first_time, last_time, entities, tactics, techniques, detected_at, \

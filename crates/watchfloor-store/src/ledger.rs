@@ -3,10 +3,10 @@
 use std::collections::BTreeMap;
 
 use jiff::Timestamp;
-use sqlx::{QueryBuilder, Row};
 use watchfloor_model::TenantId;
 
 use crate::row::{from_json, micros, signed, time, to_json, unsigned};
+use crate::sql::{self, Builder};
 use crate::{Queries, Store, StoreError};
 
 /// One source in one hour. In = stored + dropped.
@@ -41,9 +41,9 @@ impl Store {
         tenant: &TenantId,
         rows: &[LedgerRow],
     ) -> Result<(), StoreError> {
-        let mut tx = self.writer().begin_with("BEGIN IMMEDIATE").await?;
+        let mut tx = self.begin(tenant).await?;
         for row in rows {
-            sqlx::query(
+            sql::query(
                 "INSERT INTO ledger (tenant, source, hour, received, decoded, undecoded, stored, \
                  evaluated, dropped) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9) \
                  ON CONFLICT (tenant, hour, source) DO UPDATE SET received = excluded.received, \
@@ -60,7 +60,7 @@ impl Store {
             .bind(signed(row.stored))
             .bind(signed(row.evaluated))
             .bind(to_json(&row.dropped))
-            .execute(&mut *tx)
+            .execute(&mut tx)
             .await?;
         }
         Ok(tx.commit().await?)
@@ -78,7 +78,7 @@ impl Queries<'_> {
         to: Timestamp,
         source: Option<&str>,
     ) -> Result<Vec<LedgerRow>, StoreError> {
-        let mut query = QueryBuilder::new("SELECT * FROM ledger WHERE tenant = ");
+        let mut query = Builder::new("SELECT * FROM ledger WHERE tenant = ");
         query.push_bind(self.tenant.to_owned());
         query.push(" AND hour >= ").push_bind(micros(from));
         query.push(" AND hour < ").push_bind(micros(to));

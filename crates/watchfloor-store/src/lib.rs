@@ -1,8 +1,9 @@
-//! Transactional records of the SOC on SQLite: repositories, migrations, audit chain, outbox.
+//! Transactional records of the SOC on SQLite or PostgreSQL: repositories, migrations, audit
+//! chain, outbox.
 //!
-//! One writer connection and a pool of readers. Every read and write carries a tenant; every
-//! change writes its audit entry and outbox row in the same transaction. The SQL is kept to
-//! what PostgreSQL also understands, so that a second pool can stand behind the same methods.
+//! One writer per tenant and a pool of readers. Every read and write carries a tenant; every
+//! change writes its audit entry and outbox row in the same transaction. Repositories are one
+//! text for both databases (`sql.rs`).
 
 mod access;
 mod alerts;
@@ -17,6 +18,7 @@ mod retention;
 mod row;
 mod rule_versions;
 mod searches;
+mod sql;
 mod suppressions;
 mod tx;
 mod work;
@@ -29,5 +31,5 @@ pub use error::{OpenError, StoreError};
 pub use incidents::IncidentFilter;
 pub use ledger::LedgerRow;
 pub use page::{Cursor, InvalidCursor, Page, PageRequest};
-pub use pool::{SCHEMA_VERSION, Store};
+pub use pool::{PostgresOptions, SCHEMA_VERSION, Store};
 pub use tx::{Change, Queries, Reader, WriteTx};

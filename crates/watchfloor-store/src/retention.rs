@@ -2,13 +2,12 @@
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
-use sqlx::Row;
-use sqlx::sqlite::SqliteRow;
 use watchfloor_model::{
     Erasure, ErasureId, ErasureState, LegalHold, LegalHoldId, Retention, RetentionRule,
 };
 
 use crate::row::{corrupt, from_json, id, micros, signed, time, time_opt, to_json, unsigned, word};
+use crate::sql::{self, Row};
 use crate::{Change, Queries, StoreError, WriteTx};
 
 #[derive(Serialize, Deserialize)]
@@ -23,7 +22,7 @@ fn days(column: &'static str, value: Option<i64>) -> Result<Option<u32>, StoreEr
     days.transpose()
 }
 
-fn retention_from(row: &SqliteRow) -> Result<Retention, StoreError> {
+fn retention_from(row: &Row) -> Result<Retention, StoreError> {
     let rules: Vec<RuleRow> = from_json("retention.rules", row.try_get("rules")?)?;
     let rules = rules.into_iter().map(|row| RetentionRule {
         source: row.source,
@@ -40,7 +39,7 @@ fn retention_from(row: &SqliteRow) -> Result<Retention, StoreError> {
     })
 }
 
-fn hold_from(row: &SqliteRow) -> Result<LegalHold, StoreError> {
+fn hold_from(row: &Row) -> Result<LegalHold, StoreError> {
     Ok(LegalHold {
         id: id("legal_holds.id", row.try_get("id")?)?,
         query: row.try_get("query")?,
@@ -54,7 +53,7 @@ fn hold_from(row: &SqliteRow) -> Result<LegalHold, StoreError> {
     })
 }
 
-fn erasure_from(row: &SqliteRow) -> Result<Erasure, StoreError> {
+fn erasure_from(row: &Row) -> Result<Erasure, StoreError> {
     Ok(Erasure {
         id: id("erasures.id", row.try_get("id")?)?,
         query: row.try_get("query")?,
@@ -77,7 +76,7 @@ impl Queries<'_> {
     /// # Errors
     /// [`StoreError`].
     pub async fn retention(&mut self) -> Result<Retention, StoreError> {
-        let row = sqlx::query("SELECT * FROM retention WHERE tenant = $1")
+        let row = sql::query("SELECT * FROM retention WHERE tenant = $1")
             .bind(self.tenant)
             .fetch_optional(&mut *self.conn)
             .await?;
@@ -90,7 +89,7 @@ impl Queries<'_> {
     /// # Errors
     /// [`StoreError`].
     pub async fn legal_holds(&mut self) -> Result<Vec<LegalHold>, StoreError> {
-        let rows = sqlx::query(
+        let rows = sql::query(
             "SELECT * FROM legal_holds WHERE tenant = $1 ORDER BY created_at DESC, id DESC LIMIT 10000",
         )
         .bind(self.tenant)
@@ -104,7 +103,7 @@ impl Queries<'_> {
     /// # Errors
     /// [`StoreError`].
     pub async fn erasures(&mut self) -> Result<Vec<Erasure>, StoreError> {
-        let rows = sqlx::query(
+        let rows = sql::query(
             "SELECT * FROM erasures WHERE tenant = $1 ORDER BY created_at DESC, id DESC LIMIT 10000",
         )
         .bind(self.tenant)
@@ -133,7 +132,7 @@ impl WriteTx {
         });
         let rules: Vec<RuleRow> = rules.collect();
         let tenant = self.tenant();
-        sqlx::query(
+        sql::query(
             "INSERT INTO retention (tenant, rules, default_days, cold_after_days, version, \
              changed_by, changed_at) VALUES ($1, $2, $3, $4, $5, $6, $7) \
              ON CONFLICT (tenant) DO UPDATE SET rules = $2, default_days = $3, \
@@ -161,7 +160,7 @@ impl WriteTx {
         change: &Change,
     ) -> Result<(), StoreError> {
         let tenant = self.tenant();
-        sqlx::query(
+        sql::query(
             "INSERT INTO legal_holds (tenant, id, query, from_time, to_time, reason, created_by, \
              created_at) VALUES ($1, $2, $3, $4, $5, $6, $7, $8)",
         )
@@ -190,7 +189,7 @@ impl WriteTx {
         change: &Change,
     ) -> Result<(), StoreError> {
         let tenant = self.tenant();
-        let done = sqlx::query(
+        let done = sql::query(
             "UPDATE legal_holds SET released_by = $3, released_at = $4 \
              WHERE tenant = $1 AND id = $2 AND released_at IS NULL",
         )
@@ -219,7 +218,7 @@ impl WriteTx {
         change: &Change,
     ) -> Result<(), StoreError> {
         let tenant = self.tenant();
-        sqlx::query(
+        sql::query(
             "INSERT INTO erasures (tenant, id, query, digest, reason, created_by, created_at, \
              state, events, held, files) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, 0, 0, 0)",
         )
@@ -247,7 +246,7 @@ impl WriteTx {
         change: &Change,
     ) -> Result<(), StoreError> {
         let tenant = self.tenant();
-        let done = sqlx::query(
+        let done = sql::query(
             "UPDATE erasures SET query = NULL, state = $3, events = $4, held = $5, files = $6, \
              ended_at = $7, error = $8 WHERE tenant = $1 AND id = $2",
         )

@@ -1,17 +1,16 @@
 //! Texts that rules had, so that each alert can show the rule that made it.
 
 use jiff::Timestamp;
-use sqlx::Row;
-use sqlx::sqlite::SqliteRow;
 use watchfloor_model::RuleVersion;
 
 use crate::row::{micros, time, unsigned};
+use crate::sql::{self, Row};
 use crate::{Queries, StoreError, WriteTx};
 
 /// Most versions of one rule in an answer.
 const VERSIONS_MAX: i64 = 200;
 
-fn version_from(row: &SqliteRow) -> Result<RuleVersion, StoreError> {
+fn version_from(row: &Row) -> Result<RuleVersion, StoreError> {
     Ok(RuleVersion {
         rule_id: row.try_get("rule_id")?,
         version: row.try_get("version")?,
@@ -32,7 +31,7 @@ impl Queries<'_> {
         &mut self,
         rule_id: &str,
     ) -> Result<Vec<(RuleVersion, u64)>, StoreError> {
-        let rows = sqlx::query(
+        let rows = sql::query(
             "SELECT v.*, (SELECT COUNT(*) FROM alerts a WHERE a.tenant = v.tenant \
              AND a.rule_id = v.rule_id AND a.rule_version = v.version) AS alerts \
              FROM rule_versions v WHERE v.tenant = $1 AND v.rule_id = $2 \
@@ -60,7 +59,7 @@ impl Queries<'_> {
         rule_id: &str,
         version: &str,
     ) -> Result<Option<RuleVersion>, StoreError> {
-        let row = sqlx::query(
+        let row = sql::query(
             "SELECT * FROM rule_versions WHERE tenant = $1 AND rule_id = $2 AND version = $3",
         )
         .bind(self.tenant)
@@ -80,7 +79,7 @@ impl WriteTx {
     pub async fn save_rule_versions(&mut self, versions: &[RuleVersion]) -> Result<(), StoreError> {
         let tenant = self.tenant();
         for version in versions {
-            sqlx::query(
+            sql::query(
                 "INSERT INTO rule_versions (tenant, rule_id, version, title, path, yaml, first_at, last_at) \
                  VALUES ($1, $2, $3, $4, $5, $6, $7, $8) \
                  ON CONFLICT (tenant, rule_id, version) DO UPDATE SET path = $5, last_at = $8",
@@ -105,7 +104,7 @@ impl WriteTx {
     /// [`StoreError`].
     pub async fn forget_rule_versions(&mut self, before: Timestamp) -> Result<u64, StoreError> {
         let tenant = self.tenant();
-        let done = sqlx::query(
+        let done = sql::query(
             "DELETE FROM rule_versions WHERE tenant = $1 AND last_at < $2 AND NOT EXISTS \
              (SELECT 1 FROM alerts a WHERE a.tenant = rule_versions.tenant \
              AND a.rule_id = rule_versions.rule_id AND a.rule_version = rule_versions.version)",

@@ -2,13 +2,12 @@
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
-use sqlx::Row;
-use sqlx::sqlite::SqliteRow;
 use watchfloor_model::{
     SavedSearch, SearchAlarm, SearchId, SearchRun, SearchSchedule, SearchSharing, Severity,
 };
 
 use crate::row::{from_json, id, micros, signed, time, time_opt, to_json, unsigned, word};
+use crate::sql::{self, Row};
 use crate::{Change, Queries, StoreError, WriteTx};
 
 /// Most kept questions in an answer.
@@ -84,8 +83,8 @@ fn run_from(text: &str) -> Result<SearchRun, StoreError> {
     })
 }
 
-fn search_from(row: &SqliteRow) -> Result<SavedSearch, StoreError> {
-    let text = |column: &'static str| row.try_get::<Option<String>, _>(column);
+fn search_from(row: &Row) -> Result<SavedSearch, StoreError> {
+    let text = |column: &'static str| row.try_get::<Option<String>>(column);
     let is_panel: i64 = row.try_get("is_panel")?;
     Ok(SavedSearch {
         id: id("saved_searches.id", row.try_get("id")?)?,
@@ -120,7 +119,7 @@ impl Queries<'_> {
     /// # Errors
     /// [`StoreError`].
     pub async fn searches(&mut self, owner: &str) -> Result<Vec<SavedSearch>, StoreError> {
-        let rows = sqlx::query(
+        let rows = sql::query(
             "SELECT * FROM saved_searches WHERE tenant = $1 AND (owner = $2 OR sharing = $3) \
              ORDER BY LOWER(name), id LIMIT $4",
         )
@@ -138,7 +137,7 @@ impl Queries<'_> {
     /// # Errors
     /// [`StoreError`].
     pub async fn search(&mut self, search: &SearchId) -> Result<Option<SavedSearch>, StoreError> {
-        let row = sqlx::query("SELECT * FROM saved_searches WHERE tenant = $1 AND id = $2")
+        let row = sql::query("SELECT * FROM saved_searches WHERE tenant = $1 AND id = $2")
             .bind(self.tenant)
             .bind(search.as_str())
             .fetch_optional(&mut *self.conn)
@@ -155,7 +154,7 @@ impl Queries<'_> {
         now: Timestamp,
         limit: u32,
     ) -> Result<Vec<SavedSearch>, StoreError> {
-        let rows = sqlx::query(
+        let rows = sql::query(
             "SELECT * FROM saved_searches WHERE tenant = $1 AND next_run_at <= $2 \
              ORDER BY next_run_at, id LIMIT $3",
         )
@@ -179,7 +178,7 @@ impl WriteTx {
         change: &Change,
     ) -> Result<(), StoreError> {
         let tenant = self.tenant();
-        sqlx::query(
+        sql::query(
             "INSERT INTO saved_searches (tenant, id, name, description, query, span, sharing, \
              owner, created_by, created_at, updated_at, is_panel, schedule, alarm, next_run_at, \
              version) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16) \
@@ -230,7 +229,7 @@ impl WriteTx {
             alerts: run.alerts,
             error: run.error.clone(),
         };
-        sqlx::query(
+        sql::query(
             "UPDATE saved_searches SET last_run = $3, next_run_at = $4 WHERE tenant = $1 AND id = $2",
         )
         .bind(tenant)
@@ -252,7 +251,7 @@ impl WriteTx {
         change: &Change,
     ) -> Result<(), StoreError> {
         let tenant = self.tenant();
-        let done = sqlx::query("DELETE FROM saved_searches WHERE tenant = $1 AND id = $2")
+        let done = sql::query("DELETE FROM saved_searches WHERE tenant = $1 AND id = $2")
             .bind(tenant)
             .bind(search.as_str())
             .execute(self.conn())

@@ -2,11 +2,10 @@
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
-use sqlx::Row;
-use sqlx::sqlite::SqliteRow;
 use watchfloor_model::{Condition, ConditionOp, DayWindow, Suppression, SuppressionId, Threshold};
 
 use crate::row::{from_json, id, micros, signed, time, time_opt, to_json, unsigned, word};
+use crate::sql::{self, Row};
 use crate::{Change, Queries, StoreError, WriteTx};
 
 /// `expires_at` of one that never ends: later than any time.
@@ -55,7 +54,7 @@ fn optional<T: serde::de::DeserializeOwned>(
     text.map(|text| from_json(column, text)).transpose()
 }
 
-fn suppression_from(row: &SqliteRow) -> Result<Suppression, StoreError> {
+fn suppression_from(row: &Row) -> Result<Suppression, StoreError> {
     let conditions: Vec<ConditionRow> =
         from_json("suppressions.conditions", row.try_get("conditions")?)?;
     Ok(Suppression {
@@ -96,7 +95,7 @@ impl Queries<'_> {
     /// # Errors
     /// [`StoreError`].
     pub async fn suppressions(&mut self) -> Result<Vec<Suppression>, StoreError> {
-        let rows = sqlx::query(
+        let rows = sql::query(
             "SELECT * FROM suppressions WHERE tenant = $1 ORDER BY created_at DESC, id DESC LIMIT 10000",
         )
         .bind(self.tenant)
@@ -113,7 +112,7 @@ impl Queries<'_> {
         &mut self,
         now: Timestamp,
     ) -> Result<Vec<Suppression>, StoreError> {
-        let rows = sqlx::query(
+        let rows = sql::query(
             "SELECT * FROM suppressions WHERE tenant = $1 AND expires_at > $2 ORDER BY created_at, id",
         )
         .bind(self.tenant)
@@ -154,7 +153,7 @@ impl WriteTx {
             within_s: one.within_s,
             per: one.per.clone(),
         });
-        sqlx::query(
+        sql::query(
             "INSERT INTO suppressions (tenant, id, rule_id, conditions, reason, created_by, \
              created_at, expires_at, count, last_at, day_window, threshold) \
              VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)",
@@ -186,12 +185,12 @@ impl WriteTx {
         change: &Change,
     ) -> Result<(), StoreError> {
         let tenant = self.tenant();
-        let done = sqlx::query("DELETE FROM suppressions WHERE tenant = $1 AND id = $2")
+        let done = sql::query("DELETE FROM suppressions WHERE tenant = $1 AND id = $2")
             .bind(&tenant)
             .bind(suppression.as_str())
             .execute(self.conn())
             .await?;
-        sqlx::query("DELETE FROM threshold_findings WHERE tenant = $1 AND suppression = $2")
+        sql::query("DELETE FROM threshold_findings WHERE tenant = $1 AND suppression = $2")
             .bind(&tenant)
             .bind(suppression.as_str())
             .execute(self.conn())
@@ -221,7 +220,7 @@ impl WriteTx {
         let tenant = self.tenant();
         let (at, span) = (micros(at), i64::from(within_s).saturating_mul(1_000_000));
         // Findings may come late by as much again; what is older than that no one counts.
-        sqlx::query(
+        sql::query(
             "DELETE FROM threshold_findings WHERE tenant = $1 AND suppression = $2 AND key = $3 AND time < $4",
         )
         .bind(&tenant)
@@ -230,7 +229,7 @@ impl WriteTx {
         .bind(at.saturating_sub(span.saturating_mul(2)))
         .execute(self.conn())
         .await?;
-        sqlx::query(
+        sql::query(
             "INSERT INTO threshold_findings (tenant, suppression, key, time, finding_id) \
              VALUES ($1, $2, $3, $4, $5) ON CONFLICT DO NOTHING",
         )
@@ -241,7 +240,7 @@ impl WriteTx {
         .bind(finding)
         .execute(self.conn())
         .await?;
-        let count: i64 = sqlx::query_scalar(
+        let count: i64 = sql::query_scalar(
             "SELECT COUNT(*) FROM threshold_findings WHERE tenant = $1 AND suppression = $2 \
              AND key = $3 AND time > $4 AND time <= $5",
         )
@@ -265,7 +264,7 @@ impl WriteTx {
         change: &Change,
     ) -> Result<(), StoreError> {
         let tenant = self.tenant();
-        sqlx::query(
+        sql::query(
             "UPDATE suppressions SET count = count + 1, last_at = $3 WHERE tenant = $1 AND id = $2",
         )
         .bind(tenant)

@@ -1,11 +1,11 @@
 //! Transactions: a reader sees one state, a writer changes it with its audit entry.
 
 use jiff::Timestamp;
-use sqlx::{Row, Sqlite, SqliteConnection, Transaction};
 use watchfloor_model::{AuditEntry, GENESIS_HASH, TenantId};
 
 use crate::StoreError;
 use crate::row::{micros, unsigned};
+use crate::sql::{self, Conn};
 
 /// Who changes what, and why: becomes the audit entry.
 #[derive(Clone, Debug)]
@@ -35,19 +35,19 @@ impl Change {
 /// Reads of one tenant.
 #[derive(Debug)]
 pub struct Queries<'c> {
-    pub(crate) conn: &'c mut SqliteConnection,
+    pub(crate) conn: &'c mut Conn,
     pub(crate) tenant: &'c str,
 }
 
 /// A consistent read of one tenant's records.
 #[derive(Debug)]
 pub struct Reader {
-    tx: Transaction<'static, Sqlite>,
+    tx: Conn,
     tenant: TenantId,
 }
 
 impl Reader {
-    pub(crate) const fn new(tx: Transaction<'static, Sqlite>, tenant: TenantId) -> Self {
+    pub(crate) const fn new(tx: Conn, tenant: TenantId) -> Self {
         Self { tx, tenant }
     }
 
@@ -63,12 +63,12 @@ impl Reader {
 /// The one writing transaction. Dropped without [`WriteTx::commit`], it changes nothing.
 #[derive(Debug)]
 pub struct WriteTx {
-    tx: Transaction<'static, Sqlite>,
+    tx: Conn,
     tenant: TenantId,
 }
 
 impl WriteTx {
-    pub(crate) const fn new(tx: Transaction<'static, Sqlite>, tenant: TenantId) -> Self {
+    pub(crate) const fn new(tx: Conn, tenant: TenantId) -> Self {
         Self { tx, tenant }
     }
 
@@ -80,7 +80,7 @@ impl WriteTx {
         }
     }
 
-    pub(crate) fn conn(&mut self) -> &mut SqliteConnection {
+    pub(crate) fn conn(&mut self) -> &mut Conn {
         &mut self.tx
     }
 
@@ -102,7 +102,7 @@ impl WriteTx {
     /// [`StoreError`].
     pub async fn next_number(&mut self, name: &str) -> Result<u64, StoreError> {
         let tenant = self.tenant();
-        let value: i64 = sqlx::query_scalar(
+        let value: i64 = sql::query_scalar(
             "INSERT INTO counters (tenant, name, value) VALUES ($1, $2, 1) \
              ON CONFLICT (tenant, name) DO UPDATE SET value = counters.value + 1 RETURNING value",
         )
@@ -120,7 +120,7 @@ impl WriteTx {
     pub async fn record(&mut self, change: &Change, target: &str) -> Result<(), StoreError> {
         let tenant = self.tenant();
         let last =
-            sqlx::query("SELECT seq, hash FROM audit WHERE tenant = $1 ORDER BY seq DESC LIMIT 1")
+            sql::query("SELECT seq, hash FROM audit WHERE tenant = $1 ORDER BY seq DESC LIMIT 1")
                 .bind(&tenant)
                 .fetch_optional(self.conn())
                 .await?;
@@ -131,13 +131,15 @@ impl WriteTx {
             ),
             None => (0, GENESIS_HASH.to_owned()),
         };
+        // What is hashed is what is stored, and PostgreSQL stores no NUL.
+        let plain = |text: &str| text.replace('\0', "\u{fffd}");
         let mut entry = AuditEntry {
             seq: seq + 1,
             at: change.at,
-            actor: change.actor.clone(),
+            actor: plain(&change.actor),
             action: change.action.to_owned(),
-            target: target.to_owned(),
-            detail: change.detail.clone(),
+            target: plain(target),
+            detail: plain(&change.detail),
             previous_hash,
             hash: String::new(),
         };
@@ -147,7 +149,7 @@ impl WriteTx {
 
     async fn insert_audit(&mut self, tenant: &str, entry: &AuditEntry) -> Result<(), StoreError> {
         let seq = entry.seq.cast_signed();
-        sqlx::query(
+        sql::query(
             "INSERT INTO audit (tenant, seq, at, actor, action, target, detail, previous_hash, hash) \
              VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)",
         )
@@ -162,7 +164,7 @@ impl WriteTx {
         .bind(&entry.hash)
         .execute(self.conn())
         .await?;
-        sqlx::query(
+        sql::query(
             "INSERT INTO outbox (tenant, seq, at, kind, target) VALUES ($1, $2, $3, $4, $5)",
         )
         .bind(tenant)

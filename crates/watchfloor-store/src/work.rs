@@ -1,9 +1,9 @@
 //! Notes, tasks and observables.
 
-use sqlx::Row;
 use watchfloor_model::{EntityKind, IncidentId, Note, Observable, Task, TaskId, TaskStatus};
 
 use crate::row::{id, micros, time, time_opt, word};
+use crate::sql;
 use crate::{Change, Queries, StoreError, WriteTx};
 
 impl Queries<'_> {
@@ -12,7 +12,7 @@ impl Queries<'_> {
     /// # Errors
     /// [`StoreError`].
     pub async fn notes_of(&mut self, parent: &str) -> Result<Vec<Note>, StoreError> {
-        let rows = sqlx::query(
+        let rows = sql::query(
             "SELECT * FROM notes WHERE tenant = $1 AND parent_id = $2 ORDER BY created_at, id",
         )
         .bind(self.tenant)
@@ -36,7 +36,7 @@ impl Queries<'_> {
     /// # Errors
     /// [`StoreError`].
     pub async fn tasks_of(&mut self, incident: &IncidentId) -> Result<Vec<Task>, StoreError> {
-        let rows = sqlx::query(
+        let rows = sql::query(
             "SELECT * FROM tasks WHERE tenant = $1 AND incident_id = $2 ORDER BY created_at, id",
         )
         .bind(self.tenant)
@@ -81,7 +81,7 @@ impl Queries<'_> {
         &mut self,
         incident: &IncidentId,
     ) -> Result<Vec<Observable>, StoreError> {
-        let rows = sqlx::query(
+        let rows = sql::query(
             "SELECT * FROM observables WHERE tenant = $1 AND incident_id = $2 ORDER BY added_at, id",
         )
         .bind(self.tenant)
@@ -115,7 +115,7 @@ impl WriteTx {
         change: &Change,
     ) -> Result<(), StoreError> {
         let tenant = self.tenant();
-        sqlx::query(
+        sql::query(
             "INSERT INTO notes (tenant, id, parent_id, text, author, created_at) \
              VALUES ($1, $2, $3, $4, $5, $6)",
         )
@@ -141,7 +141,7 @@ impl WriteTx {
         change: &Change,
     ) -> Result<(), StoreError> {
         let tenant = self.tenant();
-        sqlx::query(
+        sql::query(
             "INSERT INTO tasks (tenant, id, incident_id, title, status, assignee, created_by, \
              created_at, done_at) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9) \
              ON CONFLICT (tenant, id) DO UPDATE SET title = excluded.title, \
@@ -172,7 +172,7 @@ impl WriteTx {
         change: &Change,
     ) -> Result<(), StoreError> {
         let tenant = self.tenant();
-        sqlx::query(
+        sql::query(
             "INSERT INTO observables (tenant, id, incident_id, kind, value, note, added_by, added_at) \
              VALUES ($1, $2, $3, $4, $5, $6, $7, $8)",
         )
@@ -205,7 +205,7 @@ impl WriteTx {
             "UPDATE tasks SET incident_id = $3 WHERE tenant = $1 AND incident_id = $2",
             "UPDATE observables SET incident_id = $3 WHERE tenant = $1 AND incident_id = $2",
         ] {
-            sqlx::query(sql)
+            sql::query(sql)
                 .bind(&tenant)
                 .bind(from.as_str())
                 .bind(into.as_str())

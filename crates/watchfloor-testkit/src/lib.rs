@@ -4,11 +4,13 @@
 mod bucket;
 mod checks;
 mod client;
+mod postgres;
 mod server;
 
 pub use bucket::Bucket;
 pub use checks::LedgerTotals;
 pub use client::{Answer, Client};
+pub use postgres::{Durability, Postgres};
 pub use server::ServerProcess;
 
 use std::time::{Duration, Instant};

@@ -73,9 +73,18 @@ impl ServerProcess {
     /// # Errors
     /// If the token cannot be made.
     pub fn client(&self, scope: &str) -> Result<Client> {
+        self.client_with(scope, &[])
+    }
+
+    /// As [`ServerProcess::client`], with variables of the environment.
+    ///
+    /// # Errors
+    /// If the token cannot be made.
+    pub fn client_with(&self, scope: &str, environment: &[(&str, &str)]) -> Result<Client> {
         let made = Command::new(&self.program)
             .args(["admin", "token", "--scope", scope, "--data"])
             .arg(&self.data)
+            .envs(environment.iter().copied())
             .output()?;
         if !made.status.success() {
             bail!("no token: {}", String::from_utf8_lossy(&made.stderr));

@@ -14,6 +14,7 @@ use watchfloor_api::ports::QueryLimits;
 
 use crate::cli::{ServeArgs, Shaping};
 use crate::places::Wanted;
+use crate::records;
 use crate::rules::{Budget, Sources};
 use crate::sources::SourcesConfig;
 
@@ -38,6 +39,8 @@ pub(crate) struct Config {
     pub commit_wait: Duration,
     /// Where the lake stands.
     pub lake: Wanted,
+    /// Where the records stand.
+    pub store: records::Wanted,
     /// Machines that help with queries.
     pub cluster: ClusterConfig,
     /// What a query of each role may use.
@@ -169,6 +172,8 @@ struct File {
     #[serde(default)]
     lake: Wanted,
     #[serde(default)]
+    store: records::Wanted,
+    #[serde(default)]
     cluster: ClusterConfig,
     /// Sources by name: `[sources.firewall]`.
     #[serde(default)]
@@ -235,6 +240,7 @@ impl Config {
             budget,
             commit_wait,
             lake: file.lake,
+            store: file.store,
             cluster: file.cluster,
             data: args
                 .data

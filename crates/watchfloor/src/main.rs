@@ -10,6 +10,7 @@ mod data_folder;
 mod files;
 mod indicators;
 mod places;
+mod records;
 mod rules;
 mod searches;
 mod server;

@@ -24,6 +24,7 @@ use crate::content;
 use crate::data_folder::DataFolder;
 use crate::indicators::{self, Shelf};
 use crate::places;
+use crate::records;
 use crate::rules::{self, Budget, Desk};
 use crate::searches;
 use crate::sources;
@@ -49,6 +50,19 @@ pub(crate) struct Server {
 /// Bytes of files that make another worker worth its while, unless told otherwise.
 const BYTES_PER_WORKER: usize = 32 << 20;
 
+/// What both planes are started with.
+pub(crate) struct PlanesOptions<'o> {
+    pub data: &'o Path,
+    pub store: Store,
+    pub rules: &'o rules::Sources,
+    pub mappings: &'o [std::path::PathBuf],
+    pub indicators: &'o [std::path::PathBuf],
+    pub budget: Budget,
+    pub commit_wait: Duration,
+    pub lake: Places,
+    pub cluster: Option<Arc<Cluster>>,
+}
+
 /// Both planes over a data folder, without listeners.
 pub(crate) struct Planes {
     pub pipeline: Arc<Pipeline>,
@@ -59,18 +73,18 @@ pub(crate) struct Planes {
 
 impl Planes {
     /// Opens everything in the folder and starts to work.
-    pub(crate) async fn start(
-        data: &Path,
-        rules: &rules::Sources,
-        mappings: &[std::path::PathBuf],
-        indicators: &[std::path::PathBuf],
-        budget: Budget,
-        commit_wait: Duration,
-        (lake, cluster): (Places, Option<Arc<Cluster>>),
-    ) -> Result<Self> {
-        let store = Store::open(data)
-            .await
-            .context("the records cannot be opened")?;
+    pub(crate) async fn start(options: PlanesOptions<'_>) -> Result<Self> {
+        let PlanesOptions {
+            data,
+            store,
+            rules,
+            mappings,
+            indicators,
+            budget,
+            commit_wait,
+            lake,
+            cluster,
+        } = options;
         let casework = Casework::new(store, CaseworkSettings::standard(), Arc::new(SystemClock));
         let (opened, set) = rules::open(data, rules)?;
         let packs = Arc::new(content::packs(mappings)?);
@@ -253,18 +267,17 @@ fn cluster(config: &ClusterConfig) -> Result<Option<Arc<Cluster>>> {
 }
 
 async fn planes(config: &Config, data: &Path) -> Result<Planes> {
-    Planes::start(
+    Planes::start(PlanesOptions {
         data,
-        &config.rules,
-        &config.mappings,
-        &config.indicators,
-        config.budget,
-        config.commit_wait,
-        (
-            places::settle(data, &config.lake)?,
-            cluster(&config.cluster)?,
-        ),
-    )
+        store: records::settle(data, &config.store).await?,
+        rules: &config.rules,
+        mappings: &config.mappings,
+        indicators: &config.indicators,
+        budget: config.budget,
+        commit_wait: config.commit_wait,
+        lake: places::settle(data, &config.lake)?,
+        cluster: cluster(&config.cluster)?,
+    })
     .await
 }
 

@@ -1,15 +1,17 @@
 //! A control plane in a fresh folder, with a clock that stands, and findings in short.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, OnceLock};
 
 use jiff::{SignedDuration, Timestamp};
 use watchfloor_casework::{
     AlertFilter, AlertSort, AlertSortKey, Casework, CaseworkSettings, FixedClock, IncidentFilter,
-    PageRequest, Store,
+    PageRequest, PostgresOptions, Store,
 };
 use watchfloor_event::{Entity, EntityKind, EventId, Finding, FindingLevel, MatchReason};
 use watchfloor_model::{Actor, Alert, Incident, TenantId};
+use watchfloor_testkit::{Durability, Postgres};
 
 pub(crate) struct Fixture {
     pub(crate) casework: Casework,
@@ -21,8 +23,35 @@ pub(crate) fn noon() -> Timestamp {
     "2026-03-02T12:00:00Z".parse().unwrap()
 }
 
+/// The database that stands for a folder, where the tests are to run on PostgreSQL
+/// (`WATCHFLOOR_TEST_STORE=postgres`). The server ends with this process.
+fn database_of(folder: &Path) -> Option<String> {
+    static SERVER: OnceLock<Option<Postgres>> = OnceLock::new();
+    static DATABASES: Mutex<BTreeMap<PathBuf, String>> = Mutex::new(BTreeMap::new());
+    if std::env::var("WATCHFLOOR_TEST_STORE").ok()? != "postgres" {
+        return None;
+    }
+    let server = SERVER.get_or_init(|| Postgres::start(Durability::None).unwrap());
+    let server = server.as_ref().expect("PostgreSQL is asked for");
+    let mut databases = DATABASES.lock().unwrap();
+    let make = || server.database().unwrap();
+    Some(
+        databases
+            .entry(folder.to_owned())
+            .or_insert_with(make)
+            .clone(),
+    )
+}
+
 pub(crate) async fn over(folder: &std::path::Path, clock: Arc<FixedClock>) -> Casework {
-    let store = Store::open(folder).await.unwrap();
+    let store = match database_of(folder) {
+        Some(url) => {
+            let password = None;
+            Store::connect(&PostgresOptions { url, password }).await
+        }
+        None => Store::open(folder).await,
+    };
+    let store = store.unwrap();
     Casework::new(store, CaseworkSettings::standard(), clock)
 }
 

@@ -3,13 +3,14 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use anyhow::{Context, Result, anyhow};
-use watchfloor_casework::{Casework, CaseworkSettings, Store, SystemClock};
+use anyhow::{Result, anyhow};
+use watchfloor_casework::{Casework, CaseworkSettings, SystemClock};
 use watchfloor_model::{Actor, Scope, TenantId};
 
 use crate::Outcome;
 use crate::cli::{AdminCommand, AuditCommand};
 use crate::command::block_on;
+use crate::records;
 
 pub(crate) fn run(command: &AdminCommand) -> Result<Outcome> {
     match command {
@@ -24,9 +25,7 @@ pub(crate) fn run(command: &AdminCommand) -> Result<Outcome> {
 }
 
 async fn open(data: &Path) -> Result<Casework> {
-    let store = Store::open(data)
-        .await
-        .context("the records cannot be opened")?;
+    let store = records::of_data(data).await?;
     Ok(Casework::new(
         store,
         CaseworkSettings::standard(),

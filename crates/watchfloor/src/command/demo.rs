@@ -58,6 +58,7 @@ pub(crate) fn run(args: &DemoArgs) -> Result<Outcome> {
         sources: SourcesConfig::default(),
         limits: watchfloor_api::RoleLimits::STANDARD,
         lake: Wanted::default(),
+        store: crate::records::Wanted::default(),
         cluster: ClusterConfig::default(),
         commit_wait: COMMIT_WAIT,
         data,

@@ -18,8 +18,8 @@ use crate::command::{block_on, visible};
 use crate::config::COMMIT_WAIT;
 use crate::data_folder::DataFolder;
 use crate::rules::{Budget, Sources};
-use crate::server::Planes;
-use crate::{Outcome, files, places};
+use crate::server::{Planes, PlanesOptions};
+use crate::{Outcome, files, places, records};
 
 /// Records sent together.
 const GROUP_RECORDS: usize = 2048;
@@ -58,8 +58,18 @@ enum Target {
 }
 
 async fn own_planes(data: &Path, rules: &Sources) -> Result<Planes> {
-    let lake = (places::last(data)?, None);
-    Planes::start(data, rules, &[], &[], Budget::STANDARD, COMMIT_WAIT, lake).await
+    Planes::start(PlanesOptions {
+        data,
+        store: records::of_data(data).await?,
+        rules,
+        mappings: &[],
+        indicators: &[],
+        budget: Budget::STANDARD,
+        commit_wait: COMMIT_WAIT,
+        lake: places::last(data)?,
+        cluster: None,
+    })
+    .await
 }
 
 async fn import(
