@@ -13,6 +13,8 @@ const BUILD: &[Needed] = &[("gcc", "cc"), ("git", "git")];
 const TEST: &[Needed] = &[
     ("chromium", "chromium"),
     ("rsyslog", "rsyslogd"),
+    ("softflowd", "softflowd"),
+    ("openssl", "openssl"),
     ("curl", "curl"),
     ("poppler-utils", "pdftotext"),
     ("python3", "python3"),
@@ -29,7 +31,45 @@ pub(crate) fn for_build() -> Result<()> {
 /// Makes sure that the tests can run.
 pub(crate) fn for_test() -> Result<()> {
     for_build()?;
-    install(TEST)
+    let needed: Vec<Needed> = TEST.iter().chain(TEST_FILES).copied().collect();
+    install(&needed)?;
+    aside()
+}
+
+/// Libraries and modules of senders, by a file that shows that they are there.
+const TEST_FILES: &[Needed] = &[
+    ("rsyslog-gnutls", "rsyslog/lmnsd_gtls.so"),
+    ("libivykis0", "libivykis.so.0"),
+    ("libnet1", "libnet.so.1"),
+    ("libwrap0", "libwrap.so.0"),
+    ("libpcre3", "libpcre.so.3"),
+];
+
+/// Gets syslog-ng, which Debian does not install beside rsyslog: its package is unpacked into a
+/// folder of the build. Where that cannot be done, its tests are skipped with a line.
+fn aside() -> Result<()> {
+    let folder = shell::target().join("aside");
+    if folder.join("usr/sbin/syslog-ng").is_file() || !can_install() {
+        return Ok(());
+    }
+    std::fs::create_dir_all(&folder)?;
+    let mut download = shell::command("apt-get", ".");
+    download
+        .current_dir(&folder)
+        .args(["download", "-qq", "syslog-ng-core"]);
+    shell::run(&mut download)?;
+    for entry in std::fs::read_dir(&folder)?.flatten() {
+        let path = entry.path();
+        if path.extension().is_some_and(|extension| extension == "deb") {
+            shell::run(
+                shell::command("dpkg", ".")
+                    .arg("-x")
+                    .arg(&path)
+                    .arg(&folder),
+            )?;
+        }
+    }
+    Ok(())
 }
 
 fn install(needed: &[Needed]) -> Result<()> {
@@ -39,7 +79,13 @@ fn install(needed: &[Needed]) -> Result<()> {
         let is_folder = program.starts_with('/') && std::path::Path::new(program).is_dir();
         is_folder
             || shell::has(program)
-            || std::path::Path::new("/usr/sbin").join(program).is_file()
+            || [
+                "/usr/sbin",
+                "/usr/lib/x86_64-linux-gnu",
+                "/lib/x86_64-linux-gnu",
+            ]
+            .iter()
+            .any(|folder| std::path::Path::new(folder).join(program).is_file())
     };
     let missing: Vec<&str> = needed
         .iter()
@@ -122,6 +168,14 @@ pub(crate) fn console() -> Result<()> {
 pub(crate) fn python() -> Result<std::path::PathBuf> {
     const CLIENTS: &[&str] = &[
         "elasticsearch>=8,<9",
+        // Senders.
+        "opensearch-py>=3,<4",
+        "splunk-hec-handler>=1.2,<2",
+        "pygelf",
+        "python-logging-loki",
+        "opentelemetry-sdk",
+        "opentelemetry-exporter-otlp-proto-http",
+        "opentelemetry-exporter-otlp-proto-grpc",
         "duckdb>=1,<2",
         // An S3-compatible server, and readers of the lake in it.
         "moto[server]>=5,<6",

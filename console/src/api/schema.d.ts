@@ -2501,6 +2501,16 @@ export interface components {
                 rate: number[];
                 /** @description Products seen. */
                 products: string[];
+                /**
+                 * Format: int64
+                 * @description Milliseconds from an event's own time to its receipt, the median of the last ones; `null`
+                 *     if none had a time.
+                 */
+                delay_ms?: number | null;
+                link?: components["schemas"]["SourceLink"] | null;
+                /** @description Trouble of that configured source, by word. */
+                troubles: components["schemas"]["SourceTrouble"][];
+                quiet?: components["schemas"]["SourceQuiet"] | null;
             }[];
             /** @description Cursor of the next page. */
             next: string | null;
@@ -3556,6 +3566,64 @@ export interface components {
             rate: number[];
             /** @description Products seen. */
             products: string[];
+            /**
+             * Format: int64
+             * @description Milliseconds from an event's own time to its receipt, the median of the last ones; `null`
+             *     if none had a time.
+             */
+            delay_ms?: number | null;
+            link?: components["schemas"]["SourceLink"] | null;
+            /** @description Trouble of that configured source, by word. */
+            troubles: components["schemas"]["SourceTrouble"][];
+            quiet?: components["schemas"]["SourceQuiet"] | null;
+        };
+        /** @description How a configured source stands. */
+        SourceLink: {
+            /** @description Its name in the configuration. */
+            name: string;
+            /** @description `starting`, `listening`, `connected`, `retrying` or `ended`. */
+            state: string;
+            /** @description Where it listens, or what it reads from. */
+            place?: string | null;
+            /** @description What went wrong. */
+            error?: string | null;
+            /** @description How a person mends it. */
+            mend?: string | null;
+            /**
+             * Format: date-time
+             * @description Since when it stands so.
+             */
+            since: string;
+        };
+        /** @description A source that used to speak and stopped. */
+        SourceQuiet: {
+            /**
+             * Format: date-time
+             * @description Its last record.
+             */
+            since: string;
+            /**
+             * Format: int64
+             * @description Its longest silence of the last days before, in seconds.
+             */
+            usual_silence_s: number;
+        };
+        /** @description Trouble of a source that cost no record that is known of. */
+        SourceTrouble: {
+            /** @description Stable word, such as `tls_refused`. */
+            word: string;
+            /**
+             * Format: int64
+             * @description Times since start.
+             */
+            count: number;
+            /**
+             * Format: date-time
+             * @description Last time.
+             */
+            last_at: string;
+            /** @description What happened last, and how to mend it. */
+            message: string;
         };
         /** @description Alerts to be taken out into an incident of their own. */
         Split: {

@@ -18,6 +18,18 @@ export function percent(share: number): string {
   return `${value.toFixed(value === 100 || value === 0 ? 0 : 1)} %`
 }
 
+/** A delay or a length of time in milliseconds; clocks that are ahead give a negative one. */
+export function delay(ms: number | null | undefined): string {
+  if (ms === null || ms === undefined) return '–'
+  const size = Math.abs(ms)
+  const sign = ms < 0 ? '−' : ''
+  if (size < 1000) return `${sign}${Math.round(size)} ms`
+  if (size < 120_000) return `${sign}${(size / 1000).toFixed(size < 10_000 ? 1 : 0)} s`
+  if (size < 7_200_000) return `${sign}${Math.round(size / 60_000)} min`
+  if (size < 172_800_000) return `${sign}${Math.round(size / 3_600_000)} h`
+  return `${sign}${count(size / 86_400_000)} d`
+}
+
 export function bytes(n: number): string {
   const units = ['B', 'KiB', 'MiB', 'GiB', 'TiB']
   let value = n

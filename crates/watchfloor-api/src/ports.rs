@@ -383,6 +383,48 @@ pub struct AnomalyCount {
     pub example: String,
 }
 
+/// How a configured source stands.
+#[derive(Clone, Debug, Serialize, ToSchema)]
+pub struct SourceLink {
+    /// Its name in the configuration.
+    pub name: String,
+    /// `starting`, `listening`, `connected`, `retrying` or `ended`.
+    pub state: String,
+    /// Where it listens, or what it reads from.
+    pub place: Option<String>,
+    /// What went wrong.
+    pub error: Option<String>,
+    /// How a person mends it.
+    pub mend: Option<String>,
+    /// Since when it stands so.
+    #[schema(value_type = String, format = DateTime)]
+    pub since: Timestamp,
+}
+
+/// Trouble of a source that cost no record that is known of.
+#[derive(Clone, Debug, Serialize, ToSchema)]
+pub struct SourceTrouble {
+    /// Stable word, such as `tls_refused`.
+    pub word: String,
+    /// Times since start.
+    pub count: u64,
+    /// Last time.
+    #[schema(value_type = String, format = DateTime)]
+    pub last_at: Timestamp,
+    /// What happened last, and how to mend it.
+    pub message: String,
+}
+
+/// A source that used to speak and stopped.
+#[derive(Clone, Copy, Debug, Serialize, ToSchema)]
+pub struct SourceQuiet {
+    /// Its last record.
+    #[schema(value_type = String, format = DateTime)]
+    pub since: Timestamp,
+    /// Its longest silence of the last days before, in seconds.
+    pub usual_silence_s: u64,
+}
+
 /// A source of events.
 #[derive(Clone, Debug, Serialize, ToSchema)]
 pub struct SourceInfo {
@@ -410,6 +452,15 @@ pub struct SourceInfo {
     pub rate: Vec<u64>,
     /// Products seen.
     pub products: Vec<String>,
+    /// Milliseconds from an event's own time to its receipt, the median of the last ones; `null`
+    /// if none had a time.
+    pub delay_ms: Option<i64>,
+    /// How the configured source stands that its records come by, if there is one.
+    pub link: Option<SourceLink>,
+    /// Trouble of that configured source, by word.
+    pub troubles: Vec<SourceTrouble>,
+    /// That it went quiet, if it did.
+    pub quiet: Option<SourceQuiet>,
 }
 
 /// What listens where.

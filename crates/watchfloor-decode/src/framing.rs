@@ -140,6 +140,20 @@ pub fn read_records(
     Err(FramingError::GzipBomb)
 }
 
+/// Reads the records of a stream that goes on, each as soon as it is whole: nothing is looked at
+/// ahead, so the form must be known.
+///
+/// # Errors
+/// As [`read_records`].
+pub fn follow(
+    reader: impl Read,
+    name: &str,
+    format: FileFormat,
+    emit: Emit<'_>,
+) -> Result<Report, FramingError> {
+    dispatch(reader, name, format, emit)
+}
+
 /// Unpacks gzip data, within the limits that files have.
 pub fn gunzip(reader: impl Read) -> impl Read {
     gzip::bounded(reader)

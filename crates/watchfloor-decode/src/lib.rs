@@ -14,6 +14,7 @@ mod delimited;
 mod detect;
 pub mod envelope;
 mod extract;
+pub mod flow;
 pub mod framing;
 mod journal;
 mod json;

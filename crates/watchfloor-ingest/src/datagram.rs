@@ -12,7 +12,8 @@ use tokio::net::UdpSocket;
 use tokio::sync::Semaphore;
 
 use crate::record::NewRecord;
-use crate::source::SourceHandle;
+use crate::source::{Running, SourceHandle};
+use crate::syslog::{ListenError, bind_udp};
 
 /// Datagrams gathered before an append.
 const MAX_DATAGRAMS: usize = 1024;
@@ -42,6 +43,28 @@ pub(crate) async fn bind(address: SocketAddr) -> std::io::Result<UdpSocket> {
         tracing::debug!(%error, "the receive buffer stays as it is");
     }
     Ok(socket)
+}
+
+/// A socket for datagrams of a form that the caller reads.
+#[derive(Debug)]
+pub struct DatagramListener(UdpSocket);
+
+impl DatagramListener {
+    /// Takes the socket.
+    ///
+    /// # Errors
+    /// If the address cannot be listened on.
+    pub async fn bind(address: SocketAddr) -> Result<Self, ListenError> {
+        Ok(Self(bind_udp(address).await?))
+    }
+
+    /// Receives until the handle says stop.
+    pub fn run(self, handle: SourceHandle, datagrams: impl Datagrams + 'static) -> Running {
+        if let Ok(address) = self.0.local_addr() {
+            handle.listening(address);
+        }
+        Box::pin(receive(self.0, datagrams, handle))
+    }
 }
 
 /// Receives until the handle says stop.

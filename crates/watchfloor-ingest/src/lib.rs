@@ -5,6 +5,7 @@
 
 mod datagram;
 mod framing;
+mod gelf;
 mod journal;
 mod local;
 mod products;
@@ -14,9 +15,11 @@ mod source;
 mod stream;
 mod syslog;
 mod tls;
+mod unix;
 
-pub use datagram::Datagrams;
+pub use datagram::{DatagramListener, Datagrams};
 pub use framing::{Ending, Frame, StreamFraming};
+pub use gelf::GelfListener;
 pub use journal::{
     AppendError, Appended, Journal, JournalOptions, JournalReader, JournalStats, OpenError,
     ReadError,
@@ -31,3 +34,4 @@ pub use source::{
 pub use stream::StreamLimits;
 pub use syslog::{ListenError, SyslogListener};
 pub use tls::{TlsError, TlsFiles};
+pub use unix::UnixSocket;

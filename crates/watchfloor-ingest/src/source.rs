@@ -273,6 +273,14 @@ impl SourceHandle {
         }
     }
 
+    /// Makes records durable without waiting for room, for senders that are told and send again.
+    ///
+    /// # Errors
+    /// If none of them is kept, and why.
+    pub async fn try_append(&self, records: Vec<NewRecord>) -> Result<(), AppendError> {
+        self.frame.journal.append(records).await.map(|_| ())
+    }
+
     /// As [`SourceHandle::append`], for senders that cannot send again: what is not kept when
     /// the program ends is counted.
     pub async fn append_or_count(&self, records: Vec<NewRecord>) {

@@ -10,7 +10,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncReadExt};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::{TcpListener, TcpStream, UnixListener};
 use tokio::time::Instant;
 use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
@@ -180,16 +180,19 @@ async fn serve(
     options: &StreamOptions,
     handle: &SourceHandle,
 ) {
-    let ending = StreamFraming::new(options.ending);
+    let sender = Sender {
+        name: peer.ip().to_canonical().to_string(),
+        source: handle.source_of(peer.ip().to_canonical()),
+    };
     let Some(tls) = &options.tls else {
-        return read_stream(stream, peer, place, ending, options, handle).await;
+        return read_stream(stream, &sender, place, options, handle).await;
     };
     let handshake = tokio::select! {
         () = handle.stop().cancelled() => return,
         handshake = tokio::time::timeout(HANDSHAKE_LIMIT, tls.accept(stream)) => handshake,
     };
     match handshake {
-        Ok(Ok(stream)) => read_stream(stream, peer, place, ending, options, handle).await,
+        Ok(Ok(stream)) => read_stream(stream, &sender, place, options, handle).await,
         Ok(Err(error)) => handle.trouble("tls_refused", crate::tls::refusal(peer, &error)),
         Err(_) => handle.trouble(
             "tls_refused",
@@ -199,6 +202,40 @@ async fn serve(
                 HANDSHAKE_LIMIT.as_secs()
             ),
         ),
+    }
+}
+
+/// Takes connections of a Unix socket until the handle says stop.
+pub(crate) async fn accept_local(
+    listener: UnixListener,
+    options: StreamOptions,
+    handle: SourceHandle,
+) {
+    let registry = Registry::default();
+    loop {
+        let accepted = tokio::select! {
+            () = handle.stop().cancelled() => return,
+            accepted = listener.accept() => accepted,
+        };
+        let Ok((stream, _)) = accepted else {
+            tokio::time::sleep(RETRY_WAIT).await;
+            continue;
+        };
+        let Ok(place) = registry.enter(options.limits.connections_max) else {
+            handle.trouble(
+                "connection_limit",
+                "too many programs write to the socket at once; raise connections_max",
+            );
+            continue;
+        };
+        let (handle, options) = (handle.clone(), options.clone());
+        tokio::spawn(async move {
+            let sender = Sender {
+                name: "a program on this machine".to_owned(),
+                source: Arc::clone(handle.records_as()),
+            };
+            read_stream(stream, &sender, place, &options, &handle).await;
+        });
     }
 }
 
@@ -214,21 +251,28 @@ enum End {
     Stop,
 }
 
+/// Who sends on a connection.
+struct Sender {
+    /// For messages.
+    name: String,
+    /// What its records are counted under.
+    source: Arc<str>,
+}
+
 async fn read_stream(
     mut stream: impl AsyncRead + Unpin,
-    peer: SocketAddr,
+    sender: &Sender,
     place: Place,
-    mut framing: StreamFraming,
     options: &StreamOptions,
     handle: &SourceHandle,
 ) {
-    let source = handle.source_of(peer.ip().to_canonical());
-    let context = handle.context_of(&source);
+    let mut framing = StreamFraming::new(options.ending);
+    let context = handle.context_of(&sender.source);
     // A cut record is kept: its beginning, at most the journal's limit; the decoder notes that
     // it was cut by its length.
     let record = |frame| -> NewRecord {
         let (Frame::Record(bytes) | Frame::TooLong(bytes)) = frame;
-        handle.record(&source, context.as_ref(), options.format, bytes)
+        handle.record(&sender.source, context.as_ref(), options.format, bytes)
     };
     let mut last_read = 0;
     let mut record_began: Option<Instant> = None;
@@ -269,20 +313,19 @@ async fn read_stream(
     if let Some(frame) = framing.finish() {
         handle.append_or_count(vec![record(frame)]).await;
     }
+    let name = &sender.name;
     match end {
         End::Closed | End::Stop => {}
         End::Idle => handle.trouble(
             "idle_closed",
             format!(
-                "the connection of {} was silent and is closed; it may connect again",
-                peer.ip()
+                "the connection of {name} was silent and is closed; it may connect again"
             ),
         ),
         End::Slow => handle.trouble(
             "slow_sender",
             format!(
-                "{} began a record and did not end it within {} s; what came is kept and the connection closed; make it end each record with a line end or a count",
-                peer.ip(),
+                "{name} began a record and did not end it within {} s; what came is kept and the connection closed; make it end each record with a line end or a count",
                 options.limits.record.as_secs()
             ),
         ),

@@ -1,7 +1,7 @@
 //! Live figures per source, for the Sources page. They start anew with the process; the
 //! ledger holds what must last.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use jiff::Timestamp;
@@ -44,11 +44,17 @@ pub struct SourceStatus {
     pub products: BTreeSet<String>,
     /// Oddities.
     pub anomalies: BTreeMap<AnomalyCode, AnomalyCount>,
+    /// Milliseconds from an event's own time to its receipt, the median of the last ones.
+    pub delay_ms: Option<i64>,
 }
+
+/// Delays of which the median is given.
+const DELAYS: usize = 63;
 
 #[derive(Debug)]
 struct Source {
     status: SourceStatus,
+    delays: VecDeque<i64>,
     minutes: [u64; MINUTES],
     minute: i64,
 }
@@ -77,6 +83,15 @@ impl Sources {
             let status = &mut source.status;
             status.last_seen = status.last_seen.max(meta.received_at);
             status.events += 1;
+            if meta.has_own_time {
+                if source.delays.len() >= DELAYS {
+                    source.delays.pop_front();
+                }
+                let delay = meta.received_at.duration_since(meta.time);
+                source
+                    .delays
+                    .push_back(i64::try_from(delay.as_millis()).unwrap_or(i64::MAX));
+            }
             if meta.kind != 0 {
                 status.understood += 1;
                 let product = &batch.kinds()[usize::from(meta.kind)].product;
@@ -111,6 +126,9 @@ impl Sources {
                 let rate = (0..MINUTES as i64).map(|offset| source.minutes[slot(oldest + offset)]);
                 let mut status = source.status.clone();
                 status.rate = rate.collect();
+                let mut delays: Vec<i64> = source.delays.iter().copied().collect();
+                delays.sort_unstable();
+                status.delay_ms = delays.get(delays.len() / 2).copied();
                 (name.clone(), status)
             })
             .collect()
@@ -132,7 +150,9 @@ impl Source {
                 rate: Vec::new(),
                 products: BTreeSet::new(),
                 anomalies: BTreeMap::new(),
+                delay_ms: None,
             },
+            delays: VecDeque::new(),
             minutes: [0; MINUTES],
             minute: minute_of(now),
         }

@@ -1,5 +1,6 @@
 //! Where the planes meet: the traits that each side declares, over the other side.
 
+mod connections;
 mod convert;
 mod events;
 mod exports;

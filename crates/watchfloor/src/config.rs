@@ -16,7 +16,7 @@ use crate::cli::{ServeArgs, Shaping};
 use crate::places::Wanted;
 use crate::records;
 use crate::rules::{Budget, Sources};
-use crate::sources::SourcesConfig;
+use crate::sources::{QuietConfig, SourcesConfig};
 
 /// What an installation may choose, with the defaults filled in.
 #[derive(Clone, Debug)]
@@ -181,6 +181,9 @@ struct File {
     /// Products by the names of sources: `"syslog:10.0.0.7" = "cisco"`.
     #[serde(default)]
     products: BTreeMap<String, String>,
+    /// When a source that stopped raises an alert.
+    #[serde(default)]
+    quiet: QuietConfig,
 }
 
 /// How long events gather before they become files of the lake: long enough that files are not
@@ -262,6 +265,7 @@ impl Config {
             sources: SourcesConfig {
                 sources: file.sources,
                 products: file.products,
+                quiet: file.quiet.checked()?,
             },
         })
     }

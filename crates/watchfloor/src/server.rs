@@ -138,9 +138,23 @@ impl Server {
         let stop = CancellationToken::new();
         let listeners = vec![listener("http", address)];
         let on_drop = drop_sink(&pipeline);
-        let started =
-            sources::start(&config.sources, config.syslog, &pipeline, on_drop, &stop).await?;
+        let started = sources::start(
+            &config.sources,
+            config.syslog,
+            (&pipeline, &casework, &folder.path),
+            on_drop,
+            &stop,
+        )
+        .await?;
         let mut tasks = started.tasks;
+        let quiet = sources::Quiet::default();
+        tasks.push(tokio::spawn(quiet.clone().watch(
+            folder.path.clone(),
+            config.sources.quiet.clone(),
+            Arc::clone(&pipeline),
+            casework.clone(),
+            stop.clone(),
+        )));
         tasks.push(start_local(&folder.path, &pipeline, &stop)?);
         let queries: Arc<Queries> = Arc::default();
         let keeper = start_keeper(config, &pipeline, &casework, &stop)?;
@@ -154,7 +168,7 @@ impl Server {
                 Arc::clone(&pipeline),
                 rules.clone(),
                 indicators.clone(),
-                (listeners, started.states),
+                (listeners, started.states, quiet.clone()),
                 queries,
             )),
             Arc::new(JournalIntake::new(Arc::clone(&pipeline), started.products)),

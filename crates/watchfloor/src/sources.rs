@@ -2,16 +2,23 @@
 //! understand (`product`, `format`), and what is the kind's own. Each kind has a file below
 //! that reads its settings and gives the running source.
 
+mod files;
+mod journald;
+mod listeners;
+mod otlp_grpc;
+mod quiet;
 mod syslog;
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use anyhow::{Context, Result, anyhow, bail};
 use serde::de::DeserializeOwned;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
+use watchfloor_casework::Casework;
 use watchfloor_decode::PRODUCT_CONTEXT;
 use watchfloor_event::Format;
 use watchfloor_ingest::{
@@ -20,6 +27,8 @@ use watchfloor_ingest::{
 use watchfloor_normalize::PackSet;
 use watchfloor_pipeline::Pipeline;
 
+pub(crate) use quiet::{Quiet, QuietConfig, QuietSince};
+
 /// `[sources.NAME]` and `[products]` as they stand in the file.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct SourcesConfig {
@@ -27,6 +36,8 @@ pub(crate) struct SourcesConfig {
     pub sources: BTreeMap<String, toml::Table>,
     /// Product by name of a record's source, or name with a network.
     pub products: BTreeMap<String, String>,
+    /// When a source counts as quiet.
+    pub quiet: QuietConfig,
 }
 
 /// All sources that run.
@@ -41,6 +52,12 @@ pub(crate) struct Given {
     name: String,
     table: toml::Table,
     handle: SourceHandle,
+    /// The records of people and tokens.
+    casework: Casework,
+    /// The data folder, for what must be known after a restart.
+    data: PathBuf,
+    /// The word of `format`.
+    format: Option<String>,
 }
 
 impl Given {
@@ -61,7 +78,7 @@ impl Given {
 pub(crate) async fn start(
     config: &SourcesConfig,
     syslog: Option<SocketAddr>,
-    pipeline: &Arc<Pipeline>,
+    (pipeline, casework, data): (&Arc<Pipeline>, &Casework, &Path),
     on_drop: DropSink,
     stop: &CancellationToken,
 ) -> Result<Sources> {
@@ -95,7 +112,8 @@ pub(crate) async fn start(
         tasks.push(frame.spawn(handle, running));
     }
     for (name, table) in &config.sources {
-        let (handle, running) = start_one(name, table.clone(), &frame, &packs).await?;
+        let (handle, running) =
+            start_one(name, table.clone(), &frame, (&packs, casework, data)).await?;
         tasks.push(frame.spawn(handle, running));
     }
     Ok(Sources {
@@ -109,7 +127,7 @@ async fn start_one(
     name: &str,
     mut table: toml::Table,
     frame: &SourceFrame,
-    packs: &PackSet,
+    (packs, casework, data): (&PackSet, &Casework, &Path),
 ) -> Result<(SourceHandle, Running)> {
     let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.');
     if name.is_empty() || name.len() > 64 || !name.bytes().all(is_plain) {
@@ -130,7 +148,7 @@ async fn start_one(
     let kind = word("kind")?
         .with_context(|| format!("[sources.{name}]: kind is missing; one of {}", kinds()))?;
     let product = word("product")?;
-    let format = word("format")?;
+    let format_word = word("format")?;
     let Some((kind, start)) = KINDS.iter().find(|(known, _)| *known == kind) else {
         bail!(
             "[sources.{name}]: kind '{kind}' is not known; one of {}",
@@ -144,17 +162,17 @@ async fn start_one(
             Ok((Arc::from(product), context))
         })
         .transpose()?;
-    let format = format
-        .map(|word| {
-            Format::parse(&word).with_context(|| {
-                let known: Vec<&str> = Format::ALL.iter().map(|format| format.as_str()).collect();
-                format!(
-                    "[sources.{name}]: format '{word}' is not known; one of {}",
-                    known.join(", ")
-                )
-            })
-        })
-        .transpose()?;
+    // Files may have forms that a single record cannot have.
+    let format = match &format_word {
+        Some(word) if *kind != "files" => Some(Format::parse(word).with_context(|| {
+            let known: Vec<&str> = Format::ALL.iter().map(|format| format.as_str()).collect();
+            format!(
+                "[sources.{name}]: format '{word}' is not known; one of {}",
+                known.join(", ")
+            )
+        })?),
+        _ => None,
+    };
     let handle = frame.handle(SourceOptions {
         name: Arc::from(name),
         kind,
@@ -166,6 +184,9 @@ async fn start_one(
         name: name.to_owned(),
         table,
         handle: handle.clone(),
+        casework: casework.clone(),
+        data: data.to_owned(),
+        format: format_word,
     };
     let running = start(given)
         .await
@@ -202,6 +223,12 @@ type Start = fn(Given) -> futures::future::BoxFuture<'static, Result<Running>>;
 const KINDS: &[(&str, Start)] = &[
     ("syslog", |given| Box::pin(syslog::start(given))),
     ("syslog-tls", |given| Box::pin(syslog::start_tls(given))),
+    ("gelf", |given| Box::pin(listeners::gelf(given))),
+    ("netflow", |given| Box::pin(listeners::netflow(given))),
+    ("otlp-grpc", |given| Box::pin(otlp_grpc::start(given))),
+    ("unix", |given| Box::pin(listeners::unix(given))),
+    ("files", |given| Box::pin(files::start(given))),
+    ("journald", |given| Box::pin(journald::start(given))),
 ];
 
 fn kinds() -> String {

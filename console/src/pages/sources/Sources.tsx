@@ -2,7 +2,7 @@
 import { useQuery } from '@tanstack/react-query'
 import { sourcesQuery } from '../../api/queries'
 import type { SourceRow } from '../../api/types'
-import { count, percent, plural, sum } from '../../lib/format'
+import { count, delay, percent, plural, sum } from '../../lib/format'
 import { visible } from '../../lib/text'
 import { useUrlState } from '../../lib/url'
 import { Spark } from '../../ui/Bars'
@@ -35,6 +35,7 @@ export default function Sources() {
                 <tr>
                   <th scope="col">Source</th>
                   <th scope="col">Kind</th>
+                  <th scope="col">State</th>
                   <th scope="col">Products</th>
                   <th scope="col">Last 60 minutes</th>
                   <th scope="col" className="number">
@@ -48,6 +49,9 @@ export default function Sources() {
                   </th>
                   <th scope="col" className="number">
                     Dropped
+                  </th>
+                  <th scope="col" className="number">
+                    Delay
                   </th>
                   <th scope="col">Last seen</th>
                 </tr>
@@ -64,6 +68,7 @@ export default function Sources() {
               </tbody>
             </table>
           </div>
+          <Connections sources={data.items.filter((s) => !search.source || s.name === search.source)} />
           <Ledger source={search.source} onAll={() => set({ source: null })} />
           <Anomalies sources={data.items.filter((s) => !search.source || s.name === search.source)} />
         </>
@@ -82,6 +87,9 @@ function Row({ source, isPicked, onPick }: { source: SourceRow; isPicked: boolea
         </button>
       </td>
       <td className="muted">{visible(source.kind)}</td>
+      <td className="small">
+        <SourceState source={source} />
+      </td>
       <td className="muted small">{visible(source.products.join(', '))}</td>
       <td>
         <Spark
@@ -106,10 +114,96 @@ function Row({ source, isPicked, onPick }: { source: SourceRow; isPicked: boolea
           {count(dropped)}
         </span>
       </td>
+      <td
+        className="number muted"
+        title="From an event's own time to its receipt, the median of the last ones"
+      >
+        {delay(source.delay_ms)}
+      </td>
       <td className="muted">
-        <Ago iso={source.last_seen} />
+        {source.events_total > 0 || dropped > 0 ? <Ago iso={source.last_seen} /> : 'nothing yet'}
       </td>
     </tr>
+  )
+}
+
+/** How a source stands, most pressing first: that it stopped, that it cannot read, that it waits. */
+function SourceState({ source }: { source: SourceRow }) {
+  if (source.quiet) {
+    const usual = source.quiet.usual_silence_s
+    return (
+      <span
+        className="warn"
+        title={usual > 0 ? `Its longest silence before was ${delay(usual * 1000)}` : undefined}
+      >
+        went quiet <Ago iso={source.quiet.since} />
+      </span>
+    )
+  }
+  const link = source.link
+  if (!link) return <span className="muted">by HTTP or command</span>
+  const isUp = link.state === 'listening' || link.state === 'connected'
+  return (
+    <span className={isUp ? 'muted' : 'warn'} title={link.error ?? link.place ?? undefined}>
+      {link.state}
+    </span>
+  )
+}
+
+/** What stands in the way of configured sources, and how it is mended. */
+function Connections({ sources }: { sources: SourceRow[] }) {
+  const rows = new Map<string, { source: string; what: string; times: string; text: string; last: string }>()
+  for (const { link, troubles } of sources) {
+    if (!link) continue
+    if (link.error) {
+      rows.set(link.name, {
+        source: link.name,
+        what: link.state,
+        times: '',
+        text: `${link.error}. Mend: ${link.mend ?? ''}`,
+        last: link.since,
+      })
+    }
+    for (const trouble of troubles) {
+      rows.set(`${link.name} ${trouble.word}`, {
+        source: link.name,
+        what: trouble.word,
+        times: count(trouble.count),
+        text: trouble.message,
+        last: trouble.last_at,
+      })
+    }
+  }
+  if (rows.size === 0) return null
+  return (
+    <Section title="Connections" note="what stands in the way of sources, and how it is mended">
+      <table className="table">
+        <thead>
+          <tr>
+            <th scope="col">Source</th>
+            <th scope="col">What</th>
+            <th scope="col" className="number">
+              Times
+            </th>
+            <th scope="col">Last</th>
+            <th scope="col">Why, and what to do</th>
+          </tr>
+        </thead>
+        <tbody>
+          {[...rows].map(([key, row]) => (
+            <tr key={key}>
+              <td>{visible(row.source)}</td>
+              <td className="mono">{row.what}</td>
+              <td className="number">{row.times}</td>
+              <td className="muted">
+                <Ago iso={row.last} />
+              </td>
+              <td className="small wrap">{visible(row.text)}</td>
+            </tr>
+          ))}
+        </tbody>
+      </table>
+    </Section>
   )
 }
 

@@ -11,14 +11,15 @@ use watchfloor_api::ports::{
     LedgerEntry, Listener, LiveCounters, Metric, MetricKind, PipelineStatus, RuleCounts,
     SourceInfo, StatusError,
 };
-use watchfloor_ingest::{Link, SourceStates};
+use watchfloor_ingest::SourceStates;
 use watchfloor_lake::{SearchRequest, SortOrder};
 use watchfloor_pipeline::{Counts, LedgerRow, Pipeline, StageTimes};
 use watchfloor_query::Query;
 
-use super::Queries;
+use super::{Queries, connections};
 use crate::indicators::Shelf;
 use crate::rules::Desk;
+use crate::sources::Quiet;
 
 /// The running data plane as the API reads it.
 pub(crate) struct DataPlane {
@@ -27,6 +28,7 @@ pub(crate) struct DataPlane {
     indicators: Shelf,
     listeners: Vec<Listener>,
     states: SourceStates,
+    quiet: Quiet,
     queries: Arc<Queries>,
 }
 
@@ -35,7 +37,7 @@ impl DataPlane {
         pipeline: Arc<Pipeline>,
         rules: Desk,
         indicators: Shelf,
-        (listeners, states): (Vec<Listener>, SourceStates),
+        (listeners, states, quiet): (Vec<Listener>, SourceStates, Quiet),
         queries: Arc<Queries>,
     ) -> Self {
         Self {
@@ -44,6 +46,7 @@ impl DataPlane {
             indicators,
             listeners,
             states,
+            quiet,
             queries,
         }
     }
@@ -72,6 +75,7 @@ impl DataPlane {
             source.events_last_hour = status.rate.iter().sum();
             source.understood_share = status.understood as f64 / status.events.max(1) as f64;
             source.rate = status.rate;
+            source.delay_ms = status.delay_ms;
             source.products = status.products.into_iter().collect();
             for anomaly in &mut source.anomalies {
                 let code = watchfloor_event::AnomalyCode::parse(&anomaly.code);
@@ -80,6 +84,7 @@ impl DataPlane {
                 }
             }
         }
+        connections::add(&mut sources, &self.states.read(), &self.quiet.read());
         let mut list: Vec<SourceInfo> = sources.into_values().collect();
         for source in &mut list {
             source.anomalies.sort_by(|left, right| {
@@ -119,30 +124,11 @@ impl DataPlane {
         })
     }
 
-    /// The server's own, and those of sources; what listens for datagrams and streams is both.
-    fn all_listeners(&self) -> Vec<Listener> {
-        let mut listeners = self.listeners.clone();
-        for report in self.states.read() {
-            let Link::Listening { address } = report.link else {
-                continue;
-            };
-            let kinds: &[&str] = match report.kind {
-                "syslog" => &["syslog-tcp", "syslog-udp"],
-                kind => &[kind],
-            };
-            listeners.extend(kinds.iter().map(|kind| Listener {
-                kind: (*kind).to_owned(),
-                address: address.clone(),
-            }));
-        }
-        listeners
-    }
-
     async fn state(&self) -> Result<DataPlaneStatus, StatusError> {
         let lake = self.pipeline.lake().stats().await.map_err(status_error)?;
         let (loaded, refused, suspended) = self.rules.counts();
         Ok(DataPlaneStatus {
-            listeners: self.all_listeners(),
+            listeners: connections::listeners(&self.listeners, &self.states.read()),
             lake: LakeStats {
                 events: lake.rows,
                 files: lake.files,
@@ -171,6 +157,10 @@ fn new_source(row: &LedgerRow) -> SourceInfo {
         dropped: BTreeMap::new(),
         rate: vec![0; 60],
         products: Vec::new(),
+        delay_ms: None,
+        link: None,
+        troubles: Vec::new(),
+        quiet: None,
     }
 }
 
@@ -259,6 +249,10 @@ impl PipelineStatus for DataPlane {
         let mut metrics = metrics(&self.pipeline);
         metrics.extend(indicator_metrics(&self.pipeline, &self.indicators));
         metrics.extend(self.rules.metrics());
+        metrics.extend(connections::metrics(
+            &self.states.read(),
+            &self.quiet.read(),
+        ));
         metrics.extend([
             Metric {
                 name: "watchfloor_queries_running",

@@ -15,11 +15,11 @@ use super::Given;
 #[derive(Clone, Copy, Debug, Default, Deserialize)]
 pub(super) struct Bounds {
     /// Most connections at once.
-    connections_max: Option<usize>,
+    pub(super) connections_max: Option<usize>,
     /// Seconds that a connection may be silent.
-    idle_s: Option<u64>,
+    pub(super) idle_s: Option<u64>,
     /// Seconds that a record may take to arrive.
-    record_s: Option<u64>,
+    pub(super) record_s: Option<u64>,
 }
 
 impl Bounds {
