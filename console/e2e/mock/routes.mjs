@@ -679,6 +679,32 @@ export function routes(world) {
             dropped: i === 4 ? { too_large: 12 } : {},
             rate: Array.from({ length: 60 }, (_, m) => 120 + ((m * 37 + i * 53) % 90)),
             products: [['Sysmon', 'Security'], ['OpenSSH'], ['Suricata'], ['Zeek'], ['nginx']][i],
+            delay_ms: [420, 35, 2_100, 61_000, null][i],
+            link:
+              i === 0
+                ? null
+                : {
+                    name: name,
+                    state: i === 3 ? 'retrying' : 'listening',
+                    place: i === 3 ? null : '0.0.0.0:6514',
+                    error: i === 3 ? 'cannot read /opt/zeek/logs/current/conn.log: permission denied' : null,
+                    mend:
+                      i === 3 ? 'check that the file can be read by the user that watchfloor runs as' : null,
+                    since: world.now(),
+                  },
+            troubles:
+              i === 1
+                ? [
+                    {
+                      word: 'tls_refused',
+                      count: 3,
+                      last_at: world.now(),
+                      message:
+                        '203.0.113.9: peer sent no certificates; give it a certificate of the client authority',
+                    },
+                  ]
+                : [],
+            quiet: i === 2 ? { since: world.now(), usual_silence_s: 340 } : null,
           })),
           next: null,
         }),

@@ -100,9 +100,13 @@ function Row({ source, isPicked, onPick }: { source: SourceRow; isPicked: boolea
       <td className="number">{count(source.events_last_hour)}</td>
       <td className="number">{count(source.events_total)}</td>
       <td className="number">
-        <span className={source.understood_share < 0.95 ? 'warn' : ''}>
-          {percent(source.understood_share)}
-        </span>
+        {source.events_total > 0 ? (
+          <span className={source.understood_share < 0.95 ? 'warn' : ''}>
+            {percent(source.understood_share)}
+          </span>
+        ) : (
+          <span className="muted">–</span>
+        )}
       </td>
       <td className="number">
         <span

@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use tokio_util::sync::CancellationToken;
 use watchfloor_casework::{AlertFilter, AlertSort, AlertSortKey, Casework, PageRequest};
-use watchfloor_event::{Entity, EntityKind, Finding, FindingLevel};
+use watchfloor_event::{Finding, FindingLevel};
 use watchfloor_pipeline::Pipeline;
 
 /// The rule of the alerts.
@@ -322,8 +322,6 @@ fn finding(name: &str, usual_s: u64, now: Timestamp) -> Finding {
             length(seconds)
         ),
     };
-    let address = name.split_once(':').map(|(_, rest)| rest);
-    let address = address.filter(|rest| rest.parse::<std::net::IpAddr>().is_ok());
     Finding {
         id: format!("quiet-{id}"),
         rule_id: RULE.to_owned(),
@@ -339,14 +337,8 @@ fn finding(name: &str, usual_s: u64, now: Timestamp) -> Finding {
             "Nothing comes from the source '{name}' any more; {usual}. Look whether its sender runs and reaches this server."
         ),
         reasons: Vec::new(),
-        entities: address
-            .map(|address| Entity {
-                kind: EntityKind::Address,
-                value: address.to_owned(),
-                role: "sender".to_owned(),
-            })
-            .into_iter()
-            .collect(),
+        // Alerts of two sources on one machine must stay apart, so none is named.
+        entities: Vec::new(),
         tactics: Vec::new(),
         techniques: Vec::new(),
     }
