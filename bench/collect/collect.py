@@ -192,7 +192,7 @@ main_queue(queue.size="200000" queue.workerThreads="2")
 module(load="imtcp" maxSessions="64")
 input(type="imtcp" port="{number}" address="127.0.0.1" ruleset="r")
 {template}
-ruleset(name="r" queue.type="LinkedList" queue.size="200000" queue.workerThreads="2") {{ action(type="omfile" file="{out}" template="t" ioBufferSize="256k" flushOnTXEnd="off" flushInterval="1") }}
+ruleset(name="r" queue.type="LinkedList" queue.size="200000" queue.workerThreads="2") {{ action(type="omfile" file="{out}" template="t" ioBufferSize="256k") }}
 ''')
     other(lines, "rsyslog", what, ["/usr/sbin/rsyslogd", "-n", "-f", conf, "-i", os.path.join(folder, "rsyslog.pid")], number, out)
 

@@ -1,6 +1,7 @@
 //! `cargo xtask bench NAME`: measurements with real senders against a real server. Figures go
 //! to bench/RESULTS.md by hand, with machine and command.
 
+mod collect;
 mod detect;
 mod lake;
 mod load;
@@ -19,8 +20,9 @@ pub(crate) fn run(arguments: &[String]) -> Result<()> {
             lake::run(is_quick, is_full)
         }
         Some("cluster") => lake::cluster(),
+        Some("collect") => collect::run(is_quick),
         _ => bail!(
-            "there are: bench detect [--quick], bench path [--quick], bench lake [--quick | --full], bench cluster"
+            "there are: bench detect [--quick], bench path [--quick], bench lake [--quick | --full], bench cluster, bench collect [--quick]"
         ),
     }
 }

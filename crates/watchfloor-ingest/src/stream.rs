@@ -313,6 +313,11 @@ async fn read_stream(
     if let Some(frame) = framing.finish() {
         handle.append_or_count(vec![record(frame)]).await;
     }
+    tell(&end, sender, options, handle);
+}
+
+/// Says why a connection was closed, if not by its sender.
+fn tell(end: &End, sender: &Sender, options: &StreamOptions, handle: &SourceHandle) {
     let name = &sender.name;
     match end {
         End::Closed | End::Stop => {}

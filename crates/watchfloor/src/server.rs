@@ -147,14 +147,6 @@ impl Server {
         )
         .await?;
         let mut tasks = started.tasks;
-        let quiet = sources::Quiet::default();
-        tasks.push(tokio::spawn(quiet.clone().watch(
-            folder.path.clone(),
-            config.sources.quiet.clone(),
-            Arc::clone(&pipeline),
-            casework.clone(),
-            stop.clone(),
-        )));
         tasks.push(start_local(&folder.path, &pipeline, &stop)?);
         let queries: Arc<Queries> = Arc::default();
         let keeper = start_keeper(config, &pipeline, &casework, &stop)?;
@@ -168,7 +160,7 @@ impl Server {
                 Arc::clone(&pipeline),
                 rules.clone(),
                 indicators.clone(),
-                (listeners, started.states, quiet.clone()),
+                (listeners, started.states, started.quiet),
                 queries,
             )),
             Arc::new(JournalIntake::new(Arc::clone(&pipeline), started.products)),

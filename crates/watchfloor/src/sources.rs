@@ -44,6 +44,7 @@ pub(crate) struct SourcesConfig {
 pub(crate) struct Sources {
     pub states: SourceStates,
     pub products: Arc<Products>,
+    pub quiet: Quiet,
     pub tasks: Vec<JoinHandle<()>>,
 }
 
@@ -116,9 +117,18 @@ pub(crate) async fn start(
             start_one(name, table.clone(), &frame, (&packs, casework, data)).await?;
         tasks.push(frame.spawn(handle, running));
     }
+    let quiet = Quiet::default();
+    tasks.push(tokio::spawn(quiet.clone().watch(
+        data.to_owned(),
+        config.quiet.clone(),
+        Arc::clone(pipeline),
+        casework.clone(),
+        stop.clone(),
+    )));
     Ok(Sources {
         states: frame.states,
         products,
+        quiet,
         tasks,
     })
 }

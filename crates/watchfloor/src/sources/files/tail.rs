@@ -223,14 +223,7 @@ impl Tail {
             same_start && !is_shorter
         });
         let name = name_of(&self.path);
-        if !head.is_empty() {
-            let plain_name = name.strip_suffix(".gz").unwrap_or(&name);
-            self.format = format.unwrap_or_else(|| detect_file(plain_name, &head));
-            self.head = head_lines(self.format, &head);
-        }
-        if is_packed {
-            self.format = FileFormat::Gzip;
-        }
+        self.settle_form(&name, &head, is_packed, format);
         if let (true, Some(known)) = (is_same, &known) {
             // The fingerprint grows with the file up to its full length.
             if known.known_bytes < start.len() {
@@ -273,6 +266,24 @@ impl Tail {
             }
         }
         Ok(())
+    }
+
+    /// Finds the form of the file, and the lines of names at its beginning.
+    fn settle_form(
+        &mut self,
+        name: &str,
+        head: &[u8],
+        is_packed: bool,
+        format: Option<FileFormat>,
+    ) {
+        if !head.is_empty() {
+            let plain_name = name.strip_suffix(".gz").unwrap_or(name);
+            self.format = format.unwrap_or_else(|| detect_file(plain_name, head));
+            self.head = head_lines(self.format, head);
+        }
+        if is_packed {
+            self.format = FileFormat::Gzip;
+        }
     }
 
     fn is_packed(&self) -> Result<bool> {
