@@ -513,7 +513,8 @@ fn softflowd_sends_the_flows_of_a_capture() -> Result<()> {
             .stderr(Stdio::null())
             .status()?;
         ensure!(status.success(), "softflowd: {status}");
-        let query = format!("product:NetFlow class:network_activity flow.version:{version}");
+        let query =
+            format!("source:\"flows:127.0.0.1\" class:network_activity flow.version:{version}");
         wait_for("flows of the version", || {
             client.settle()?;
             Ok(client.events(&query)?.len() >= 174)
