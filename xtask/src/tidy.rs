@@ -52,6 +52,7 @@ pub(crate) const PURE: &[&str] = &[
     "query",
     "intel",
     "report",
+    "playbook",
 ];
 
 /// Each crate has a README, each pure crate its bans, each source file says what it is.

@@ -33,6 +33,8 @@ use crate::state::ApiState;
         (name = "alerts", description = "The queue"),
         (name = "suppressions", description = "What is held back"),
         (name = "incidents", description = "Managed work"),
+        (name = "response", description = "Actions, approvals, connectors"),
+        (name = "playbooks", description = "Playbooks and their runs"),
         (name = "events", description = "Search"),
         (name = "searches", description = "Kept questions"),
         (name = "monitor", description = "Ledger, sources, status"),
@@ -51,6 +53,8 @@ pub(crate) fn split() -> (Router<ApiState>, utoipa::openapi::OpenApi) {
         .merge(routes::suppressions::router())
         .merge(routes::incidents::router())
         .merge(routes::work::router())
+        .merge(routes::actions::router())
+        .merge(routes::playbooks::router())
         .merge(routes::events::router())
         .merge(routes::hunt::router())
         .merge(routes::searches::router())

@@ -1,6 +1,7 @@
 //! The routes of `/api/v1`, one file per group.
 
 pub(crate) mod access;
+pub(crate) mod actions;
 pub(crate) mod alerts;
 pub(crate) mod events;
 pub(crate) mod hunt;
@@ -8,6 +9,7 @@ pub(crate) mod incidents;
 pub(crate) mod indicators;
 pub(crate) mod live;
 pub(crate) mod monitor;
+pub(crate) mod playbooks;
 pub(crate) mod rules;
 pub(crate) mod searches;
 pub(crate) mod storage;

@@ -29,6 +29,8 @@ macro_rules! mirrored {
 pub(crate) mod access;
 pub(crate) mod alert;
 pub(crate) mod incident;
+pub(crate) mod playbook;
+pub(crate) mod response;
 pub(crate) mod rule;
 pub(crate) mod search;
 pub(crate) mod storage;

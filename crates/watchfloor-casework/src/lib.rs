@@ -17,7 +17,9 @@ mod live;
 mod merge;
 mod overview;
 mod password;
+mod playbooks;
 mod report;
+mod response;
 mod retention;
 mod rules;
 mod searches;
@@ -39,9 +41,14 @@ pub use exceptions::{
 };
 pub use findings::{FINDINGS_CURSOR, Taken, take_error_is_transient};
 pub use incidents::IncidentPatch;
-pub use live::{LiveChange, RuleNotice};
+pub use live::{LiveChange, ResponseNotice, RuleNotice};
 pub use overview::{CaseOverview, MeanTimes};
+pub use playbooks::{CheckedPlaybook, RunDetail, StepAnswer, TrialAction, TrialRun, TrialStep};
 pub use report::ReportFormat;
+pub use response::{
+    Acted, ActedFuture, ActionRecord, AgentFuture, ConnectorPatch, Neighbor, NeighborsFuture,
+    NewAction, NewConnector, Rehearsal, Responder, Settlement, Touched, Vault, VaultError, Way,
+};
 pub use retention::{ErasureEnd, NewLegalHold};
 pub use rules::RuleVersionWithAlerts;
 pub use searches::{NewSearch, next_run, span_of};
@@ -49,6 +56,8 @@ pub use service::{Casework, CaseworkSettings};
 pub use suppressions::{NewSuppression, SuppressionPreview, check_conditions};
 pub use timeline::{TimelineEntry, TimelineKind};
 pub use tokens::NewApiToken;
+/// Reading and checking of playbooks.
+pub use watchfloor_playbook as playbook;
 
 /// The store's types that appear in this crate's methods.
 pub use watchfloor_store::{

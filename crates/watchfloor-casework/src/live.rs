@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use watchfloor_model::{Alert, Incident, TenantId};
+use watchfloor_model::{Alert, Incident, IncidentId, TenantId};
 
 /// A committed change. Watchers that fall behind lose changes and must read again.
 #[derive(Clone, Debug)]
@@ -15,6 +15,23 @@ pub enum LiveChange {
     Incident(TenantId, Arc<Incident>),
     /// The rules in force changed, or one of them needs somebody.
     Rules(TenantId, Arc<RuleNotice>),
+    /// An action or a run changed.
+    Response(TenantId, Arc<ResponseNotice>),
+}
+
+/// An action or a run that changed; watchers read it again.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ResponseNotice {
+    /// `action` or `run`.
+    pub kind: &'static str,
+    /// Its id.
+    pub id: String,
+    /// Its state.
+    pub status: &'static str,
+    /// The incident it belongs to.
+    pub incident_id: Option<IncidentId>,
+    /// In words.
+    pub text: String,
 }
 
 /// Something about the rules that whoever watches should know.
@@ -35,7 +52,8 @@ impl LiveChange {
             Self::AlertNew(tenant, _)
             | Self::AlertChanged(tenant, _)
             | Self::Incident(tenant, _)
-            | Self::Rules(tenant, _) => tenant,
+            | Self::Rules(tenant, _)
+            | Self::Response(tenant, _) => tenant,
         }
     }
 }

@@ -9,6 +9,7 @@ use watchfloor_store::{Change, Store};
 
 use crate::known_tokens::KnownTokens;
 use crate::limiter::SignInLimiter;
+use crate::response::Response;
 use crate::{CaseworkError, Clock, EventLookup, LiveChange};
 
 /// Changes kept for slow watchers.
@@ -57,6 +58,7 @@ struct Inner {
     known_tokens: KnownTokens,
     password_checks: Semaphore,
     event_lookup: OnceLock<Arc<dyn EventLookup>>,
+    response: Response,
 }
 
 impl Casework {
@@ -73,6 +75,7 @@ impl Casework {
                 known_tokens: KnownTokens::default(),
                 password_checks: Semaphore::new(PASSWORD_CHECKS_MAX),
                 event_lookup: OnceLock::new(),
+                response: Response::new(),
             }),
         }
     }
@@ -127,6 +130,25 @@ impl Casework {
 
     pub(crate) fn password_checks(&self) -> &Semaphore {
         &self.inner.password_checks
+    }
+
+    pub(crate) fn response(&self) -> &Response {
+        &self.inner.response
+    }
+
+    /// A change by somebody who is no actor of this call: the program, or whoever began a run.
+    pub(crate) fn change_by(
+        &self,
+        by: &str,
+        action: &'static str,
+        detail: impl Into<String>,
+    ) -> Change {
+        Change {
+            at: self.now(),
+            actor: by.to_owned(),
+            action,
+            detail: detail.into(),
+        }
     }
 
     pub(crate) fn change(

@@ -5,6 +5,7 @@ use watchfloor_model::{Actor, Permission, Scope, Token, TokenId};
 use watchfloor_store::NewToken;
 
 use crate::error::checked_text;
+use crate::users::holds_all;
 use crate::{Casework, CaseworkError, secret};
 
 /// Longest life of a token in days.
@@ -48,6 +49,7 @@ impl Casework {
         expires_in_days: u32,
     ) -> Result<NewApiToken, CaseworkError> {
         self.authorize(actor, Permission::ManageTokens)?;
+        holds_all(actor, scopes.iter().flat_map(|scope| scope.permissions()))?;
         let name = checked_text("name", name, NAME_BYTES_MAX)?;
         if scopes.is_empty() {
             return Err(CaseworkError::Invalid {

@@ -29,6 +29,7 @@ impl Casework {
         role: Role,
     ) -> Result<User, CaseworkError> {
         self.authorize(actor, Permission::ManageUsers)?;
+        holds_all(actor, role.permissions())?;
         let name = checked_text("name", name, NAME_BYTES_MAX)?;
         if name.chars().any(char::is_control) {
             return Err(CaseworkError::Invalid {
@@ -73,6 +74,9 @@ impl Casework {
         self.authorize(actor, Permission::ManageUsers)?;
         let mut tx = self.store().write(&actor.tenant).await?;
         let mut user = tx.q().user(id).await?;
+        if let Some(role) = role {
+            holds_all(actor, role.permissions())?;
+        }
         let is_self = matches!(&actor.kind, ActorKind::Session { user, .. } if user == id);
         if is_self && disabled == Some(true) {
             return Err(CaseworkError::Invalid {
@@ -102,5 +106,19 @@ impl Casework {
         }
         tx.commit().await?;
         Ok(user)
+    }
+}
+
+/// Nobody grants more than they hold.
+pub(crate) fn holds_all(
+    actor: &Actor,
+    wanted: impl IntoIterator<Item = Permission>,
+) -> Result<(), CaseworkError> {
+    match wanted
+        .into_iter()
+        .find(|permission| !actor.may(*permission))
+    {
+        Some(permission) => Err(CaseworkError::Forbidden { permission }),
+        None => Ok(()),
     }
 }

@@ -19,6 +19,16 @@ pub enum Permission {
     ReadMonitor,
     /// Change alerts and incidents.
     WorkCases,
+    /// Rehearse actions, and ask for them.
+    ProposeActions,
+    /// Agree to actions of others, and decide what is uncertain.
+    ApproveActions,
+    /// Begin, answer and end runs of playbooks.
+    RunPlaybooks,
+    /// Make and change playbooks.
+    ManagePlaybooks,
+    /// Open ways to the outside world, keep their secrets, decide which actions need approval.
+    ManageConnectors,
     /// Make and end suppressions.
     ManageSuppressions,
     /// Reload, suspend and resume rules.
@@ -40,6 +50,11 @@ words!(Permission {
     ReadEvents = "events.read",
     ReadMonitor = "monitor.read",
     WorkCases = "cases.work",
+    ProposeActions = "actions.propose",
+    ApproveActions = "actions.approve",
+    RunPlaybooks = "playbooks.run",
+    ManagePlaybooks = "playbooks.manage",
+    ManageConnectors = "connectors.manage",
     ManageSuppressions = "suppressions.manage",
     ManageRules = "rules.manage",
     ReadAudit = "audit.read",
@@ -54,9 +69,9 @@ words!(Permission {
 pub enum Role {
     /// Reads.
     Viewer,
-    /// Works on alerts and incidents.
+    /// Works on alerts and incidents, runs playbooks and asks for actions.
     Analyst,
-    /// Also decides what is suppressed, and reads the audit log.
+    /// Also agrees to actions, makes playbooks, decides what is suppressed, and reads the audit log.
     Lead,
     /// May do everything.
     Admin,
@@ -75,12 +90,23 @@ impl Role {
         use Permission as P;
         let list: &[P] = match self {
             Self::Viewer => &[P::ReadCases, P::ReadEvents, P::ReadMonitor],
-            Self::Analyst => &[P::ReadCases, P::ReadEvents, P::ReadMonitor, P::WorkCases],
+            Self::Analyst => &[
+                P::ReadCases,
+                P::ReadEvents,
+                P::ReadMonitor,
+                P::WorkCases,
+                P::ProposeActions,
+                P::RunPlaybooks,
+            ],
             Self::Lead => &[
                 P::ReadCases,
                 P::ReadEvents,
                 P::ReadMonitor,
                 P::WorkCases,
+                P::ProposeActions,
+                P::ApproveActions,
+                P::RunPlaybooks,
+                P::ManagePlaybooks,
                 P::ManageSuppressions,
                 P::ManageRules,
                 P::ReadAudit,

@@ -71,8 +71,12 @@ macro_rules! numbered {
 }
 
 id_type! {
+    /// Identifies an action.
+    ActionId,
     /// Identifies an alert.
     AlertId,
+    /// Identifies a connector.
+    ConnectorId,
     /// Identifies a deletion of events.
     ErasureId,
     /// Identifies an incident.
@@ -83,6 +87,8 @@ id_type! {
     NoteId,
     /// Identifies an observable of an incident.
     ObservableId,
+    /// Identifies a run of a playbook.
+    RunId,
     /// Identifies a kept question.
     SearchId,
     /// Identifies a signed-in session; not the secret in the cookie.
@@ -100,11 +106,14 @@ id_type! {
 }
 
 numbered! {
+    ActionId "act",
+    ConnectorId "con",
     ErasureId "era",
     IncidentId "inc",
     LegalHoldId "hold",
     NoteId "note",
     ObservableId "obs",
+    RunId "run",
     SearchId "sea",
     SessionId "ses",
     SuppressionId "sup",

@@ -3,12 +3,16 @@
 //! Pure: no clock, no I/O, no serialisation. Rows belong to the store, wire types to the API.
 
 mod access;
+mod action;
 mod alert;
+mod argument;
 mod audit;
+mod connector;
 mod entity;
 mod grade;
 mod id;
 mod incident;
+mod playbook;
 mod retention;
 mod rule_version;
 mod search;
@@ -16,15 +20,22 @@ mod suppression;
 mod work;
 
 pub use access::{Actor, ActorKind, Permission, Role, Scope, Session, Token, User};
+pub use action::{
+    Action, ActionFailure, ActionKind, ActionOutcome, ActionPolicy, ActionRequest, ActionStatus,
+    Principal,
+};
 pub use alert::{Alert, AlertStatus, Attachment, Judgement, MatchedField};
+pub use argument::{ArgumentFault, ArgumentKind, ArgumentSpec, ArgumentValue, check_arguments};
 pub use audit::{AuditEntry, GENESIS_HASH};
+pub use connector::{Connector, ConnectorKind, OpenConnector};
 pub use entity::{Entity, EntityKind, EntityRef};
 pub use grade::{Severity, Tlp, Verdict};
 pub use id::{
-    AlertId, ErasureId, IncidentId, InvalidId, LegalHoldId, NoteId, ObservableId, SearchId,
-    SessionId, SuppressionId, TaskId, TenantId, TokenId, UserId,
+    ActionId, AlertId, ConnectorId, ErasureId, IncidentId, InvalidId, LegalHoldId, NoteId,
+    ObservableId, RunId, SearchId, SessionId, SuppressionId, TaskId, TenantId, TokenId, UserId,
 };
 pub use incident::{Clocks, Incident, IncidentStatus};
+pub use playbook::{PlaybookRecord, PlaybookRun, RunStatus, RunStep, StepStatus, WaitsFor};
 pub use retention::{Erasure, ErasureState, LegalHold, Retention, RetentionRule};
 pub use rule_version::RuleVersion;
 pub use search::{SavedSearch, SearchAlarm, SearchRun, SearchSchedule, SearchSharing};

@@ -6,13 +6,16 @@
 //! text for both databases (`sql.rs`).
 
 mod access;
+mod actions;
 mod alerts;
 mod audit;
+mod connectors;
 mod corrections;
 mod error;
 mod incidents;
 mod ledger;
 mod page;
+mod playbooks;
 mod pool;
 mod retention;
 mod row;

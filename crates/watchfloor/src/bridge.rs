@@ -8,6 +8,7 @@ mod findings;
 mod hunting;
 mod intake;
 mod keeper;
+mod outside;
 mod status;
 mod values;
 
@@ -17,4 +18,5 @@ pub(crate) use findings::CaseworkSink;
 pub(crate) use hunting::Queries;
 pub(crate) use intake::JournalIntake;
 pub(crate) use keeper::{Keeper, KeeperSettings};
+pub(crate) use outside::Outside;
 pub(crate) use status::DataPlane;

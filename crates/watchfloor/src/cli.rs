@@ -43,6 +43,9 @@ enum Command {
     /// Look after the event lake.
     #[command(subcommand)]
     Lake(LakeCommand),
+    /// Check and rehearse playbooks, and look after those of a server.
+    #[command(subcommand)]
+    Playbook(PlaybookCommand),
     /// Let other machines help with queries.
     #[command(subcommand)]
     Cluster(ClusterCommand),
@@ -480,6 +483,62 @@ pub(crate) enum LakeCommand {
     },
 }
 
+/// Which server.
+#[derive(Debug, Args)]
+pub(crate) struct RemoteArgs {
+    /// Server, such as http://127.0.0.1:8787; its token is read from WATCHFLOOR_TOKEN.
+    #[arg(long)]
+    pub url: Option<String>,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum PlaybookCommand {
+    /// Check CACAO documents, and the cases beside them; exits with 1 if one has errors.
+    Validate {
+        /// Files and folders; the built-in playbooks without.
+        paths: Vec<PathBuf>,
+    },
+    /// Begin a run on a server, or rehearse one with --dry.
+    Run {
+        /// A file, or the id of a playbook of the server.
+        playbook: String,
+        /// Only say what would be done.
+        #[arg(long)]
+        dry: bool,
+        /// Value of an external variable, as NAME=VALUE; may be given several times.
+        #[arg(long)]
+        input: Vec<String>,
+        /// Incident that the run belongs to.
+        #[arg(long)]
+        incident: Option<String>,
+        #[command(flatten)]
+        remote: RemoteArgs,
+    },
+    /// Print the playbooks of a server.
+    List {
+        #[command(flatten)]
+        remote: RemoteArgs,
+    },
+    /// Give playbooks to a server.
+    Import {
+        /// Files and folders.
+        #[arg(required = true)]
+        paths: Vec<PathBuf>,
+        #[command(flatten)]
+        remote: RemoteArgs,
+    },
+    /// Print a playbook of a server, or write it to a file.
+    Export {
+        /// Its id.
+        playbook: String,
+        /// File.
+        #[arg(short, long)]
+        output: Option<PathBuf>,
+        #[command(flatten)]
+        remote: RemoteArgs,
+    },
+}
+
 #[derive(Debug, Subcommand)]
 pub(crate) enum ClusterCommand {
     /// Make the authority whose certificates the nodes of a cluster trust.
@@ -586,6 +645,7 @@ pub(crate) fn run(cli: Cli) -> Result<Outcome> {
         Command::Mapping(sub) => command::mapping::run(&sub),
         Command::Intel(sub) => command::intel::run(&sub),
         Command::Lake(sub) => command::lake::run(&sub),
+        Command::Playbook(sub) => command::playbook::run(&sub),
         Command::Cluster(sub) => command::cluster::run(&sub),
         Command::Admin(sub) => command::admin::run(&sub),
     }

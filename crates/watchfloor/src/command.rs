@@ -14,6 +14,7 @@ pub(crate) mod junit;
 pub(crate) mod lake;
 pub(crate) mod mapping;
 pub(crate) mod normalize;
+pub(crate) mod playbook;
 pub(crate) mod rules;
 pub(crate) mod serve;
 

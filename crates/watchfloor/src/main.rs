@@ -11,6 +11,7 @@ mod files;
 mod indicators;
 mod places;
 mod records;
+mod response;
 mod rules;
 mod searches;
 mod server;

@@ -25,6 +25,7 @@ use crate::data_folder::DataFolder;
 use crate::indicators::{self, Shelf};
 use crate::places;
 use crate::records;
+use crate::response;
 use crate::rules::{self, Budget, Desk};
 use crate::searches;
 use crate::sources;
@@ -149,13 +150,11 @@ impl Server {
         let mut tasks = started.tasks;
         tasks.push(start_local(&folder.path, &pipeline, &stop)?);
         let queries: Arc<Queries> = Arc::default();
+        let lake = Arc::clone(pipeline.lake());
         let keeper = start_keeper(config, &pipeline, &casework, &stop)?;
         let state = ApiState::new(
             casework.clone(),
-            Arc::new(LakeEvents::new(
-                Arc::clone(pipeline.lake()),
-                Arc::clone(&queries),
-            )),
+            Arc::new(LakeEvents::new(Arc::clone(&lake), Arc::clone(&queries))),
             Arc::new(DataPlane::new(
                 Arc::clone(&pipeline),
                 rules.clone(),
@@ -166,19 +165,12 @@ impl Server {
             Arc::new(JournalIntake::new(Arc::clone(&pipeline), started.products)),
             Arc::new(rules.clone()),
             Arc::new(keeper.clone()),
-            ApiSettings {
-                hosts: host_policy(config),
-                cookie: CookieTransport::Plain,
-                version: env!("CARGO_PKG_VERSION").to_owned(),
-                limits: config.limits,
-            },
+            api_settings(config),
         );
         let watch = indicators.watch(Arc::clone(&pipeline))?;
-        tasks.push(tokio::spawn(searches::ask_when_due(
-            casework.clone(),
-            Arc::clone(pipeline.lake()),
-            stop.clone(),
-        )));
+        tasks.push(response::start(&casework, &pipeline, &folder, &stop)?);
+        let asking = searches::ask_when_due(casework.clone(), lake, stop.clone());
+        tasks.push(tokio::spawn(asking));
         Ok(Self {
             url: format!("http://{address}"),
             router: watchfloor_api::router(state),
@@ -337,6 +329,15 @@ fn listener(kind: &str, address: SocketAddr) -> Listener {
     Listener {
         kind: kind.to_owned(),
         address: address.to_string(),
+    }
+}
+
+fn api_settings(config: &Config) -> ApiSettings {
+    ApiSettings {
+        hosts: host_policy(config),
+        cookie: CookieTransport::Plain,
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+        limits: config.limits,
     }
 }
 

@@ -19,6 +19,7 @@ const LAYERS: &[&[&str]] = &[
         "vuln",
         "forensics",
         "report",
+        "playbook",
     ],
     &["ingest", "lake", "store", "respond"],
     &["pipeline", "casework"],

@@ -50,6 +50,16 @@ struct RulesChanged<'a> {
     needs_attention: bool,
 }
 
+/// An action or a run changed: read it again.
+#[derive(Serialize)]
+struct ResponseChanged<'a> {
+    kind: &'a str,
+    id: &'a str,
+    status: &'a str,
+    incident_id: Option<String>,
+    text: &'a str,
+}
+
 struct Watcher {
     state: ApiState,
     tenant: TenantId,
@@ -60,6 +70,7 @@ struct Watcher {
 }
 
 /// Live data: `alert`, `alert_changed` (rows), `incident` (row), `rules` (what changed in words),
+/// `response` (an action or a run changed),
 /// `ledger` (counters, every two seconds), `lagged` (changes were missed: read again), `ping`.
 #[utoipa::path(get, path = "/live", tag = "live", responses(
     (status = 200, description = "server-sent events", content_type = "text/event-stream", body = String)))]
@@ -125,6 +136,16 @@ fn event_of(change: &LiveChange) -> SseEvent {
                 action: notice.action,
                 text: &notice.text,
                 needs_attention: notice.needs_attention,
+            },
+        ),
+        LiveChange::Response(_, notice) => json_event(
+            "response",
+            &ResponseChanged {
+                kind: notice.kind,
+                id: &notice.id,
+                status: notice.status,
+                incident_id: notice.incident_id.as_ref().map(ToString::to_string),
+                text: &notice.text,
             },
         ),
     }

@@ -230,7 +230,14 @@ async fn who_may_do_what() {
         (Role::Viewer, &[P::ReadCases, P::ReadEvents, P::ReadMonitor]),
         (
             Role::Analyst,
-            &[P::ReadCases, P::ReadEvents, P::ReadMonitor, P::WorkCases],
+            &[
+                P::ReadCases,
+                P::ReadEvents,
+                P::ReadMonitor,
+                P::WorkCases,
+                P::ProposeActions,
+                P::RunPlaybooks,
+            ],
         ),
         (
             Role::Lead,
@@ -239,6 +246,10 @@ async fn who_may_do_what() {
                 P::ReadEvents,
                 P::ReadMonitor,
                 P::WorkCases,
+                P::ProposeActions,
+                P::ApproveActions,
+                P::RunPlaybooks,
+                P::ManagePlaybooks,
                 P::ManageSuppressions,
                 P::ManageRules,
                 P::ReadAudit,

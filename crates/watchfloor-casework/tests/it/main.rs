@@ -2,5 +2,6 @@
 
 mod access;
 mod cases;
+mod response;
 mod support;
 mod triage;
