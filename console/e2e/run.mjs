@@ -16,6 +16,7 @@ import { downloadReports, workAlert, workIncident } from './story/casework.mjs'
 import { huntStory } from './story/hunt.mjs'
 import { lookAtPages } from './story/look.mjs'
 import { keyboardInQueue, liveAlert, manyRows } from './story/queue.mjs'
+import { respondStory } from './story/respond.mjs'
 import { rulesStory } from './story/rules.mjs'
 import { engineerPages, signIn, waitForIncident, waitForStory } from './story/start.mjs'
 
@@ -48,6 +49,7 @@ const STEPS = [
   ['the hunt: words, field, histogram, raw, pivot, bad query', huntStory],
   ['sources, rules, settings', engineerPages],
   ['the rule behind an alert: its text, a forecast, an exception', rulesStory],
+  ['respond: rehearse, ask, run a playbook, edit one by key', respondStory],
   ['a new alert appears live', liveAlert],
   ['a long queue scrolls', manyRows],
   ...(options['skip-look'] ? [] : [['every page, both themes, two widths, axe', lookAtPages]]),

@@ -16,6 +16,7 @@ import './styles/hunt.css'
 import './styles/pipes.css'
 import './styles/searches.css'
 import './styles/storage.css'
+import './styles/response.css'
 
 const client = new QueryClient({
   defaultOptions: {

@@ -38,6 +38,11 @@ const routeTree = root.addChildren([
     page('/rules', () => import('./pages/rules/Rules')),
     page('/rules/$id', () => import('./pages/rules/RulePage')),
     page('/backtest', () => import('./pages/rules/Backtest')),
+    page('/playbooks', () => import('./pages/playbooks/Playbooks')),
+    page('/playbooks/$id', () => import('./pages/playbooks/PlaybookPage')),
+    page('/runs/$id', () => import('./pages/playbooks/RunPage')),
+    page('/approvals', () => import('./pages/approvals/Approvals')),
+    page('/connectors', () => import('./pages/connectors/Connectors')),
     page('/settings', () => import('./pages/settings/Settings')),
   ]),
 ])

@@ -2,7 +2,7 @@ import { axe, setTheme, THEMES, WIDTHS } from '../browser.mjs'
 
 const HUNT_COLUMNS = 'device.hostname,actor.user.name'
 
-function pages({ incident, alert }) {
+function pages({ incident, alert, playbook, run }) {
   const at = alert ? `&at=${alert.id}` : ''
   return [
     ['overview', '/', (p) => p.locator('.figures, .empty').first()],
@@ -18,6 +18,15 @@ function pages({ incident, alert }) {
       (p) => p.getByRole('region', { name: 'Raw event' }),
     ],
     ['hunt-error', `/hunt?q=${encodeURIComponent('device.hostname:"')}`, (p) => p.locator('#hunt-error')],
+    ['approvals', '/approvals', (p) => p.locator('.response-card, .empty').first()],
+    ['playbooks', '/playbooks', (p) => p.getByRole('region', { name: 'Library' })],
+    [
+      'playbook',
+      `/playbooks/${encodeURIComponent(playbook?.id ?? '')}`,
+      (p) => p.locator('.step-node').first(),
+    ],
+    ['run', `/runs/${run?.id}`, (p) => p.locator('.step-node').first()],
+    ['connectors', '/connectors', (p) => p.getByRole('region', { name: 'Actions' })],
     ['indicators', '/indicators', (p) => p.locator('.table, .empty').first()],
     ['sources', '/sources', (p) => p.getByText('Completeness ledger')],
     ['storage', '/storage', (p) => p.getByRole('region', { name: 'Deletions on demand' })],

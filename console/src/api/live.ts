@@ -21,6 +21,9 @@ export function onLiveAlert(listener: AlertListener): () => void {
 /** A burst of changes refreshes a page once, not once per change. */
 const REFRESH_MS = 1500
 
+/** What an action or a run shows up in. */
+const RESPONSE_KEYS = ['approvals', 'actions', 'action-record', 'runs', 'run']
+
 /** After the server refused the stream (restart, lost session) it is tried again this much later. */
 const RETRY_MS = 5000
 /** A longer list than this is not read again as a whole; its rows are kept true one by one. */
@@ -43,7 +46,8 @@ export function connectLive(client: QueryClient): () => void {
   }
   /** Changes were missed: what is held may be old, so the pages ask again. */
   const refreshAll = () => {
-    for (const key of ['incidents', 'incident', 'alert', 'overview', 'rules', 'rule']) refreshSoon(key)
+    for (const key of ['incidents', 'incident', 'alert', 'overview', 'rules', 'rule', ...RESPONSE_KEYS])
+      refreshSoon(key)
     void client.invalidateQueries({
       queryKey: ['alerts'],
       predicate: ({ state }) =>
@@ -91,6 +95,9 @@ export function connectLive(client: QueryClient): () => void {
     on<RulesNotice>('rules', (notice) => {
       for (const key of ['rules', 'rules-refused', 'rule', 'suppressions']) refreshSoon(key)
       toast({ tone: notice.needs_attention ? 'error' : 'plain', text: visible(notice.text) })
+    })
+    on<unknown>('response', () => {
+      for (const key of RESPONSE_KEYS) refreshSoon(key)
     })
     on<number>('lagged', refreshAll)
     on<LedgerTick>('ledger', (tick) => ledgerTick.set(tick))

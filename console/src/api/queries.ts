@@ -4,10 +4,15 @@ import { ApiError, api, type Query } from './client'
 import { wholeBounds } from './rows'
 import { searchEvents } from './search'
 import type {
+  Action,
+  ActionPolicy,
+  ActionRecord,
   Alert,
   AlertContext,
   AlertDetail,
+  Approvals,
   AuditEntry,
+  Connector,
   FieldInfo,
   FieldsResult,
   Incident,
@@ -16,6 +21,10 @@ import type {
   LedgerRow,
   ListOf,
   Overview,
+  Playbook,
+  PlaybookRow,
+  PlaybookRun,
+  PlaybookRunRow,
   RefusedRule,
   RulePageData,
   RuleRow,
@@ -190,3 +199,55 @@ export const statusQuery = queryOptions({
   queryKey: ['status'],
   queryFn: () => api.get<ServerStatus>('/status'),
 })
+
+export const approvalsQuery = queryOptions({
+  queryKey: ['approvals'],
+  refetchInterval: 15_000,
+  queryFn: () => api.get<Approvals>('/approvals'),
+})
+
+export const policiesQuery = queryOptions({
+  queryKey: ['action-policies'],
+  staleTime: 60_000,
+  queryFn: () => api.get<ListOf<ActionPolicy>>('/actions/policies'),
+})
+
+export const connectorsQuery = queryOptions({
+  queryKey: ['connectors'],
+  queryFn: () => api.get<ListOf<Connector>>('/connectors'),
+})
+
+export const actionsQuery = (incident: string | null) =>
+  queryOptions({
+    queryKey: ['actions', incident],
+    queryFn: () => api.get<ListOf<Action>>('/actions', { incident_id: incident, limit: 200 }),
+  })
+
+export const actionRecordQuery = (id: string) =>
+  queryOptions({
+    queryKey: ['action-record', id],
+    queryFn: () => api.get<ActionRecord>(`/actions/${encodeURIComponent(id)}/record`),
+  })
+
+export const playbooksQuery = queryOptions({
+  queryKey: ['playbooks'],
+  queryFn: () => api.get<ListOf<PlaybookRow>>('/playbooks'),
+})
+
+export const playbookQuery = (id: string) =>
+  queryOptions({
+    queryKey: ['playbook', id],
+    queryFn: () => api.get<Playbook>(`/playbooks/${encodeURIComponent(id)}`),
+  })
+
+export const runsQuery = (incident: string | null) =>
+  queryOptions({
+    queryKey: ['runs', incident],
+    queryFn: () => api.get<ListOf<PlaybookRunRow>>('/playbook-runs', { incident_id: incident, limit: 200 }),
+  })
+
+export const runQuery = (id: string) =>
+  queryOptions({
+    queryKey: ['run', id],
+    queryFn: () => api.get<PlaybookRun>(`/playbook-runs/${encodeURIComponent(id)}`),
+  })

@@ -4,6 +4,194 @@
  */
 
 export interface paths {
+    "/api/v1/actions": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Actions, newest first. */
+        get: operations["list_actions"];
+        put?: never;
+        /** Asks for an action. It begins at once where policy wants no second person. */
+        post: operations["propose_action"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/actions/policies": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** The closed list of actions: what each takes, and what policy says of it. */
+        get: operations["list_policies"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/actions/policies/{kind}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        /** Decides which kind of action needs a second person, and for how long it lasts. */
+        put: operations["set_policy"];
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/actions/rehearsal": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Says what an action would do and touch. Nothing is done. */
+        post: operations["rehearse_action"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/actions/{id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** One action. */
+        get: operations["get_action"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/actions/{id}/approve": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Agrees to an action of somebody else. */
+        post: operations["approve_action"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/actions/{id}/cancel": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Takes an action back that was not begun. */
+        post: operations["cancel_action"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/actions/{id}/record": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** The sealed record of an action. */
+        get: operations["get_record"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/actions/{id}/reject": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Refuses an action; the note says why. */
+        post: operations["reject_action"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/actions/{id}/settle": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Settles what became of an action, or begins a failed one again. */
+        post: operations["settle_action"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/actions/{id}/undo": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Undoes an action that was done; answers the action that does it. */
+        post: operations["undo_action"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/alerts": {
         parameters: {
             query?: never;
@@ -191,6 +379,23 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/approvals": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** What waits for somebody: approvals, uncertain actions, steps of persons, stuck runs. */
+        get: operations["list_approvals"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/audit": {
         parameters: {
             query?: never;
@@ -223,6 +428,42 @@ export interface paths {
         options?: never;
         head?: never;
         patch?: never;
+        trace?: never;
+    };
+    "/api/v1/connectors": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Ways to the outside world. */
+        get: operations["list_connectors"];
+        put?: never;
+        /** Opens a connector. */
+        post: operations["add_connector"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/connectors/{id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        post?: never;
+        /** Closes a connector and forgets its secrets. */
+        delete: operations["remove_connector"];
+        options?: never;
+        head?: never;
+        /** Changes a connector. */
+        patch: operations["patch_connector"];
         trace?: never;
     };
     "/api/v1/events/tail": {
@@ -496,6 +737,7 @@ export interface paths {
         };
         /**
          * Live data: `alert`, `alert_changed` (rows), `incident` (row), `rules` (what changed in words),
+         *     `response` (an action or a run changed),
          *     `ledger` (counters, every two seconds), `lagged` (changes were missed: read again), `ping`.
          */
         get: operations["get_live"];
@@ -516,6 +758,165 @@ export interface paths {
         };
         /** The first page. */
         get: operations["get_overview"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/playbook-runs": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Runs, newest first. */
+        get: operations["list_runs"];
+        put?: never;
+        /** Begins a run. */
+        post: operations["start_run"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/playbook-runs/{id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** One run with its steps and actions. */
+        get: operations["get_run"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/playbook-runs/{id}/cancel": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Ends a run: nothing more of it begins. */
+        post: operations["cancel_run"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/playbook-runs/{id}/steps/{instance}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Says how a step went that a person does. */
+        post: operations["answer_step"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/playbooks": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** All playbooks, by name. */
+        get: operations["list_playbooks"];
+        put?: never;
+        /**
+         * Keeps a playbook, new or changed, by the id in the document. One with errors is kept as a
+         *     draft and cannot be run; secrets that stand in it are sealed.
+         */
+        post: operations["save_playbook"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/playbooks/check": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Says what is wrong with a document. Nothing is kept. */
+        post: operations["check_playbook"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/playbooks/rehearsal": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Says what a run would do, by whom, and who would have to agree. Nothing is done. */
+        post: operations["rehearse_playbook"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/playbooks/{id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** One playbook, with what is wrong with it. */
+        get: operations["get_playbook"];
+        put?: never;
+        post?: never;
+        /** Forgets a playbook; its runs stay. */
+        delete: operations["remove_playbook"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/playbooks/{id}/export": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** The document of a playbook, to be given to others. */
+        get: operations["export_playbook"];
         put?: never;
         post?: never;
         delete?: never;
@@ -1265,6 +1666,98 @@ export interface paths {
 export type webhooks = Record<string, never>;
 export interface components {
     schemas: {
+        /** @description An action. */
+        Action: {
+            id: string;
+            kind: components["schemas"]["ActionKind"];
+            arguments: {
+                [key: string]: components["schemas"]["Argument"];
+            };
+            /** @description To whom. */
+            target: string;
+            /** @description Through which connector; null for an agent. */
+            connector: string | null;
+            incident_id: string | null;
+            /** @description The run of a playbook that asked for it. */
+            run_id: string | null;
+            reason: string;
+            status: components["schemas"]["ActionStatus"];
+            proposed_by: string;
+            /** Format: date-time */
+            proposed_at: string;
+            needs_approval: boolean;
+            decided_by: string | null;
+            /** Format: date-time */
+            decided_at: string | null;
+            decision_note: string | null;
+            /**
+             * Format: int32
+             * @description Undone after so many seconds.
+             */
+            time_limit_s: number | null;
+            /**
+             * Format: date-time
+             * @description When it is undone.
+             */
+            undo_at: string | null;
+            undo_kind: components["schemas"]["ActionKind"] | null;
+            undo_of: string | null;
+            undone_by: string | null;
+            /** Format: int32 */
+            attempts: number;
+            /** Format: date-time */
+            started_at: string | null;
+            /** Format: date-time */
+            ended_at: string | null;
+            outcome: components["schemas"]["ActionOutcome"] | null;
+            error: string | null;
+            /** @description SHA-256 of the request. */
+            request_hash: string;
+            result_hash: string | null;
+            /** Format: int64 */
+            version: number;
+        };
+        /**
+         * @description What can be done.
+         * @enum {string}
+         */
+        ActionKind: "isolate_host" | "release_host" | "block_address" | "unblock_address" | "block_domain" | "unblock_domain" | "kill_process" | "quarantine_file" | "restore_file" | "disable_user" | "enable_user" | "end_sessions" | "collect_triage" | "restart_service" | "call_webhook" | "send_email" | "send_message" | "open_ticket" | "http_request" | "run_program";
+        /** @description What came of an action. */
+        ActionOutcome: {
+            /** @description In words. */
+            summary: string;
+            /** @description What proves it, by name. */
+            evidence: {
+                [key: string]: string;
+            };
+        };
+        /** @description A kind of action, and what policy says of it. */
+        ActionPolicy: {
+            kind: components["schemas"]["ActionKind"];
+            arguments: components["schemas"]["ArgumentSpec"][];
+            /** @description The argument that names whom it is done to. */
+            target_argument: string;
+            /** @description Whether it takes something away from somebody. */
+            is_containing: boolean;
+            undo: components["schemas"]["ActionKind"] | null;
+            needs_approval: boolean;
+            /** Format: int32 */
+            time_limit_s: number | null;
+        };
+        /** @description The sealed record of an action. */
+        ActionRecord: {
+            action: components["schemas"]["Action"];
+            history: components["schemas"]["HistoryEntry"][];
+            /** @description The request is the one that the audit chain names. */
+            is_request_sealed: boolean;
+            /** @description The outcome is the one that the audit chain names. */
+            is_result_sealed: boolean;
+        };
+        /**
+         * @description State of an action.
+         * @enum {string}
+         */
+        ActionStatus: "proposed" | "rejected" | "ready" | "running" | "done" | "failed" | "uncertain" | "cancelled" | "undone";
         /** @description An alert, as a row of the queue. */
         Alert: {
             id: string;
@@ -1345,6 +1838,31 @@ export interface components {
             count: number;
             /** @description The detail of one of them. */
             example: string;
+        };
+        /** @description What waits for somebody. */
+        Approvals: {
+            /** @description Actions that wait for a second person. */
+            proposed: components["schemas"]["Action"][];
+            /** @description Actions of which nobody knows whether they were done. */
+            uncertain: components["schemas"]["Action"][];
+            /** @description Steps that a person does. */
+            steps: components["schemas"]["AskedStep"][];
+            /** @description Runs that are stuck. */
+            stuck: components["schemas"]["RunRow"][];
+        };
+        /** @description An argument: one text, or a list. */
+        Argument: string | string[];
+        /** @description An argument that an action takes. */
+        ArgumentSpec: {
+            name: string;
+            is_needed: boolean;
+            is_list: boolean;
+            doc: string;
+        };
+        /** @description A step that waits for a person. */
+        AskedStep: {
+            run: components["schemas"]["RunRow"];
+            step: components["schemas"]["RunStep"];
         };
         /** @description To whom. */
         Assign: {
@@ -1618,6 +2136,100 @@ export interface components {
          * @enum {string}
          */
         ConditionOp: "is" | "contains" | "starts_with" | "ends_with";
+        /** @description A way to the outside world. */
+        Connector: {
+            id: string;
+            name: string;
+            kind: components["schemas"]["ConnectorKind"];
+            serves: components["schemas"]["ActionKind"][];
+            /** @description Settings; empty for those who do not manage connectors. */
+            settings: Record<string, never>;
+            /** @description Names of the secrets that are set; their values are never shown. */
+            secrets: string[];
+            is_enabled: boolean;
+            changed_by: string;
+            /** Format: date-time */
+            changed_at: string;
+            /** Format: int64 */
+            version: number;
+        };
+        /**
+         * @description What a connector speaks.
+         * @enum {string}
+         */
+        ConnectorKind: "webhook" | "smtp" | "slack" | "teams" | "jira" | "servicenow" | "github" | "http" | "program";
+        /** @description What is to be changed of a connector; absent fields stay. */
+        ConnectorPatch: {
+            name?: string | null;
+            serves?: components["schemas"]["ActionKind"][] | null;
+            settings?: Record<string, never> | null;
+            /** @description Secrets by name; null forgets one. */
+            secrets?: {
+                [key: string]: string | null;
+            };
+            is_enabled?: boolean | null;
+        };
+        /** @description A list with its exact length. */
+        CountedList_Action: {
+            /** @description The rows of this page. */
+            items: {
+                id: string;
+                kind: components["schemas"]["ActionKind"];
+                arguments: {
+                    [key: string]: components["schemas"]["Argument"];
+                };
+                /** @description To whom. */
+                target: string;
+                /** @description Through which connector; null for an agent. */
+                connector: string | null;
+                incident_id: string | null;
+                /** @description The run of a playbook that asked for it. */
+                run_id: string | null;
+                reason: string;
+                status: components["schemas"]["ActionStatus"];
+                proposed_by: string;
+                /** Format: date-time */
+                proposed_at: string;
+                needs_approval: boolean;
+                decided_by: string | null;
+                /** Format: date-time */
+                decided_at: string | null;
+                decision_note: string | null;
+                /**
+                 * Format: int32
+                 * @description Undone after so many seconds.
+                 */
+                time_limit_s: number | null;
+                /**
+                 * Format: date-time
+                 * @description When it is undone.
+                 */
+                undo_at: string | null;
+                undo_kind: components["schemas"]["ActionKind"] | null;
+                undo_of: string | null;
+                undone_by: string | null;
+                /** Format: int32 */
+                attempts: number;
+                /** Format: date-time */
+                started_at: string | null;
+                /** Format: date-time */
+                ended_at: string | null;
+                outcome: components["schemas"]["ActionOutcome"] | null;
+                error: string | null;
+                /** @description SHA-256 of the request. */
+                request_hash: string;
+                result_hash: string | null;
+                /** Format: int64 */
+                version: number;
+            }[];
+            /** @description Cursor of the next page. */
+            next: string | null;
+            /**
+             * Format: int64
+             * @description Rows of the whole list.
+             */
+            total: number;
+        };
         /** @description A list with its exact length. */
         CountedList_Alert: {
             /** @description The rows of this page. */
@@ -1733,6 +2345,39 @@ export interface components {
              */
             total: number;
         };
+        /** @description A list with its exact length. */
+        CountedList_RunRow: {
+            /** @description The rows of this page. */
+            items: {
+                id: string;
+                playbook_id: string;
+                playbook_name: string;
+                status: components["schemas"]["RunStatus"];
+                incident_id: string | null;
+                started_by: string;
+                /** Format: date-time */
+                started_at: string;
+                /** Format: date-time */
+                updated_at: string;
+                /** Format: date-time */
+                ended_at: string | null;
+                /** @description The run that called it. */
+                parent_run: string | null;
+                /** @description Why it failed or was ended. */
+                reason: string | null;
+                /** @description Why it is stuck. */
+                stuck: string | null;
+                /** Format: int64 */
+                version: number;
+            }[];
+            /** @description Cursor of the next page. */
+            next: string | null;
+            /**
+             * Format: int64
+             * @description Rows of the whole list.
+             */
+            total: number;
+        };
         /** @description Hours of the day. */
         DayWindow: {
             /**
@@ -1747,6 +2392,11 @@ export interface components {
             to_minute: number;
             /** @description Time zone of both, as in the IANA database. */
             zone: string;
+        };
+        /** @description What a person decided. */
+        Decision: {
+            /** @description In words; needed for a refusal. */
+            note?: string;
         };
         /** @description A question that becomes a rule. */
         DraftRule: {
@@ -2199,6 +2849,46 @@ export interface components {
             detail: string;
         };
         /** @description A list. */
+        List_ActionPolicy: {
+            /** @description The rows. */
+            items: {
+                kind: components["schemas"]["ActionKind"];
+                arguments: components["schemas"]["ArgumentSpec"][];
+                /** @description The argument that names whom it is done to. */
+                target_argument: string;
+                /** @description Whether it takes something away from somebody. */
+                is_containing: boolean;
+                undo: components["schemas"]["ActionKind"] | null;
+                needs_approval: boolean;
+                /** Format: int32 */
+                time_limit_s: number | null;
+            }[];
+            /** @description Cursor of the next page. */
+            next: string | null;
+        };
+        /** @description A list. */
+        List_Connector: {
+            /** @description The rows. */
+            items: {
+                id: string;
+                name: string;
+                kind: components["schemas"]["ConnectorKind"];
+                serves: components["schemas"]["ActionKind"][];
+                /** @description Settings; empty for those who do not manage connectors. */
+                settings: Record<string, never>;
+                /** @description Names of the secrets that are set; their values are never shown. */
+                secrets: string[];
+                is_enabled: boolean;
+                changed_by: string;
+                /** Format: date-time */
+                changed_at: string;
+                /** Format: int64 */
+                version: number;
+            }[];
+            /** @description Cursor of the next page. */
+            next: string | null;
+        };
+        /** @description A list. */
         List_FieldInfo: {
             /** @description The rows. */
             items: {
@@ -2300,6 +2990,25 @@ export interface components {
                 dropped: {
                     [key: string]: number;
                 };
+            }[];
+            /** @description Cursor of the next page. */
+            next: string | null;
+        };
+        /** @description A list. */
+        List_PlaybookRow: {
+            /** @description The rows. */
+            items: {
+                id: string;
+                name: string;
+                description: string;
+                /** @description Whether it came with the program and was not changed. */
+                is_built_in: boolean;
+                is_runnable: boolean;
+                changed_by: string;
+                /** Format: date-time */
+                changed_at: string;
+                /** Format: int64 */
+                version: number;
             }[];
             /** @description Cursor of the next page. */
             next: string | null;
@@ -2621,6 +3330,35 @@ export interface components {
         Merge: {
             from: string[];
         };
+        /** @description An action that is asked for. */
+        NewAction: {
+            kind: components["schemas"]["ActionKind"];
+            arguments: {
+                [key: string]: components["schemas"]["Argument"];
+            };
+            /** @description Through which connector; whichever serves it without. */
+            connector?: string | null;
+            incident_id?: string | null;
+            /** @description Why; may be empty for a rehearsal. */
+            reason?: string;
+            /**
+             * Format: int32
+             * @description Undone after so many seconds: absent as policy says, null never.
+             */
+            time_limit_s?: number | null;
+        };
+        /** @description A connector to be opened. */
+        NewConnector: {
+            name: string;
+            kind: components["schemas"]["ConnectorKind"];
+            /** @description What it may do; all that its kind can if none is named. */
+            serves?: components["schemas"]["ActionKind"][];
+            settings: Record<string, never>;
+            /** @description Secrets by name; written once, never shown. */
+            secrets?: {
+                [key: string]: string;
+            };
+        };
         /** @description Asks for a deletion. */
         NewErasure: {
             /** @description Which events, in the hunt language. */
@@ -2668,6 +3406,15 @@ export interface components {
              */
             version: number;
         };
+        /** @description A run that is to be begun, or rehearsed. */
+        NewRun: {
+            playbook_id: string;
+            /** @description Values of external variables, by name. */
+            inputs?: {
+                [key: string]: string;
+            };
+            incident_id?: string | null;
+        };
         /** @description A question to be kept. */
         NewSearch: {
             name: string;
@@ -2710,6 +3457,15 @@ export interface components {
              * @description 1 to 3,650.
              */
             expires_in_days: number;
+        };
+        /** @description A rehearsal of a document that is not kept yet, or of a kept playbook. */
+        NewTrial: {
+            playbook_id?: string | null;
+            document?: Record<string, never> | null;
+            inputs?: {
+                [key: string]: string;
+            };
+            incident_id?: string | null;
         };
         /** @description A user to be made. */
         NewUser: {
@@ -2773,6 +3529,52 @@ export interface components {
             /** @description At least 12 characters. */
             new: string;
         };
+        /** @description A playbook with its document and what is wrong with it. */
+        Playbook: components["schemas"]["PlaybookRow"] & {
+            /** @description CACAO 2.0. */
+            document: Record<string, never>;
+            faults: components["schemas"]["PlaybookFault"][];
+        };
+        /** @description Something wrong with a playbook. */
+        PlaybookFault: {
+            /** @description `error` or `warning`; one with errors cannot be run. */
+            gravity: string;
+            /** @description Stable word. */
+            code: string;
+            /** @description JSON pointer to the place. */
+            place: string;
+            step: string | null;
+            message: string;
+            /** @description How to mend it. */
+            mend: string;
+        };
+        /** @description What is wrong with a document. */
+        PlaybookFaults: {
+            faults: components["schemas"]["PlaybookFault"][];
+        };
+        /** @description A playbook in a list. */
+        PlaybookRow: {
+            id: string;
+            name: string;
+            description: string;
+            /** @description Whether it came with the program and was not changed. */
+            is_built_in: boolean;
+            is_runnable: boolean;
+            changed_by: string;
+            /** Format: date-time */
+            changed_at: string;
+            /** Format: int64 */
+            version: number;
+        };
+        /** @description What policy is to say of a kind of action. */
+        PolicyChange: {
+            needs_approval: boolean;
+            /**
+             * Format: int32
+             * @description Null for never.
+             */
+            time_limit_s?: number | null;
+        };
         /**
          * @description What went wrong.
          *
@@ -2831,6 +3633,10 @@ export interface components {
             /** @description Byte after the last. */
             end: number;
         };
+        /** @description Why. */
+        Reason: {
+            reason: string;
+        };
         /** @description A line of a list that gave no indicator. */
         RefusedIndicator: {
             /**
@@ -2860,6 +3666,21 @@ export interface components {
              *     none.
              */
             held_since: string | null;
+        };
+        /** @description What an action would do. */
+        Rehearsal: {
+            /** @description By whom. */
+            way: string;
+            /** @description What would be sent where. */
+            preview: string;
+            touches: components["schemas"]["Touched"][];
+            warnings: string[];
+            needs_approval: boolean;
+            /** Format: int32 */
+            time_limit_s: number | null;
+            undo: components["schemas"]["ActionKind"] | null;
+            /** @description Whether it can be begun again after a crash without being done twice. */
+            is_repeatable: boolean;
         };
         /** @description Why a hold ends. */
         ReleaseHold: {
@@ -3270,6 +4091,76 @@ export interface components {
              */
             alerts: number;
         };
+        /** @description A run with everything. */
+        Run: components["schemas"]["RunRow"] & {
+            /** @description The playbook as it was when the run began. */
+            document: Record<string, never>;
+            steps: components["schemas"]["RunStep"][];
+            actions: components["schemas"]["Action"][];
+            /** @description Variables that the steps of persons give out, by step and name, with their types. */
+            outputs: {
+                [key: string]: {
+                    [key: string]: string;
+                };
+            };
+        };
+        /** @description A run. */
+        RunRow: {
+            id: string;
+            playbook_id: string;
+            playbook_name: string;
+            status: components["schemas"]["RunStatus"];
+            incident_id: string | null;
+            started_by: string;
+            /** Format: date-time */
+            started_at: string;
+            /** Format: date-time */
+            updated_at: string;
+            /** Format: date-time */
+            ended_at: string | null;
+            /** @description The run that called it. */
+            parent_run: string | null;
+            /** @description Why it failed or was ended. */
+            reason: string | null;
+            /** @description Why it is stuck. */
+            stuck: string | null;
+            /** Format: int64 */
+            version: number;
+        };
+        /**
+         * @description State of a run.
+         * @enum {string}
+         */
+        RunStatus: "running" | "done" | "failed" | "cancelled";
+        /** @description A step of a run. */
+        RunStep: {
+            /**
+             * Format: int64
+             * @description Number in the run, in the order of entering.
+             */
+            instance: number;
+            /** @description Id in the playbook. */
+            step: string;
+            name: string;
+            kind: string;
+            status: components["schemas"]["StepStatus"];
+            waits_for: components["schemas"]["WaitsFor"] | null;
+            detail: string;
+            /** Format: date-time */
+            entered_at: string;
+            /**
+             * Format: date-time
+             * @description Since when it waits for what it waits for.
+             */
+            since: string;
+            /** Format: date-time */
+            due_at: string | null;
+            /** Format: date-time */
+            ended_at: string | null;
+            action_id: string | null;
+            child_run: string | null;
+            decided_by: string | null;
+        };
         /** @description A kept question. */
         SavedSearch: {
             id: string;
@@ -3507,6 +4398,16 @@ export interface components {
             role: string;
             tenant: string;
         };
+        /** @description What became of an action, and how it is known. */
+        SettleAction: {
+            how: components["schemas"]["Settlement"];
+            note: string;
+        };
+        /**
+         * @description What became of an action, as a person found out.
+         * @enum {string}
+         */
+        Settlement: "done" | "not_done" | "again";
         /** @description The first admin. */
         Setup: {
             /** @description From the link that the server printed. */
@@ -3638,6 +4539,21 @@ export interface components {
             lake: components["schemas"]["LakeStats"];
             rules: components["schemas"]["RuleCounts"];
         };
+        /** @description How a person says that a step went. */
+        StepAnswer: {
+            is_done: boolean;
+            /** @description Values of its variables. */
+            values?: {
+                [key: string]: string;
+            };
+            /** @description Needed where it was not done. */
+            note?: string;
+        };
+        /**
+         * @description State of a step.
+         * @enum {string}
+         */
+        StepStatus: "waiting" | "done" | "failed" | "cancelled";
         /** @description The lake: what it takes, and what is kept. */
         Storage: {
             usage: components["schemas"]["StorageUsage"];
@@ -3941,6 +4857,45 @@ export interface components {
             /** Format: int64 */
             count: number;
         };
+        /** @description Something that an action would touch. */
+        Touched: {
+            /** @description An entity's kind, `incident`, `session` or `action`. */
+            kind: string;
+            value: string;
+            /** @description How it is known. */
+            why: string;
+        };
+        /** @description A run as it would go. Nothing was done. */
+        Trial: {
+            faults: components["schemas"]["PlaybookFault"][];
+            /** @description Variables that must be given first. */
+            missing: string[];
+            steps: components["schemas"]["TrialStep"][];
+        };
+        /** @description An action as a run would ask for it. */
+        TrialAction: {
+            kind: components["schemas"]["ActionKind"];
+            target: string;
+            /** @description By whom; null where a person would do it. */
+            way: string | null;
+            needs_approval: boolean;
+            /** Format: int32 */
+            time_limit_s: number | null;
+            touches: components["schemas"]["Touched"][];
+            warnings: string[];
+        };
+        /** @description A step as it would go. */
+        TrialStep: {
+            step: string;
+            name: string;
+            kind: string;
+            /** @description Whether it is certain that it is reached. */
+            is_certain: boolean;
+            detail: string;
+            /** @description What a person would do. */
+            by_hand: string[];
+            actions: components["schemas"]["TrialAction"][];
+        };
         /** @description Asks what a deletion would do. */
         TryErasure: {
             /** @description Which events, in the hunt language. */
@@ -3983,6 +4938,11 @@ export interface components {
          * @enum {string}
          */
         Verdict: "true_positive" | "benign_positive" | "false_positive" | "inconclusive";
+        /**
+         * @description What a step waits for.
+         * @enum {string}
+         */
+        WaitsFor: "time" | "person" | "action" | "run" | "branches";
     };
     responses: never;
     parameters: never;
@@ -3992,6 +4952,446 @@ export interface components {
 }
 export type $defs = Record<string, never>;
 export interface operations {
+    list_actions: {
+        parameters: {
+            query?: {
+                /** @description Any of these states, with commas; all without. */
+                status?: string;
+                incident_id?: string;
+                cursor?: string;
+                limit?: number;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["CountedList_Action"];
+                };
+            };
+        };
+    };
+    propose_action: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["NewAction"];
+            };
+        };
+        responses: {
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Action"];
+                };
+            };
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    list_policies: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["List_ActionPolicy"];
+                };
+            };
+        };
+    };
+    set_policy: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                kind: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["PolicyChange"];
+            };
+        };
+        responses: {
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    rehearse_action: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["NewAction"];
+            };
+        };
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Rehearsal"];
+                };
+            };
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    get_action: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Action"];
+                };
+            };
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    approve_action: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["Decision"];
+            };
+        };
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Action"];
+                };
+            };
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    cancel_action: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["Decision"];
+            };
+        };
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Action"];
+                };
+            };
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    get_record: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ActionRecord"];
+                };
+            };
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    reject_action: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["Decision"];
+            };
+        };
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Action"];
+                };
+            };
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    settle_action: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["SettleAction"];
+            };
+        };
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Action"];
+                };
+            };
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    undo_action: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["Reason"];
+            };
+        };
+        responses: {
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Action"];
+                };
+            };
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
     list_alerts: {
         parameters: {
             query?: {
@@ -4387,6 +5787,25 @@ export interface operations {
             };
         };
     };
+    list_approvals: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Approvals"];
+                };
+            };
+        };
+    };
     list_audit: {
         parameters: {
             query?: {
@@ -4433,6 +5852,156 @@ export interface operations {
                 };
             };
             400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    list_connectors: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["List_Connector"];
+                };
+            };
+        };
+    };
+    add_connector: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["NewConnector"];
+            };
+        };
+        responses: {
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Connector"];
+                };
+            };
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    remove_connector: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    patch_connector: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["ConnectorPatch"];
+            };
+        };
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Connector"];
+                };
+            };
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            412: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -5007,6 +6576,412 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["Overview"];
+                };
+            };
+        };
+    };
+    list_runs: {
+        parameters: {
+            query?: {
+                status?: string;
+                incident_id?: string;
+                cursor?: string;
+                limit?: number;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["CountedList_RunRow"];
+                };
+            };
+        };
+    };
+    start_run: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["NewRun"];
+            };
+        };
+        responses: {
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["RunRow"];
+                };
+            };
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    get_run: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Run"];
+                };
+            };
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    cancel_run: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["Reason"];
+            };
+        };
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["RunRow"];
+                };
+            };
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    answer_step: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: string;
+                instance: number;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["StepAnswer"];
+            };
+        };
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Run"];
+                };
+            };
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    list_playbooks: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["List_PlaybookRow"];
+                };
+            };
+        };
+    };
+    save_playbook: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** @description CACAO 2.0 */
+        requestBody: {
+            content: {
+                "application/json": Record<string, never>;
+            };
+        };
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Playbook"];
+                };
+            };
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            412: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    check_playbook: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** @description CACAO 2.0 */
+        requestBody: {
+            content: {
+                "application/json": Record<string, never>;
+            };
+        };
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["PlaybookFaults"];
+                };
+            };
+        };
+    };
+    rehearse_playbook: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["NewTrial"];
+            };
+        };
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Trial"];
+                };
+            };
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    get_playbook: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Playbook"];
+                };
+            };
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    remove_playbook: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    export_playbook: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/cacao+json": Record<string, never>;
+                };
+            };
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
                 };
             };
         };

@@ -93,3 +93,19 @@ export interface LedgerTick {
   stored: number
   lag_ms: number
 }
+
+export type Action = Schemas['Action']
+export type ActionKind = Schemas['ActionKind']
+export type ActionPolicy = Schemas['ActionPolicy']
+export type ActionRecord = Schemas['ActionRecord']
+export type Approvals = Schemas['Approvals']
+export type Connector = Schemas['Connector']
+export type ConnectorKind = Schemas['ConnectorKind']
+export type PlaybookFault = Schemas['PlaybookFault']
+export type PlaybookRow = Schemas['PlaybookRow']
+export type Playbook = Schemas['Playbook']
+export type PlaybookRun = Schemas['Run']
+export type PlaybookRunRow = Schemas['RunRow']
+export type Rehearsal = Schemas['Rehearsal']
+export type RunStep = Schemas['RunStep']
+export type Trial = Schemas['Trial']

@@ -7,9 +7,12 @@ import {
   HardDrive,
   Inbox,
   type LucideIcon,
+  Plug,
   ScrollText,
   Settings,
   ShieldAlert,
+  UserCheck,
+  Workflow,
 } from 'lucide-react'
 
 export interface Place {
@@ -18,6 +21,9 @@ export interface Place {
     | '/queue'
     | '/incidents'
     | '/hunt'
+    | '/approvals'
+    | '/playbooks'
+    | '/connectors'
     | '/indicators'
     | '/sources'
     | '/storage'
@@ -35,6 +41,9 @@ export const PLACES: readonly Place[] = [
   { to: '/queue', label: 'Queue', key: 'g q', icon: Inbox },
   { to: '/incidents', label: 'Incidents', key: 'g i', icon: ShieldAlert },
   { to: '/hunt', label: 'Hunt', key: 'g h', icon: Crosshair },
+  { to: '/approvals', label: 'Approvals', key: 'g a', icon: UserCheck },
+  { to: '/playbooks', label: 'Playbooks', key: 'g p', icon: Workflow, isUpkeep: true },
+  { to: '/connectors', label: 'Connectors', key: 'g c', icon: Plug, isUpkeep: true },
   { to: '/indicators', label: 'Indicators', key: 'g n', icon: Fingerprint, isUpkeep: true },
   { to: '/sources', label: 'Sources', key: 'g s', icon: Activity, isUpkeep: true },
   { to: '/storage', label: 'Storage', key: 'g d', icon: HardDrive, isUpkeep: true },

@@ -15,6 +15,7 @@ import { AlertsInOrder } from './AlertsInOrder'
 import { AttackPath } from './AttackPath'
 import { EntityGraph } from './EntityGraph'
 import { IncidentHead } from './IncidentHead'
+import { Response } from './Response'
 import { Clocks, Scope } from './Scope'
 import { Timeline } from './Timeline'
 import { Notes, Observables, Tasks } from './Work'
@@ -43,6 +44,7 @@ function Loaded({ incident }: { incident: IncidentDetail }) {
       <div className="alert-body">
         <div className="alert-main">
           <AttackPath incident={incident} />
+          <Response incident={incident} />
           <Timeline incident={incident} />
           <EntityGraph alerts={incident.alert_rows} />
           <AlertsInOrder incident={incident} actions={actions} />
