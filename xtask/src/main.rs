@@ -2,6 +2,7 @@
 
 mod bench;
 mod browser;
+mod coverage;
 mod demo;
 mod ocsf;
 mod setup;
@@ -16,7 +17,7 @@ cargo xtask demo [--listen ADDR] [--data DIR]   build everything and run the dem
 cargo xtask test [--deep]                       install what tests need and run all of them
 cargo xtask bench path [--quick]                measure, see bench/RESULTS.md
 cargo xtask tidy                                layers, lengths, format, lints, licences
-cargo xtask coverage                            line coverage of the tests
+cargo xtask coverage [--lines]                  how much of ../shared/corpus's logs is understood; --lines: of the tests
 cargo xtask console                             build the console alone
 cargo xtask story                               play the analyst's story in Chromium
 cargo xtask ocsf SCHEMA_FOLDER                  write the OCSF classes anew from a schema";
@@ -29,7 +30,8 @@ fn main() -> Result<()> {
         Some("test") => test::run(rest),
         Some("bench") => bench::run(rest),
         Some("tidy") => tidy::run(),
-        Some("coverage") => test::coverage(),
+        Some("coverage") if rest.iter().any(|one| one == "--lines") => test::coverage(),
+        Some("coverage") => coverage::run(),
         Some("console") => setup::console(),
         Some("story") => browser::story(),
         Some("ocsf") => ocsf::run(rest),

@@ -1,6 +1,6 @@
 //! What has to be on the machine: installed on Debian as root, named elsewhere.
 
-use anyhow::{Result, bail};
+use anyhow::{Context, Result, bail};
 
 use crate::shell;
 
@@ -20,6 +20,7 @@ const TEST: &[Needed] = &[
     ("python3", "python3"),
     ("postgresql", "/usr/lib/postgresql"),
     ("nats-server", "nats-server"),
+    ("iproute2", "ip"),
 ];
 
 /// Makes sure that the program can be built.
@@ -33,7 +34,8 @@ pub(crate) fn for_test() -> Result<()> {
     for_build()?;
     let needed: Vec<Needed> = TEST.iter().chain(TEST_FILES).copied().collect();
     install(&needed)?;
-    aside()
+    aside()?;
+    backported()
 }
 
 /// Libraries and modules of senders, by a file that shows that they are there.
@@ -72,6 +74,76 @@ fn aside() -> Result<()> {
     Ok(())
 }
 
+/// Suricata 7, which Debian 12 has among its backports only.
+fn backported() -> Result<()> {
+    const PROGRAM: &str = "suricata";
+    if shell::has(PROGRAM) {
+        return Ok(());
+    }
+    if !can_install() {
+        bail!("please install {PROGRAM} (version 7 or newer)");
+    }
+    println!("installing {PROGRAM}");
+    apt(&["update", "-qq"])?;
+    if !has_version(PROGRAM, "7.")? {
+        add_backports()?;
+        apt(&["update", "-qq"])?;
+    }
+    let release = release()?;
+    let suite = format!("{release}-backports");
+    let mut arguments = vec!["install", "-y", "-qq", "--no-install-recommends"];
+    if std::path::Path::new(BACKPORTS).is_file() {
+        arguments.extend(["-t", &suite]);
+    }
+    arguments.push(PROGRAM);
+    apt(&arguments)
+}
+
+/// Where the suite of backports is named.
+const BACKPORTS: &str = "/etc/apt/sources.list.d/watchfloor-backports.sources";
+
+fn has_version(package: &str, beginning: &str) -> Result<bool> {
+    let policy = shell::output(shell::command("apt-cache", ".").args(["policy", package]))?;
+    let candidate = policy
+        .lines()
+        .find_map(|line| line.trim().strip_prefix("Candidate:"));
+    let version = candidate.unwrap_or_default().trim();
+    let version = version
+        .split_once(':')
+        .map_or(version, |(_, version)| version);
+    Ok(version.starts_with(beginning))
+}
+
+/// Debian's name for the release, such as `bookworm`.
+fn release() -> Result<String> {
+    let text = std::fs::read_to_string("/etc/os-release").context("no /etc/os-release")?;
+    let name = text
+        .lines()
+        .find_map(|line| line.strip_prefix("VERSION_CODENAME="));
+    Ok(name
+        .context("the release has no name")?
+        .trim_matches('"')
+        .to_owned())
+}
+
+/// Names the suite of backports at the same place from which the release itself comes.
+fn add_backports() -> Result<()> {
+    let known = std::fs::read_to_string("/etc/apt/sources.list.d/debian.sources");
+    let known = known.context("Debian's package sources cannot be read")?;
+    let release = release()?;
+    let first = known.split("\n\n").find(|part| part.contains("URIs:"));
+    let lines = first.context("no package source is named")?.lines();
+    let lines = lines.filter(|line| !line.starts_with('#')).map(|line| {
+        if line.starts_with("Suites:") {
+            format!("Suites: {release}-backports")
+        } else {
+            line.to_owned()
+        }
+    });
+    let text = lines.collect::<Vec<_>>().join("\n") + "\n";
+    std::fs::write(BACKPORTS, text).context("the suite of backports cannot be named")
+}
+
 fn install(needed: &[Needed]) -> Result<()> {
     let path = std::env::var("PATH").unwrap_or_default();
     let is_there = |program: &str| {
@@ -102,17 +174,18 @@ fn install(needed: &[Needed]) -> Result<()> {
         );
     }
     println!("installing {}", missing.join(", "));
-    let apt = |arguments: &[&str]| {
-        let mut command = shell::command("apt-get", ".");
-        command
-            .args(arguments)
-            .env("DEBIAN_FRONTEND", "noninteractive");
-        shell::run(&mut command)
-    };
     apt(&["update", "-qq"])?;
     let mut arguments = vec!["install", "-y", "-qq", "--no-install-recommends"];
     arguments.extend(&missing);
     apt(&arguments)
+}
+
+fn apt(arguments: &[&str]) -> Result<()> {
+    let mut command = shell::command("apt-get", ".");
+    command
+        .args(arguments)
+        .env("DEBIAN_FRONTEND", "noninteractive");
+    shell::run(&mut command)
 }
 
 fn can_install() -> bool {
@@ -176,6 +249,7 @@ pub(crate) fn python() -> Result<std::path::PathBuf> {
         "opentelemetry-sdk",
         "opentelemetry-exporter-otlp-proto-http",
         "opentelemetry-exporter-otlp-proto-grpc",
+        "pyyaml",
         "duckdb>=1,<2",
         // An S3-compatible server, and readers of the lake in it.
         "moto[server]>=5,<6",

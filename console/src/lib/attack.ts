@@ -20,11 +20,16 @@ export const TACTICS: readonly [string, string][] = [
 
 const WORD = new Map(TACTICS)
 
+/** Tactics of version 19 that were one before; the path shows them in its place. */
+const PARTS: Record<string, string> = { stealth: 'defense-evasion', 'defense-impairment': 'defense-evasion' }
+
 /** Rules write `credential_access`, `Credential Access` or `attack.credential-access`; one form is used here. */
-export const tacticKey = (tactic: string): string =>
-  tactic
+export const tacticKey = (tactic: string): string => {
+  const key = tactic
     .toLowerCase()
     .replace(/^attack\./, '')
     .replace(/[ _]/g, '-')
+  return PARTS[key] ?? key
+}
 
 export const tacticWord = (tactic: string): string => WORD.get(tacticKey(tactic)) ?? tactic

@@ -1,6 +1,7 @@
 /** One event in full: its fields as chips, its raw bytes, what was odd about it; matches are marked. */
 import { useMemo, useState } from 'react'
 import type { Reason, SocEvent } from '../api/types'
+import { enrichmentsOf } from '../lib/enrichments'
 import { count } from '../lib/format'
 import { patternCore, splitMarks } from '../lib/marks'
 import { valueText, visible, visibleBlock } from '../lib/text'
@@ -48,13 +49,27 @@ export function EventView({ event, reasons = NO_REASONS }: EventViewProps) {
       <Section
         title="Raw"
         note={`${count(event.raw.length)} characters`}
-        tools={<CopyButton text={event.raw} label="Copy the raw event" />}
+        tools={
+          <>
+            {event.fields['unmapped.packet'] && (
+              <a
+                className="link-button"
+                href={`/api/v1/events/${encodeURIComponent(event.id)}/packets`}
+                download={`event-${event.id}.pcap`}
+              >
+                Packet (pcap)
+              </a>
+            )}
+            <CopyButton text={event.raw} label="Copy the raw event" />
+          </>
+        }
       >
         {/* biome-ignore lint/a11y/noNoninteractiveTabindex: a region that scrolls must be reachable by keyboard. */}
         <pre className="raw" tabIndex={0} role="region" aria-label="Raw event">
           <Marked text={event.raw} values={marks} />
         </pre>
       </Section>
+      <Enrichments event={event} />
       {event.anomalies.length > 0 && (
         <Section title="Anomalies" note="what the decoder found odd">
           <ul className="plain-list">
@@ -71,6 +86,31 @@ export function EventView({ event, reasons = NO_REASONS }: EventViewProps) {
   )
 }
 
+/** What was added to the event from elsewhere, with where each value came from. */
+function Enrichments({ event }: { event: SocEvent }) {
+  const notes = useMemo(() => enrichmentsOf(event), [event])
+  if (notes.length === 0) return null
+  return (
+    <Section title="Known from elsewhere" note="added when the event arrived; the source did not say it">
+      <dl className="fields">
+        {notes.map((note, i) => (
+          <div key={i}>
+            <dt className="mono" title={`${note.type} from ${note.provider}`}>
+              {visible(note.path)}
+            </dt>
+            <dd>
+              <Value value={note.value} field={note.path} max={200} plain />{' '}
+              <span className="muted">
+                {note.type}, {visible(note.provider)}
+              </span>
+            </dd>
+          </div>
+        ))}
+      </dl>
+    </Section>
+  )
+}
+
 function EventFields({ event, reasons }: { event: SocEvent; reasons: readonly Reason[] }) {
   const [isUnfolded, setUnfolded] = useState(false)
   const matched = useMemo(() => new Map(reasons.map((r) => [r.field, r])), [reasons])
@@ -78,7 +118,7 @@ function EventFields({ event, reasons }: { event: SocEvent; reasons: readonly Re
   const names = useMemo(() => {
     const isMatch = (name: string) => matched.has(name) || matchedValues.has(valueText(event.fields[name]))
     return Object.keys(event.fields)
-      .filter((name) => event.fields[name] !== null && event.fields[name] !== '')
+      .filter((name) => event.fields[name] !== null && event.fields[name] !== '' && name !== 'enrichments')
       .sort((a, b) => Number(isMatch(b)) - Number(isMatch(a)) || a.localeCompare(b))
   }, [event, matched, matchedValues])
   const shown = isUnfolded ? names : names.slice(0, Math.max(FOLDED, reasons.length))

@@ -11,6 +11,7 @@ mod health;
 mod ingest;
 pub mod memory;
 mod openapi;
+mod packets;
 pub mod ports;
 mod problem;
 mod routes;

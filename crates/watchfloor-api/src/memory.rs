@@ -17,15 +17,15 @@ use watchfloor_model::LegalHold;
 
 use crate::ports::{
     BacktestCount, BacktestError, BacktestReport, BacktestRequest, Canary, CompletionRequest,
-    Completions, DataPlaneStatus, ErasureCount, Event, EventOrder, EventReader, EventsOverview,
-    ExplainError, ExplainedEvent, ExportPieces, ExportRequest, FieldInfo, FieldSummary,
-    FieldsRequest, FieldsResult, HistogramBucket, IndicatorList, IngestItem, Intake, IntakeError,
-    ItemOutcome, LakeKeeper, LakeStats, LedgerEntry, LiveCounters, LivenessReport, Metric,
-    MetricKind, PipelineStatus, RefusedRule, RelatedEvents, RelatedRequest, RowsColumn, RowsEnd,
-    RowsHead, RowsPiece, RowsRequest, RowsResult, RuleCounts, RuleDesk, RuleDetail, RuleFacts,
-    RuleInfo, RuleReload, SearchEnd, SearchError, SearchPart, SearchPiece, SearchRequest,
-    SearchResult, SourceInfo, StatusError, StorageUsage, TailBegun, TailEvents, TailPiece,
-    TailRequest, ValueCount,
+    Completions, DataPlaneStatus, EnrichmentFile, ErasureCount, Event, EventOrder, EventReader,
+    EventsOverview, ExplainError, ExplainedEvent, ExportPieces, ExportRequest, FieldInfo,
+    FieldSummary, FieldsRequest, FieldsResult, ForwardState, HistogramBucket, IndicatorList,
+    IngestItem, Intake, IntakeError, ItemOutcome, LakeKeeper, LakeStats, LedgerEntry, LiveCounters,
+    LivenessReport, MappingPacks, Metric, MetricKind, PipelineStatus, RefusedRule, RelatedEvents,
+    RelatedRequest, RowsColumn, RowsEnd, RowsHead, RowsPiece, RowsRequest, RowsResult, RuleCounts,
+    RuleDesk, RuleDetail, RuleFacts, RuleInfo, RuleReload, SearchEnd, SearchError, SearchPart,
+    SearchPiece, SearchRequest, SearchResult, SourceInfo, StatusError, StorageUsage, TailBegun,
+    TailEvents, TailPiece, TailRequest, ValueCount,
 };
 use crate::{ApiSettings, ApiState, CookieTransport, HostPolicy, RoleLimits, router};
 
@@ -60,6 +60,12 @@ pub struct MemoryContents {
     pub suspended: BTreeMap<String, String>,
     /// Lists of indicators.
     pub indicators: Vec<IndicatorList>,
+    /// Files that events are enriched from.
+    pub enrichment_files: Vec<EnrichmentFile>,
+    /// Mapping packs.
+    pub mapping_packs: MappingPacks,
+    /// Systems that copies of records are sent to.
+    pub forwards: Vec<ForwardState>,
     /// Times that rules were read, newest first.
     pub reloads: Vec<RuleReload>,
     /// Whether the journal is full.
@@ -439,6 +445,18 @@ impl PipelineStatus for MemoryDataPlane {
 
     fn indicators(&self) -> Vec<IndicatorList> {
         self.contents().indicators.clone()
+    }
+
+    fn enrichment_files(&self) -> Vec<EnrichmentFile> {
+        self.contents().enrichment_files.clone()
+    }
+
+    fn mapping_packs(&self) -> MappingPacks {
+        self.contents().mapping_packs.clone()
+    }
+
+    fn forwards(&self) -> Vec<ForwardState> {
+        self.contents().forwards.clone()
     }
 
     fn counters(&self) -> LiveCounters {

@@ -61,6 +61,7 @@ pub(crate) fn split() -> (Router<ApiState>, utoipa::openapi::OpenApi) {
         .merge(routes::monitor::router())
         .merge(routes::rules::router())
         .merge(routes::indicators::router())
+        .merge(routes::treatment::router())
         .merge(routes::storage::router())
         .merge(routes::live::router());
     OpenApiRouter::with_openapi(Description::openapi())

@@ -8,6 +8,7 @@ mod hunt;
 mod indicators;
 mod rules;
 mod storage;
+mod treatment;
 
 use std::collections::BTreeMap;
 
@@ -33,6 +34,7 @@ pub use rules::{
     RuleReload, RuleState, RuleSuspension,
 };
 pub use storage::{ErasureCount, LakeKeeper, StorageShare, StorageTier, StorageUsage};
+pub use treatment::{EnrichmentFile, ForwardState, MappingPack, MappingPacks};
 
 /// An oddity of an event.
 #[derive(Clone, Debug, Serialize, ToSchema)]
@@ -580,6 +582,15 @@ pub trait PipelineStatus: Send + Sync {
 
     /// The lists of indicators that are looked for, in the order in which they were read.
     fn indicators(&self) -> Vec<IndicatorList>;
+
+    /// The files that events are enriched from.
+    fn enrichment_files(&self) -> Vec<EnrichmentFile>;
+
+    /// The mapping packs.
+    fn mapping_packs(&self) -> MappingPacks;
+
+    /// The systems that copies of records are sent to.
+    fn forwards(&self) -> Vec<ForwardState>;
 
     /// Values for `/metrics`.
     fn metrics(&self) -> Vec<Metric>;

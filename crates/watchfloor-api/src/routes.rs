@@ -14,6 +14,7 @@ pub(crate) mod rules;
 pub(crate) mod searches;
 pub(crate) mod storage;
 pub(crate) mod suppressions;
+pub(crate) mod treatment;
 pub(crate) mod work;
 
 use axum::Json;

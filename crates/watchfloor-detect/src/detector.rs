@@ -217,30 +217,29 @@ impl Detector {
         sources.any(|source| kind.answers_to(source))
     }
 
-    /// Evaluates all rules over a batch.
-    pub fn evaluate(&mut self, batch: &EventBatch) -> DetectOutcome {
-        let mut by_kind: Vec<Vec<u32>> = vec![Vec::new(); batch.kinds().len()];
-        for (row, meta) in batch.rows().iter().enumerate() {
-            by_kind[usize::from(meta.kind)].push(row as u32);
-        }
+    /// The rules over single events that match, with the rows they match: place of the rule in
+    /// [`Detector::rule_ids`], row. Nothing is correlated and no finding is made.
+    pub fn matches(&mut self, batch: &EventBatch) -> Vec<(usize, usize)> {
         let program = Arc::clone(&self.program);
         let mut memory = std::mem::take(&mut self.memory);
         memory.prepare(&program);
-        let epoch = memory.epoch;
         let mut evaluation = Evaluation::new(&program, batch, &mut memory);
-        let mut matches = Vec::new();
-        let Self { plans, .. } = self;
-        for (kind, rows) in batch.kinds().iter().zip(&by_kind) {
-            if rows.is_empty() {
-                continue;
-            }
-            let known = plans
-                .entry(Arc::clone(&kind.name))
-                .or_insert_with(|| KindPlan::new(&program, kind));
-            known.memory.keep_to(epoch);
-            known.measure(&program, kind, rows, &mut evaluation);
-            evaluation.run(&known.plan, &mut known.memory, rows, &mut matches);
-        }
+        let matches = self.run(&program, &mut evaluation, batch);
+        drop(evaluation);
+        self.memory = memory;
+        let matches = matches.iter();
+        matches
+            .map(|one| (one.rule as usize, one.row as usize))
+            .collect()
+    }
+
+    /// Evaluates all rules over a batch.
+    pub fn evaluate(&mut self, batch: &EventBatch) -> DetectOutcome {
+        let program = Arc::clone(&self.program);
+        let mut memory = std::mem::take(&mut self.memory);
+        memory.prepare(&program);
+        let mut evaluation = Evaluation::new(&program, batch, &mut memory);
+        let mut matches = self.run(&program, &mut evaluation, batch);
         put_in_order(batch, &mut matches);
         let mut findings = Vec::new();
         let mut feeding = Feeding::new(&program.wiring, batch);
@@ -257,6 +256,34 @@ impl Detector {
             findings,
             evaluated: batch.len(),
         }
+    }
+
+    /// Matches of single events, kind by kind.
+    fn run(
+        &mut self,
+        program: &Program,
+        evaluation: &mut Evaluation<'_>,
+        batch: &EventBatch,
+    ) -> Vec<Match> {
+        let mut by_kind: Vec<Vec<u32>> = vec![Vec::new(); batch.kinds().len()];
+        for (row, meta) in batch.rows().iter().enumerate() {
+            by_kind[usize::from(meta.kind)].push(row as u32);
+        }
+        let epoch = evaluation.epoch();
+        let mut matches = Vec::new();
+        for (kind, rows) in batch.kinds().iter().zip(&by_kind) {
+            if rows.is_empty() {
+                continue;
+            }
+            let known = self
+                .plans
+                .entry(Arc::clone(&kind.name))
+                .or_insert_with(|| KindPlan::new(program, kind));
+            known.memory.keep_to(epoch);
+            known.measure(program, kind, rows, evaluation);
+            evaluation.run(&known.plan, &mut known.memory, rows, &mut matches);
+        }
+        matches
     }
 
     /// Fetches the groups of some matches before they are worked on one by one: waiting for

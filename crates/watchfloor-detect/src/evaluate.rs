@@ -104,6 +104,11 @@ impl<'a> Evaluation<'a> {
         }
     }
 
+    /// Of what the memory's lists are.
+    pub(crate) fn epoch(&self) -> u64 {
+        self.memory.epoch
+    }
+
     /// The rules.
     pub(crate) const fn program(&self) -> &'a Program {
         self.program

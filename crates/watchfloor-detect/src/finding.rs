@@ -177,7 +177,7 @@ fn cut(value: &str) -> String {
     value[..end].to_owned()
 }
 
-fn finding_id(rule_id: &str, events: &[EventId]) -> String {
+pub(crate) fn finding_id(rule_id: &str, events: &[EventId]) -> String {
     let mut hasher = Sha256::new();
     hasher.update(rule_id.as_bytes());
     for event in events {

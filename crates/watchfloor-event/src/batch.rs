@@ -100,11 +100,33 @@ impl UsedColumns {
         }
     }
 
-    fn of(&self, row: usize) -> impl Iterator<Item = usize> + '_ {
+    /// The same for the rows that have a new place.
+    fn retained(&self, places: &[Option<usize>]) -> Self {
+        let mut kept = Self {
+            late: self.late.clone(),
+            is_late: self.is_late.clone(),
+            ..Self::default()
+        };
+        for row in places
+            .iter()
+            .enumerate()
+            .filter_map(|(row, place)| place.map(|_| row))
+        {
+            kept.columns.extend(self.own(row));
+            kept.ends.push(kept.columns.len() as u32);
+        }
+        kept
+    }
+
+    fn own(&self, row: usize) -> &[u32] {
         let start = row.checked_sub(1).and_then(|before| self.ends.get(before));
         let start = start.copied().unwrap_or(0) as usize;
         let end = self.ends.get(row).copied().unwrap_or(0) as usize;
-        let own = self.columns.get(start..end).unwrap_or(&[]);
+        self.columns.get(start..end).unwrap_or(&[])
+    }
+
+    fn of(&self, row: usize) -> impl Iterator<Item = usize> + '_ {
+        let own = self.own(row);
         own.iter().chain(&self.late).map(|column| *column as usize)
     }
 }
@@ -310,6 +332,34 @@ impl EventBatch {
         self.anomalies.retain(|(row, anomaly)| keep(*row, anomaly));
     }
 
+    /// Takes out the events for which `keep` says `false`; rows beyond its end stay. Values that
+    /// no event has any more may stay in dictionaries.
+    pub fn retain_rows(&mut self, keep: &[bool]) {
+        let keeps = |row: usize| keep.get(row).copied().unwrap_or(true);
+        let mut places = Vec::with_capacity(self.rows.len());
+        let mut kept = 0;
+        for row in 0..self.rows.len() {
+            places.push(keeps(row).then_some(kept));
+            kept += usize::from(keeps(row));
+        }
+        if kept == self.rows.len() {
+            return;
+        }
+        self.used = self.used.retained(&places);
+        let columns = self.source.columns.iter_mut();
+        let columns = columns.chain(&mut self.ocsf.columns);
+        columns.for_each(|column| column.retain_rows(&keeps));
+        let mut row = 0;
+        self.rows.retain(|_| {
+            row += 1;
+            keeps(row - 1)
+        });
+        let anomalies = std::mem::take(&mut self.anomalies).into_iter();
+        let anomalies = anomalies
+            .filter_map(|(row, anomaly)| Some((places.get(row).copied().flatten()?, anomaly)));
+        self.anomalies = anomalies.collect();
+    }
+
     fn set_of(&self, namespace: Namespace) -> &ColumnSet {
         match namespace {
             Namespace::Source => &self.source,
@@ -341,6 +391,32 @@ mod tests {
         batch.clear();
         assert!(batch.column(Namespace::Source, "Image").is_none());
         assert_eq!(batch.kinds().len(), 1);
+    }
+
+    #[test]
+    fn rows_are_taken_out_with_all_that_is_theirs() {
+        let mut batch = EventBatch::new();
+        for (position, name) in [(1, "a"), (2, "b"), (3, "c")] {
+            let row = batch.push_row(&record(position), 0);
+            batch.set(Namespace::Source, name, row, ValueRef::str("x"));
+            batch.set(Namespace::Ocsf, "o", row, ValueRef::str(name));
+            let anomaly = Anomaly::new(crate::AnomalyCode::Malformed, name);
+            batch.add_anomaly(row, anomaly);
+        }
+        batch.retain_rows(&[true, false]);
+        assert_eq!(batch.len(), 2);
+        let of = |row| batch.get(Namespace::Ocsf, "o", row).map(|value| value.text);
+        assert_eq!([of(0), of(1), of(2)], [Some("a"), Some("c"), None]);
+        let last = batch
+            .anomalies()
+            .last()
+            .map(|(row, one)| (*row, one.detail.as_str()));
+        assert_eq!(last, Some((1, "c")));
+        let columns = batch.columns(Namespace::Source);
+        let used: Vec<_> = batch.source_columns_of(1).collect();
+        assert_eq!(used.len(), 1);
+        assert_eq!(&**columns[used[0]].name(), "c");
+        assert_eq!(batch.rows()[1].id, EventId::new(3, 0));
     }
 
     #[test]

@@ -305,6 +305,20 @@ impl Column {
         self.codes[row] = code;
     }
 
+    /// Takes out the rows for which `keeps` says `false`.
+    pub(crate) fn retain_rows(&mut self, keeps: &impl Fn(usize) -> bool) {
+        let mut row = 0;
+        self.codes.retain(|_| {
+            row += 1;
+            keeps(row - 1)
+        });
+        row = 0;
+        self.moved.retain(|_| {
+            row += 1;
+            keeps(row - 1)
+        });
+    }
+
     /// Marks that an OCSF attribute holds this row's value as it is, so that the lake need
     /// not store it a second time under `unmapped.`.
     pub fn mark_moved(&mut self, row: usize) {

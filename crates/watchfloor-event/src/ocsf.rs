@@ -3,6 +3,7 @@
 
 mod attributes;
 mod classes;
+mod requirements;
 
 pub use attributes::{Attribute, AttributeType, PROMOTED, promoted};
 pub use classes::VERSION;
@@ -23,6 +24,15 @@ pub fn class_uid(name: &str) -> Option<u32> {
         .iter()
         .find(|(_, known, _)| *known == name)
         .map(|(uid, _, _)| *uid)
+}
+
+/// Attributes that events of a class must have beside those of every event, and attributes of
+/// which they must have one.
+pub fn requirements(class_uid: u32) -> (&'static [&'static str], &'static [&'static str]) {
+    let name = class(class_uid).map(|(_, name, _)| *name);
+    let rows = requirements::REQUIREMENTS.iter();
+    let found = name.and_then(|name| rows.clone().find(|(known, ..)| *known == name));
+    found.map_or((&[], &[]), |(_, required, one_of)| (*required, *one_of))
 }
 
 /// The category of a class, which is its thousands digit.

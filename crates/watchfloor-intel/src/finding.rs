@@ -26,8 +26,18 @@ pub struct Findings {
 impl Matcher {
     /// Findings of a batch.
     pub fn findings(&mut self, batch: &EventBatch, entities: EntitiesOf) -> Findings {
-        let mut found = Findings::default();
         let matches = self.matches(batch);
+        self.findings_of(batch, &matches, entities)
+    }
+
+    /// Findings of what the events of a batch met.
+    pub fn findings_of(
+        &self,
+        batch: &EventBatch,
+        matches: &[EventMatches],
+        entities: EntitiesOf,
+    ) -> Findings {
+        let mut found = Findings::default();
         let set = self.set();
         for event in matches {
             let met: Vec<(&Met, Held<'_>)> = event
@@ -38,9 +48,7 @@ impl Matcher {
             found
                 .lists
                 .extend(met.iter().map(|(_, held)| Arc::clone(held.list)));
-            found
-                .findings
-                .extend(finding(batch, &event, &met, entities));
+            found.findings.extend(finding(batch, event, &met, entities));
         }
         found
     }

@@ -56,6 +56,8 @@ pub struct StoredRecord {
     pub received_at: Timestamp,
     /// Its bytes.
     pub bytes: Vec<u8>,
+    /// What was added to the event from elsewhere, as the JSON list that it was stored with.
+    pub enrichments: Option<String>,
 }
 
 impl Lake {
@@ -121,6 +123,7 @@ impl Lake {
                     .alias("received_at"),
                     col(schema::RAW),
                     col(schema::RAW_BYTES),
+                    col(schema::ENRICHMENTS),
                 ])
             })
             .map_err(query_error)?;
@@ -171,9 +174,10 @@ fn read(
     let received = get("received_at", &micros)?;
     let raw = get(schema::RAW, &DataType::Utf8)?;
     let raw_bytes = get(schema::RAW_BYTES, &DataType::Binary)?;
-    let texts = ["source", "format", schema::CONTEXT].map(|name| get(name, &DataType::Utf8));
-    let [sources, formats, contexts] = texts;
+    let texts = ["source", "format", schema::CONTEXT, schema::ENRICHMENTS];
+    let [sources, formats, contexts, enrichments] = texts.map(|name| get(name, &DataType::Utf8));
     let (sources, formats, contexts) = (sources?, formats?, contexts?);
+    let enrichments = enrichments?;
     let (mut source, mut context) = (Arc::<str>::from(""), None::<Arc<str>>);
     for row in 0..batch.num_rows() {
         let long = |array: &ArrayRef| array.as_primitive::<Int64Type>().value(row);
@@ -206,6 +210,7 @@ fn read(
             context: context.clone(),
             received_at: Timestamp::from_microsecond(micros).unwrap_or(Timestamp::UNIX_EPOCH),
             bytes,
+            enrichments: text(&enrichments),
         });
     }
     Ok(())

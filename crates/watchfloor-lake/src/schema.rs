@@ -19,6 +19,8 @@ pub(crate) const CLASS: &str = "class_uid";
 pub(crate) const RAW: &str = "raw";
 pub(crate) const RAW_BYTES: &str = "raw_bytes";
 pub(crate) const CONTEXT: &str = "context";
+/// The attribute that says what was added from elsewhere.
+pub(crate) const ENRICHMENTS: &str = "enrichments";
 pub(crate) const UNMAPPED: &str = "unmapped";
 
 /// How a column is stored.

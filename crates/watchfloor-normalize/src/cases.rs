@@ -98,11 +98,17 @@ impl Case {
         &self.record
     }
 
-    /// What differs from what is expected; nothing if all is well.
-    pub fn check(&self, packs: &PackSet) -> Vec<String> {
+    /// What the record becomes.
+    pub fn batch(&self, packs: &PackSet) -> EventBatch {
         let mut batch = EventBatch::new();
         decode(&mut batch, &self.record);
         packs.normalize(&mut batch);
+        batch
+    }
+
+    /// What differs from what is expected; nothing if all is well.
+    pub fn check(&self, packs: &PackSet) -> Vec<String> {
+        let batch = self.batch(packs);
         let mut found = Vec::new();
         let mut differ = |what: &str, expected: String, got: String| {
             if expected != got {

@@ -14,6 +14,7 @@ mod expression;
 mod extract;
 mod grok;
 mod mapper;
+mod ocsf_complete;
 mod ocsf_json;
 mod pack;
 mod route;

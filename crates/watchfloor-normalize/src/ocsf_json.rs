@@ -3,6 +3,8 @@
 use serde_json::{Map, Value, json};
 use watchfloor_event::{EventBatch, Namespace, ValueKind, ValueRef, ocsf};
 
+use crate::ocsf_complete::complete;
+
 /// The event of a row as an OCSF object: the class's numbers and names, the attributes
 /// nested by their paths, what is not mapped under `unmapped`, and the raw record.
 ///
@@ -54,6 +56,7 @@ pub fn to_ocsf_json(batch: &EventBatch, row: usize) -> Value {
         "raw_data".to_owned(),
         json!(String::from_utf8_lossy(&meta.raw)),
     );
+    complete(&mut object, class_uid);
     Value::Object(object)
 }
 

@@ -15,12 +15,17 @@ use serde::{Deserialize, Serialize};
 use watchfloor_event::{EventBatch, RawRecord};
 use watchfloor_lake::LedgerCount;
 
+use crate::route::LeftOut;
+
 /// How long hours are kept, in hours: 90 days.
 const KEPT_HOURS: i64 = 90 * 24;
 /// Most sources with a row of their own; those beyond share one.
 const MAX_SOURCES: usize = 10_000;
 /// The row of sources beyond the limit.
 const OTHER: &str = "(other sources)";
+/// The row and reason of records that routes left out just before a crash.
+const ROUTED: &str = "(routes before a crash)";
+const ROUTED_REASON: &str = "route";
 /// Size at which the file is written anew, in bytes.
 const COMPACT_BYTES: u64 = 4 << 20;
 
@@ -162,9 +167,21 @@ impl Ledger {
         self.lock().end
     }
 
-    /// Takes up what the lake counted beyond [`Ledger::end`].
+    /// Takes up what the lake counted beyond [`Ledger::end`]. Records that were committed and of
+    /// which the lake has nothing were left out by routes; of which sources is no longer known.
     pub fn reconcile(&self, counted: Vec<LedgerCount>, end: u64) {
         let mut deltas = Deltas::new();
+        let found: u64 = counted.iter().map(|one| one.records).sum();
+        let left_out = end.saturating_sub(self.end()).saturating_sub(found);
+        if left_out > 0 {
+            let key = (hour_of(Timestamp::now()), ROUTED.to_owned());
+            let counts = Counts {
+                received: left_out,
+                dropped: BTreeMap::from([(ROUTED_REASON.to_owned(), left_out)]),
+                ..Counts::default()
+            };
+            deltas.insert(key, counts);
+        }
         for one in counted {
             deltas
                 .entry((one.hour, one.source))
@@ -318,10 +335,27 @@ pub(crate) fn hour_of(time: Timestamp) -> i64 {
     time.as_second().div_euclid(3600) * 3600
 }
 
-/// Counts the records of a batch and their events.
-pub(crate) fn count_batch(deltas: &mut Deltas, records: &[RawRecord], batch: &EventBatch) {
+/// Counts a record that is left out.
+pub(crate) fn count_drop(deltas: &mut Deltas, received_at: Timestamp, source: &str, reason: &str) {
+    let counts = entry(deltas, received_at, source);
+    counts.received += 1;
+    *counts.dropped.entry(reason.to_owned()).or_default() += 1;
+}
+
+/// Counts the records of a batch and their events; `left_out` has the reason of each record of
+/// which nothing is left.
+pub(crate) fn count_batch(
+    deltas: &mut Deltas,
+    records: &[RawRecord],
+    batch: &EventBatch,
+    left_out: &LeftOut,
+) {
     use watchfloor_event::AnomalyCode;
     for record in records {
+        if let Some(reason) = left_out.get(&record.position) {
+            count_drop(deltas, record.received_at, &record.source, reason);
+            continue;
+        }
         let counts = entry(deltas, record.received_at, &record.source);
         counts.received += 1;
         counts.decoded += 1;

@@ -11,11 +11,13 @@ mod commit;
 mod costs;
 mod deliver;
 mod indicators;
+mod learnt;
 mod ledger;
 mod liveness;
 mod pipeline;
 mod process;
 mod retro;
+mod route;
 mod sources;
 mod state;
 mod timings;
@@ -27,5 +29,9 @@ pub use ledger::{Counts, Ledger, LedgerError, LedgerRow};
 pub use liveness::{KindSeen, Liveness, RuleSeen, Seen};
 pub use pipeline::{Pipeline, PipelineOptions, StartError};
 pub use retro::{Retro, RetroLimits, RetroProgress};
+pub use route::{
+    Act, Form, ForwardError, ForwardOptions, ForwardStatus, Forwarder, MaskKey, MaskStyle,
+    RouteError, RouteRule, Routes, Stage,
+};
 pub use sources::{AnomalyCount, SourceStatus, Sources};
 pub use timings::{StageTimes, Timings};

@@ -11,6 +11,7 @@ use tokio::runtime::Handle;
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use watchfloor_detect::{CostMeter, Detector};
+use watchfloor_enrich::{Context, Enricher};
 use watchfloor_event::Finding;
 use watchfloor_ingest::{Journal, JournalOptions, JournalReader};
 use watchfloor_intel::{IndicatorSet, Matcher};
@@ -22,10 +23,12 @@ use crate::commit::Committer;
 use crate::costs::{Costs, nanos};
 use crate::deliver::{self, FindingSink};
 use crate::indicators::IndicatorMatches;
+use crate::learnt::Learnt;
 use crate::ledger::{Ledger, LedgerError};
 use crate::liveness::Liveness;
 use crate::process::{Processor, Replacements};
 use crate::retro::Retro;
+use crate::route::{ForwardStatus, Forwarder, Routes};
 use crate::sources::Sources;
 use crate::state::StateFolder;
 use crate::timings::Timings;
@@ -48,6 +51,10 @@ pub struct PipelineOptions {
     pub commit_wait: Duration,
     /// What is looked for in every event beside the rules, from the first on.
     pub indicators: Arc<IndicatorSet>,
+    /// What events are enriched from.
+    pub context: Arc<Context>,
+    /// What is left out, masked or forwarded; taken at the start.
+    pub routes: Routes,
 }
 
 /// Why a pipeline cannot start.
@@ -87,6 +94,7 @@ pub struct Pipeline {
     timings: Arc<Timings>,
     replacements: Arc<Replacements>,
     matches: Arc<IndicatorMatches>,
+    forwarders: Vec<Arc<Forwarder>>,
     /// The rules in force.
     rules: RwLock<Detector>,
     /// Replacements of rules so far.
@@ -117,8 +125,9 @@ impl Pipeline {
         rules: RuleSet,
         sink: Arc<dyn FindingSink>,
     ) -> Result<Self, StartError> {
+        let data = options.data.clone();
         let folder_error = |source| StartError::Folder {
-            path: options.data.clone(),
+            path: data.clone(),
             source,
         };
         let lake = Arc::new(
@@ -155,6 +164,7 @@ impl Pipeline {
             timings: Arc::new(Timings::default()),
             replacements: Arc::new(Replacements::default()),
             matches: Arc::new(IndicatorMatches::default()),
+            forwarders: Vec::new(),
             rules: RwLock::new(detector.share()),
             replaced: AtomicU64::new(0),
             packs: RwLock::new(Arc::clone(&packs)),
@@ -164,7 +174,7 @@ impl Pipeline {
             ledger,
         };
         pipeline
-            .spawn(reader, detector, packs, states, sink, &options)
+            .spawn(reader, detector, packs, states, sink, options)
             .map_err(folder_error)?;
         Ok(pipeline)
     }
@@ -176,19 +186,26 @@ impl Pipeline {
         packs: Arc<PackSet>,
         states: StateFolder,
         sink: Arc<dyn FindingSink>,
-        options: &PipelineOptions,
+        options: PipelineOptions,
     ) -> std::io::Result<()> {
         // One prepared commit waits while another is written: enough to keep both busy.
         let (prepared, to_commit) = mpsc::channel(1);
         let (judged, to_deliver) = mpsc::unbounded_channel();
         let mut meter = CostMeter::new(nanos);
         meter.follow(&detector);
+        let learnt = Arc::new(Learnt::new(&options.data.join("leases.ndjson")));
+        let mut enricher = Enricher::new(options.context);
+        learnt.restore(&mut enricher);
+        self.forwarders = options.routes.forwarders().cloned().collect();
         let processor = Processor {
             reader,
             detector,
             meter,
             costs: Arc::clone(&self.costs),
             packs,
+            enricher,
+            learnt,
+            routes: options.routes,
             replacements: Arc::clone(&self.replacements),
             sources: Arc::clone(&self.sources),
             liveness: Arc::clone(&self.liveness),
@@ -298,6 +315,16 @@ impl Pipeline {
     /// Looks for other indicators from the next batch on; events go on meanwhile.
     pub fn replace_indicators(&self, indicators: Arc<IndicatorSet>) {
         self.replacements.set_indicators(indicators);
+    }
+
+    /// Enriches events from another snapshot from the next batch on.
+    pub fn replace_context(&self, context: Arc<Context>) {
+        self.replacements.set_context(context);
+    }
+
+    /// How the destinations fare that records are forwarded to.
+    pub fn forwards(&self) -> Vec<ForwardStatus> {
+        self.forwarders.iter().map(|one| one.status()).collect()
     }
 
     /// How often the indicators of each list were met since start.

@@ -7,17 +7,20 @@ use std::time::{Duration, Instant};
 use tokio::runtime::Handle;
 use tokio::sync::{Notify, mpsc};
 use watchfloor_decode::{Decoder, Limits};
-use watchfloor_detect::{CostMeter, Detector, SavedState, entities_of};
+use watchfloor_detect::{CostMeter, Detector, SavedState, entities_of, foreign_findings};
+use watchfloor_enrich::{Context, Enricher};
 use watchfloor_event::{EventBatch, Finding, MAX_BATCH_EVENTS, RawRecord};
 use watchfloor_ingest::{JournalReader, ReadError};
-use watchfloor_intel::{IndicatorSet, Matcher};
+use watchfloor_intel::{EventMatches, IndicatorSet, Matcher};
 use watchfloor_lake::{Lake, PendingCommit};
 use watchfloor_normalize::PackSet;
 
 use crate::costs::{Costs, nanos};
-use crate::indicators::IndicatorMatches;
+use crate::indicators::{self, IndicatorMatches};
+use crate::learnt::Learnt;
 use crate::ledger::{self, Deltas};
 use crate::liveness::Liveness;
+use crate::route::{LeftOut, Routes};
 use crate::sources::Sources;
 use crate::timings::{Stage, Timings};
 
@@ -55,6 +58,7 @@ pub(crate) struct Replacements {
     pub adopted: AtomicU64,
     packs: Mutex<Option<Arc<PackSet>>>,
     indicators: Mutex<Option<Arc<IndicatorSet>>>,
+    context: Mutex<Option<Arc<Context>>>,
     /// Findings that were made outside of the stream and go into the next commit.
     late: Mutex<Vec<Finding>>,
     /// Told when what was gathered is to be committed at once.
@@ -89,6 +93,10 @@ impl Replacements {
         *waiting = Some(indicators);
     }
 
+    pub(crate) fn set_context(&self, context: Arc<Context>) {
+        *self.context.lock().unwrap_or_else(PoisonError::into_inner) = Some(context);
+    }
+
     pub(crate) fn set_packs(&self, packs: Arc<PackSet>) {
         *self.packs.lock().unwrap_or_else(PoisonError::into_inner) = Some(packs);
     }
@@ -98,6 +106,9 @@ pub(crate) struct Processor {
     pub reader: JournalReader,
     pub detector: Detector,
     pub packs: Arc<PackSet>,
+    pub enricher: Enricher,
+    pub learnt: Arc<Learnt>,
+    pub routes: Routes,
     pub matcher: Matcher,
     pub matches: Arc<IndicatorMatches>,
     pub replacements: Arc<Replacements>,
@@ -174,6 +185,7 @@ impl Processor {
             self.show(&mut gathered);
             self.hand_over(runtime, &mut gathered);
         }
+        self.learnt.write(&self.enricher);
     }
 
     /// Waits for records, at most until something is due; `false` at the journal's end.
@@ -234,11 +246,23 @@ impl Processor {
         if let Some(indicators) = indicators {
             self.matcher = Matcher::new(indicators);
         }
+        let context = &self.replacements.context;
+        let context = context
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .take();
+        if let Some(context) = context {
+            self.enricher.set_context(context);
+        }
     }
 
     fn work(&mut self, decoder: &mut Decoder, records: Vec<RawRecord>, gathered: &mut Gathered) {
         gathered.since.get_or_insert_with(Instant::now);
         gathered.shown.waits_since.get_or_insert_with(Instant::now);
+        // Records that routes leave out are done with as well.
+        let end = records.last().map_or(0, |record| record.position + 1);
+        gathered.pending.end = gathered.pending.end.max(end);
+        let records = self.routes.before(records, &mut gathered.deltas);
         let mut rest = records.as_slice();
         while !rest.is_empty() {
             let mut batch = EventBatch::new();
@@ -261,8 +285,7 @@ impl Processor {
         mut batch: EventBatch,
         gathered: &mut Gathered,
     ) {
-        self.timings
-            .time(Stage::Normalize, || self.packs.normalize(&mut batch));
+        let (met, left_out) = self.prepare(&mut batch);
         let start = nanos();
         let outcome = self
             .timings
@@ -270,23 +293,27 @@ impl Processor {
         let worked_ns = nanos().saturating_sub(start);
         let measured = self.meter.measure(&self.detector, &batch, worked_ns);
         self.costs.take(measured);
-        ledger::count_batch(&mut gathered.deltas, records, &batch);
+        ledger::count_batch(&mut gathered.deltas, records, &batch, &left_out);
         self.sources.count(&batch);
-        let met = self
-            .timings
-            .time(Stage::Detect, || self.matcher.findings(&batch, entities_of));
+        let met = self.timings.time(Stage::Detect, || {
+            self.matcher.findings_of(&batch, &met, entities_of)
+        });
         self.matches.count(met.lists);
-        let found = outcome.findings.len() + met.findings.len();
+        let foreign = foreign_findings(&batch, &outcome.findings);
+        let found = outcome.findings.len() + met.findings.len() + foreign.len();
         self.timings.count(batch.len() as u64, found as u64);
         let last = records.last().map_or(0, |record| record.position);
         self.liveness.count(&batch, &outcome.findings, last + 1);
-        gathered.pending.end = last + 1;
+        gathered.pending.end = gathered.pending.end.max(last + 1);
         gathered
             .pending
             .findings
             .extend(outcome.findings.into_iter().map(|finding| (last, finding)));
-        let met = met.findings.into_iter().map(|finding| (last, finding));
-        gathered.pending.findings.extend(met);
+        let others = met.findings.into_iter().chain(foreign);
+        gathered
+            .pending
+            .findings
+            .extend(others.map(|finding| (last, finding)));
         let late = self.replacements.take_findings().into_iter();
         gathered
             .pending
@@ -298,6 +325,21 @@ impl Processor {
             .map(|record| record.bytes.len())
             .sum::<usize>();
         gathered.pending.batches.push(Arc::new(batch));
+    }
+
+    /// Normalises and enriches the events of a batch and takes out what routes leave out; gives
+    /// the indicators that they met.
+    fn prepare(&mut self, batch: &mut EventBatch) -> (Vec<EventMatches>, LeftOut) {
+        let timings = Arc::clone(&self.timings);
+        let left_out = timings.time(Stage::Normalize, || {
+            self.packs.normalize(batch);
+            self.enricher.enrich(batch);
+            self.routes.after(batch)
+        });
+        self.learnt.keep(&self.enricher);
+        let met = timings.time(Stage::Detect, || self.matcher.matches(batch));
+        indicators::note(batch, &met, self.matcher.set());
+        (met, left_out)
     }
 
     /// Lets what was judged be searched, and hands its findings over: both are durable in the

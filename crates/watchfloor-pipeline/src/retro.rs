@@ -15,7 +15,8 @@ use jiff::Timestamp;
 use tokio::runtime::Handle;
 use watchfloor_decode::{Decoder, Limits};
 use watchfloor_detect::Detector;
-use watchfloor_event::{EventBatch, Finding, RawRecord};
+use watchfloor_enrich::apply_stored;
+use watchfloor_event::{EventBatch, EventId, Finding, RawRecord};
 use watchfloor_lake::{Lake, ReadError, RecordScope, StoredRecord};
 use watchfloor_normalize::PackSet;
 
@@ -66,6 +67,8 @@ struct Again {
     batch: EventBatch,
     /// The position whose record gave all of its events at once.
     whole: Option<u64>,
+    /// What was added to events when they were stored: id and list.
+    enrichments: Vec<(EventId, String)>,
 }
 
 impl Retro {
@@ -165,6 +168,15 @@ impl Retro {
         }
         let batch = &mut again.batch;
         self.packs.normalize(batch);
+        again.enrichments.sort_unstable();
+        for row in 0..batch.len() {
+            let id = batch.rows()[row].id;
+            let found = again.enrichments.binary_search_by_key(&id, |(id, _)| *id);
+            if let Ok(at) = found {
+                apply_stored(batch, row, &again.enrichments[at].1);
+            }
+        }
+        again.enrichments.clear();
         each(batch);
         batch.clear();
     }
@@ -188,11 +200,14 @@ impl Again {
             decoder: Decoder::new(Limits::STANDARD),
             batch: EventBatch::new(),
             whole: None,
+            enrichments: Vec::new(),
         }
     }
 
     fn decode(&mut self, record: StoredRecord) {
         let position = record.id.position();
+        let enrichments = record.enrichments.map(|list| (record.id, list));
+        self.enrichments.extend(enrichments);
         if self.whole == Some(position) {
             return;
         }

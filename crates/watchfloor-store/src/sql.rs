@@ -2,7 +2,7 @@
 //!
 //! Repositories write `$1`, `$2` … and read columns by name; which database answers is known only
 //! here. sqlx's own `Any` was left out: it knows neither statement caching per database nor the
-//! errors of each (`docs/adr/0014`).
+//! errors of each (`docs/adr/0018`).
 
 use std::borrow::Cow;
 use std::fmt::{Display, Write};

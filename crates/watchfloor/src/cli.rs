@@ -7,6 +7,7 @@ use std::process::ExitCode;
 use anyhow::Result;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+use crate::sensor::Suppression;
 use crate::{EXIT_FAILED, Outcome, command};
 
 /// A security operations center in one program.
@@ -40,6 +41,9 @@ enum Command {
     /// Look for indicators, and look after lists of them.
     #[command(subcommand)]
     Intel(IntelCommand),
+    /// Look after an installed Suricata: run it, tune its rules, or have it read capture files.
+    #[command(args_conflicts_with_subcommands = true)]
+    Sensor(SensorArgs),
     /// Look after the event lake.
     #[command(subcommand)]
     Lake(LakeCommand),
@@ -133,6 +137,102 @@ pub(crate) struct ImportArgs {
     /// Files and folders.
     #[arg(required = true)]
     pub input: Vec<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct SensorArgs {
+    #[command(subcommand)]
+    pub command: Option<SensorCommand>,
+    /// Capture files to read; without one the sensor listens.
+    pub pcap: Vec<PathBuf>,
+    /// Interface to listen on; may be given several times.
+    #[arg(long = "interface", value_name = "NAME")]
+    pub interfaces: Vec<String>,
+    /// Folder of the sensor: settings, rule sets, packets of alerts [default: ./watchfloor-sensor].
+    #[arg(long)]
+    pub dir: Option<PathBuf>,
+    /// Data folder that events go to; of a server on this machine, or with capture files of none.
+    #[arg(long)]
+    pub data: Option<PathBuf>,
+    /// Server that events go to, with a token in WATCHFLOOR_TOKEN.
+    #[arg(long, conflicts_with = "data")]
+    pub url: Option<String>,
+    /// Rule files in place of the sensor's, for capture files.
+    #[arg(long, num_args = 1..)]
+    pub rules: Vec<PathBuf>,
+    /// A configuration of Suricata in place of the sensor's, for capture files.
+    #[arg(long, value_name = "FILE")]
+    pub suricata_config: Option<PathBuf>,
+    /// How alerts of capture files are printed where there is no data folder.
+    #[arg(long, value_enum, default_value = "ndjson")]
+    pub format: FindingFormat,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum SensorCommand {
+    /// Look after rule sets and their tuning. A sensor that runs takes changes up at once.
+    Rules {
+        #[command(subcommand)]
+        command: SensorRules,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum SensorRules {
+    /// Add a rule set: a file, a folder, a .tar.gz archive, or the URL of one.
+    Add {
+        /// Name of the set.
+        name: String,
+        /// Where it is.
+        place: String,
+    },
+    /// Remove a rule set.
+    Remove {
+        /// Name of the set.
+        name: String,
+    },
+    /// Fetch all rule sets anew, test the rules, and use them.
+    Update,
+    /// List the rule sets.
+    List,
+    /// Switch rules on: SID, file:GLOB or re:EXPRESSION.
+    Enable {
+        #[arg(required = true)]
+        which: Vec<String>,
+    },
+    /// Switch rules off: SID, file:GLOB or re:EXPRESSION.
+    Disable {
+        #[arg(required = true)]
+        which: Vec<String>,
+    },
+    /// Raise no alert of a rule, always or for an address.
+    Suppress(SuppressArgs),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct SuppressArgs {
+    /// Number of the rule.
+    pub sid: u32,
+    /// by_src, by_dst or by_either.
+    #[arg(long, requires = "ip")]
+    pub track: Option<String>,
+    /// Address or network.
+    #[arg(long, requires = "track")]
+    pub ip: Option<String>,
+    /// Why.
+    #[arg(long, default_value = "")]
+    pub reason: String,
+}
+
+impl SuppressArgs {
+    pub(crate) fn suppression(&self) -> Suppression {
+        Suppression {
+            sid: self.sid,
+            track: self.track.clone(),
+            ip: self.ip.clone(),
+            reason: self.reason.clone(),
+        }
+    }
 }
 
 /// How findings are printed.
@@ -383,12 +483,33 @@ pub(crate) enum MappingCommand {
         /// The file; `-` is standard input.
         file: PathBuf,
     },
+    /// Say how much of some logs is understood, by product, with examples of what is not.
+    Coverage(MappingCoverageArgs),
     /// List the packs, their products and their kinds of event.
     List {
         /// Further folders of packs.
         #[arg(long, value_name = "DIR")]
         mappings: Vec<PathBuf>,
     },
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct MappingCoverageArgs {
+    /// Form of the files; found from content and name if not given.
+    #[arg(long)]
+    pub format: Option<String>,
+    /// Mapping pack of the product that wrote the files.
+    #[arg(long, value_name = "PACK")]
+    pub product: Option<String>,
+    /// Further folders of packs; one of the name of a built-in pack takes its place.
+    #[arg(long, value_name = "DIR")]
+    pub mappings: Vec<PathBuf>,
+    /// Print one JSON object.
+    #[arg(long)]
+    pub json: bool,
+    /// Files and folders; `-` is standard input.
+    #[arg(required = true)]
+    pub input: Vec<PathBuf>,
 }
 
 #[derive(Debug, Subcommand)]
@@ -644,6 +765,7 @@ pub(crate) fn run(cli: Cli) -> Result<Outcome> {
         Command::Rules(sub) => command::rules::run(&sub),
         Command::Mapping(sub) => command::mapping::run(&sub),
         Command::Intel(sub) => command::intel::run(&sub),
+        Command::Sensor(args) => command::sensor::run(&args),
         Command::Lake(sub) => command::lake::run(&sub),
         Command::Playbook(sub) => command::playbook::run(&sub),
         Command::Cluster(sub) => command::cluster::run(&sub),

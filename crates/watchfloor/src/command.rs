@@ -13,9 +13,11 @@ pub(crate) mod intel;
 pub(crate) mod junit;
 pub(crate) mod lake;
 pub(crate) mod mapping;
+pub(crate) mod mapping_coverage;
 pub(crate) mod normalize;
 pub(crate) mod playbook;
 pub(crate) mod rules;
+pub(crate) mod sensor;
 pub(crate) mod serve;
 
 use std::future::Future;

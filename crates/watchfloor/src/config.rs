@@ -13,8 +13,10 @@ use watchfloor_api::RoleLimits;
 use watchfloor_api::ports::QueryLimits;
 
 use crate::cli::{ServeArgs, Shaping};
+use crate::enrichment::EnrichConfig;
 use crate::places::Wanted;
 use crate::records;
+use crate::routing::{ForwardConfig, RouteConfig};
 use crate::rules::{Budget, Sources};
 use crate::sources::{QuietConfig, SourcesConfig};
 
@@ -47,6 +49,12 @@ pub(crate) struct Config {
     pub limits: RoleLimits,
     /// Further sources, and the products of sources.
     pub sources: SourcesConfig,
+    /// What events are enriched from.
+    pub enrich: EnrichConfig,
+    /// What is left out, sampled, masked or forwarded.
+    pub routes: Vec<RouteConfig>,
+    /// Where to, by name.
+    pub forward: BTreeMap<String, ForwardConfig>,
 }
 
 /// Machines that help with queries.
@@ -184,6 +192,12 @@ struct File {
     /// When a source that stopped raises an alert.
     #[serde(default)]
     quiet: QuietConfig,
+    #[serde(default)]
+    enrich: EnrichConfig,
+    #[serde(default)]
+    routes: Vec<RouteConfig>,
+    #[serde(default)]
+    forward: BTreeMap<String, ForwardConfig>,
 }
 
 /// How long events gather before they become files of the lake: long enough that files are not
@@ -245,6 +259,9 @@ impl Config {
             lake: file.lake,
             store: file.store,
             cluster: file.cluster,
+            enrich: file.enrich,
+            routes: file.routes,
+            forward: file.forward,
             data: args
                 .data
                 .clone()

@@ -7,13 +7,18 @@ mod command;
 mod config;
 mod content;
 mod data_folder;
+mod enrichment;
+mod file_watch;
 mod files;
 mod indicators;
+mod packs;
 mod places;
 mod records;
 mod response;
+mod routing;
 mod rules;
 mod searches;
+mod sensor;
 mod server;
 mod sources;
 

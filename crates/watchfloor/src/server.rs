@@ -5,15 +5,16 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context as _, Result, bail};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use watchfloor_api::ports::Listener;
 use watchfloor_api::{ApiSettings, ApiState, CookieTransport, HostPolicy};
 use watchfloor_casework::{Casework, CaseworkSettings, Store, SystemClock};
+use watchfloor_enrich::Context;
 use watchfloor_ingest::{DropSink, JournalOptions, LocalListener};
 use watchfloor_lake::{Cluster, ClusterOptions, Places};
-use watchfloor_pipeline::{Pipeline, PipelineOptions};
+use watchfloor_pipeline::{Pipeline, PipelineOptions, Routes};
 
 use crate::bridge::{
     CaseworkSink, DataPlane, JournalIntake, Keeper, KeeperSettings, LakeEvents, LakeLookup, Queries,
@@ -22,10 +23,14 @@ use crate::command;
 use crate::config::{ClusterConfig, Config};
 use crate::content;
 use crate::data_folder::DataFolder;
+use crate::enrichment::Enrichment;
+use crate::file_watch::FileWatch;
 use crate::indicators::{self, Shelf};
+use crate::packs::Packs;
 use crate::places;
 use crate::records;
 use crate::response;
+use crate::routing;
 use crate::rules::{self, Budget, Desk};
 use crate::searches;
 use crate::sources;
@@ -44,7 +49,7 @@ pub(crate) struct Server {
     stop: CancellationToken,
     tasks: Vec<tokio::task::JoinHandle<()>>,
     _watch: rules::Watch,
-    _indicators: indicators::Watch,
+    _watches: (indicators::Watch, FileWatch, FileWatch),
     _folder: DataFolder,
 }
 
@@ -62,6 +67,10 @@ pub(crate) struct PlanesOptions<'o> {
     pub commit_wait: Duration,
     pub lake: Places,
     pub cluster: Option<Arc<Cluster>>,
+    /// What events are enriched from.
+    pub context: Arc<Context>,
+    /// What is left out, masked or forwarded.
+    pub routes: Routes,
 }
 
 /// Both planes over a data folder, without listeners.
@@ -70,6 +79,7 @@ pub(crate) struct Planes {
     pub casework: Casework,
     pub rules: Desk,
     pub indicators: Shelf,
+    pub packs: Packs,
 }
 
 impl Planes {
@@ -85,10 +95,12 @@ impl Planes {
             commit_wait,
             lake,
             cluster,
+            context,
+            routes,
         } = options;
         let casework = Casework::new(store, CaseworkSettings::standard(), Arc::new(SystemClock));
         let (opened, set) = rules::open(data, rules)?;
-        let packs = Arc::new(content::packs(mappings)?);
+        let (packs, set_of_packs) = Packs::open(data, mappings)?;
         let (shelf, indicators) = Shelf::open(data, indicators)?;
         let options = PipelineOptions {
             data: data.to_owned(),
@@ -97,12 +109,14 @@ impl Planes {
             journal: JournalOptions::standard(),
             commit_wait,
             indicators,
+            context,
+            routes,
         };
         let sink = Arc::new(CaseworkSink(casework.clone()));
         let lookup = Arc::new(LakeLookup::default());
         casework
             .look_events_up_with(Arc::clone(&lookup) as Arc<dyn watchfloor_casework::EventLookup>);
-        let pipeline = Pipeline::start(options, packs, set, sink)
+        let pipeline = Pipeline::start(options, set_of_packs, set, sink)
             .await
             .context("the data plane cannot start")?;
         let pipeline = Arc::new(pipeline);
@@ -120,6 +134,7 @@ impl Planes {
             casework,
             rules: desk,
             indicators: shelf,
+            packs,
         })
     }
 }
@@ -130,13 +145,15 @@ impl Server {
         let folder = DataFolder::take(&config.data)?;
         let http = bind(config.listen).await?;
         let address = http.local_addr().context("no listening address")?;
+        let stop = CancellationToken::new();
+        let (enrichment, context) = Enrichment::open(&config.enrich);
         let Planes {
             pipeline,
             casework,
             rules,
             indicators,
-        } = planes(config, &folder.path).await?;
-        let stop = CancellationToken::new();
+            packs,
+        } = planes(config, &folder.path, context, &stop).await?;
         let listeners = vec![listener("http", address)];
         let on_drop = drop_sink(&pipeline);
         let started = sources::start(
@@ -158,7 +175,7 @@ impl Server {
             Arc::new(DataPlane::new(
                 Arc::clone(&pipeline),
                 rules.clone(),
-                indicators.clone(),
+                (indicators.clone(), enrichment.clone(), packs.clone()),
                 (listeners, started.states, started.quiet),
                 queries,
             )),
@@ -167,7 +184,11 @@ impl Server {
             Arc::new(keeper.clone()),
             api_settings(config),
         );
-        let watch = indicators.watch(Arc::clone(&pipeline))?;
+        let watches = (
+            indicators.watch(Arc::clone(&pipeline))?,
+            enrichment.watch(Arc::clone(&pipeline))?,
+            packs.watch(Arc::clone(&pipeline))?,
+        );
         tasks.push(response::start(&casework, &pipeline, &folder, &stop)?);
         let asking = searches::ask_when_due(casework.clone(), lake, stop.clone());
         tasks.push(tokio::spawn(asking));
@@ -180,7 +201,7 @@ impl Server {
             stop,
             tasks,
             _watch: rules.watch()?,
-            _indicators: watch,
+            _watches: watches,
             _folder: folder,
         })
     }
@@ -264,7 +285,12 @@ fn cluster(config: &ClusterConfig) -> Result<Option<Arc<Cluster>>> {
     Ok(Some(Arc::new(Cluster::new(options)?)))
 }
 
-async fn planes(config: &Config, data: &Path) -> Result<Planes> {
+async fn planes(
+    config: &Config,
+    data: &Path,
+    context: Arc<Context>,
+    stop: &CancellationToken,
+) -> Result<Planes> {
     Planes::start(PlanesOptions {
         data,
         store: records::settle(data, &config.store).await?,
@@ -275,6 +301,8 @@ async fn planes(config: &Config, data: &Path) -> Result<Planes> {
         commit_wait: config.commit_wait,
         lake: places::settle(data, &config.lake)?,
         cluster: cluster(&config.cluster)?,
+        context,
+        routes: routing::start(data, &config.routes, &config.forward, stop)?,
     })
     .await
 }

@@ -423,7 +423,7 @@ fn a_running_server_takes_imports_and_raises_alerts() -> Result<()> {
             .flatten()
             .filter_map(|alert| alert["title"].as_str().map(str::to_owned))
             .collect();
-        Ok(["CloudTrail", "Suricata Alert"]
+        Ok(["CloudTrail", "ET TROJAN Test"]
             .iter()
             .all(|wanted| titles.iter().any(|title| title.contains(wanted))))
     })

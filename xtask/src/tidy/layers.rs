@@ -21,7 +21,7 @@ const LAYERS: &[&[&str]] = &[
         "report",
         "playbook",
     ],
-    &["ingest", "lake", "store", "respond"],
+    &["forward", "ingest", "lake", "store", "respond"],
     &["pipeline", "casework"],
     &["watchfloor", "api", "agent"],
 ];

@@ -2,6 +2,8 @@
 
 use axum::Json;
 use axum::extract::State;
+use axum::http::header;
+use axum::response::{IntoResponse, Response};
 use jiff::Timestamp;
 use serde::Deserialize;
 use utoipa::ToSchema;
@@ -12,6 +14,7 @@ use watchfloor_model::Permission;
 use super::ApiResult;
 use super::hunt::limits;
 use crate::extract::{ApiJson, ApiPath, Caller};
+use crate::packets;
 use crate::ports::{
     Event, EventOrder, FieldInfo, QueryLimits, RowsRequest, RowsResult, SearchRequest, SearchResult,
 };
@@ -33,6 +36,7 @@ pub(crate) fn router() -> OpenApiRouter<ApiState> {
         .routes(routes!(search))
         .routes(routes!(query))
         .routes(routes!(get_event))
+        .routes(routes!(get_packets))
         .routes(routes!(list_fields))
 }
 
@@ -169,6 +173,40 @@ async fn get_event(
         Some(event) => Ok(Json(event)),
         None => Err(ApiError::not_found("no event has this id")),
     }
+}
+
+/// The packet of an alert of Suricata, as a capture file.
+#[utoipa::path(get, path = "/events/{id}/packets", tag = "events", params(("id" = String, Path)),
+    responses((status = 200, content_type = "application/vnd.tcpdump.pcap", body = [u8]), (status = 404, body = Problem)))]
+async fn get_packets(
+    State(state): State<ApiState>,
+    caller: Caller,
+    ApiPath(event): ApiPath<String>,
+) -> ApiResult<Response> {
+    state
+        .casework()
+        .authorize(caller.actor(), Permission::ReadEvents)?;
+    let found = state.events().event(event).await?;
+    let found = found.ok_or_else(|| ApiError::not_found("no event has this id"))?;
+    let file = packets::of_event(&found);
+    let file = file.ok_or_else(|| ApiError::not_found("the event carries no packet"))?;
+    // Only what an id has: letters, digits and dashes.
+    let name: String = found
+        .id
+        .chars()
+        .filter(|letter| letter.is_ascii_alphanumeric() || *letter == '-')
+        .collect();
+    let headers = [
+        (
+            header::CONTENT_TYPE,
+            "application/vnd.tcpdump.pcap".to_owned(),
+        ),
+        (
+            header::CONTENT_DISPOSITION,
+            format!("attachment; filename=\"event-{name}.pcap\""),
+        ),
+    ];
+    Ok((headers, file).into_response())
 }
 
 /// The fields that events can have.

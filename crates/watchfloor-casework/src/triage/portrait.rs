@@ -10,15 +10,18 @@ use super::bind::is_commonplace;
 /// ATT&CK tactics in the order of an attack.
 ///
 /// # Source
-/// MITRE ATT&CK Enterprise v18.
-pub(crate) const TACTICS: [(&str, &str); 14] = [
+/// MITRE ATT&CK Enterprise v18 and v19.
+pub(crate) const TACTICS: [(&str, &str); 16] = [
     ("reconnaissance", "Reconnaissance"),
     ("resource-development", "Resource development"),
     ("initial-access", "Initial access"),
     ("execution", "Execution"),
     ("persistence", "Persistence"),
     ("privilege-escalation", "Privilege escalation"),
+    // Version 19 parts the first of these into the two behind it; rules name either.
     ("defense-evasion", "Defense evasion"),
+    ("stealth", "Stealth"),
+    ("defense-impairment", "Defense impairment"),
     ("credential-access", "Credential access"),
     ("discovery", "Discovery"),
     ("lateral-movement", "Lateral movement"),

@@ -177,6 +177,14 @@ attributes! {
     "finding_info.related_events" Text [] [] "events of the finding, as a JSON list of ids";
     "finding_info.evidence" Text [] [] "why the rule fired and who took part, as JSON";
     "finding_info.attacks" Text [] [] "ATT&CK tactics and techniques, as JSON";
+    "enrichments" Text [] [] "what was added from elsewhere, with where it came from, as a JSON list";
+    "src_endpoint.location.city" Text ["source.geo.city_name"] [] "city of the side that started";
+    "dst_endpoint.location.country" Text ["destination.geo.country_iso_code"] [] "country of the side that answered";
+    "dst_endpoint.location.city" Text ["destination.geo.city_name"] [] "city of the side that answered";
+    "src_endpoint.autonomous_system.number" Integer ["source.as.number"] [] "autonomous system of the side that started";
+    "src_endpoint.autonomous_system.name" Text ["source.as.organization.name"] [] "who runs it";
+    "dst_endpoint.autonomous_system.number" Integer ["destination.as.number"] [] "autonomous system of the side that answered";
+    "dst_endpoint.autonomous_system.name" Text ["destination.as.organization.name"] [] "who runs it";
 }
 
 /// The attribute of an OCSF path.

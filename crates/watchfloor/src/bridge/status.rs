@@ -7,9 +7,9 @@ use futures::FutureExt;
 use futures::future::BoxFuture;
 use jiff::{SignedDuration, Timestamp};
 use watchfloor_api::ports::{
-    AnomalyCount, DataPlaneStatus, EventsOverview, HistogramBucket, IndicatorList, LakeStats,
-    LedgerEntry, Listener, LiveCounters, Metric, MetricKind, PipelineStatus, RuleCounts,
-    SourceInfo, StatusError,
+    AnomalyCount, DataPlaneStatus, EnrichmentFile, EventsOverview, ForwardState, HistogramBucket,
+    IndicatorList, LakeStats, LedgerEntry, Listener, LiveCounters, MappingPacks, Metric,
+    MetricKind, PipelineStatus, RuleCounts, SourceInfo, StatusError,
 };
 use watchfloor_ingest::SourceStates;
 use watchfloor_lake::{SearchRequest, SortOrder};
@@ -17,7 +17,9 @@ use watchfloor_pipeline::{Counts, LedgerRow, Pipeline, StageTimes};
 use watchfloor_query::Query;
 
 use super::{Queries, connections};
+use crate::enrichment::Enrichment;
 use crate::indicators::Shelf;
+use crate::packs::Packs;
 use crate::rules::Desk;
 use crate::sources::Quiet;
 
@@ -26,6 +28,8 @@ pub(crate) struct DataPlane {
     pipeline: Arc<Pipeline>,
     rules: Desk,
     indicators: Shelf,
+    enrichment: Enrichment,
+    packs: Packs,
     listeners: Vec<Listener>,
     states: SourceStates,
     quiet: Quiet,
@@ -36,7 +40,7 @@ impl DataPlane {
     pub(crate) fn new(
         pipeline: Arc<Pipeline>,
         rules: Desk,
-        indicators: Shelf,
+        (indicators, enrichment, packs): (Shelf, Enrichment, Packs),
         (listeners, states, quiet): (Vec<Listener>, SourceStates, Quiet),
         queries: Arc<Queries>,
     ) -> Self {
@@ -44,6 +48,8 @@ impl DataPlane {
             pipeline,
             rules,
             indicators,
+            enrichment,
+            packs,
             listeners,
             states,
             quiet,
@@ -245,6 +251,27 @@ impl PipelineStatus for DataPlane {
         self.indicators.lists(&self.pipeline)
     }
 
+    fn enrichment_files(&self) -> Vec<EnrichmentFile> {
+        self.enrichment.files()
+    }
+
+    fn mapping_packs(&self) -> MappingPacks {
+        self.packs.list(&self.pipeline)
+    }
+
+    fn forwards(&self) -> Vec<ForwardState> {
+        let states = self.pipeline.forwards().into_iter();
+        let states = states.map(|state| ForwardState {
+            name: state.name,
+            target: state.target,
+            sent: state.sent,
+            dropped: state.dropped,
+            pending_bytes: state.pending_bytes,
+            trouble: state.trouble,
+        });
+        states.collect()
+    }
+
     fn metrics(&self) -> Vec<Metric> {
         let mut metrics = metrics(&self.pipeline);
         metrics.extend(indicator_metrics(&self.pipeline, &self.indicators));
@@ -253,6 +280,7 @@ impl PipelineStatus for DataPlane {
             &self.states.read(),
             &self.quiet.read(),
         ));
+        metrics.extend(forward_metrics(&self.pipeline));
         metrics.extend([
             Metric {
                 name: "watchfloor_queries_running",
@@ -362,6 +390,43 @@ fn metrics(pipeline: &Pipeline) -> Vec<Metric> {
 }
 
 /// What is looked for, and how often it was met.
+fn forward_metrics(pipeline: &Pipeline) -> Vec<Metric> {
+    let metric = |name, help, kind, to: &str, value: u64| Metric {
+        name,
+        help,
+        kind,
+        labels: vec![("destination", to.to_owned())],
+        value: value as f64,
+    };
+    let states = pipeline.forwards().into_iter().flat_map(|state| {
+        let to = state.name.as_str();
+        [
+            metric(
+                "watchfloor_forward_sent_total",
+                "Copies of records that a destination has taken.",
+                MetricKind::Counter,
+                to,
+                state.sent,
+            ),
+            metric(
+                "watchfloor_forward_dropped_total",
+                "Copies of records that were left out since the spool was full.",
+                MetricKind::Counter,
+                to,
+                state.dropped,
+            ),
+            metric(
+                "watchfloor_forward_pending_bytes",
+                "Bytes that wait for a destination.",
+                MetricKind::Gauge,
+                to,
+                state.pending_bytes,
+            ),
+        ]
+    });
+    states.collect()
+}
+
 fn indicator_metrics(pipeline: &Pipeline, indicators: &Shelf) -> Vec<Metric> {
     let (count, bytes) = indicators.size();
     let gauge = |name, help, value: usize| Metric {

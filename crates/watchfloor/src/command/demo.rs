@@ -3,6 +3,7 @@
 //! The recording holds records with offsets from its start and placeholders for times; they
 //! are replayed with fresh times at the pace at which they were recorded.
 
+use std::collections::BTreeMap;
 use std::io::Read;
 use std::sync::Arc;
 use std::time::Duration;
@@ -20,6 +21,7 @@ use crate::Outcome;
 use crate::cli::DemoArgs;
 use crate::command::block_on;
 use crate::config::{COMMIT_WAIT, ClusterConfig, Config};
+use crate::enrichment::EnrichConfig;
 use crate::places::Wanted;
 use crate::rules::{Budget, Sources};
 use crate::server::Server;
@@ -55,6 +57,9 @@ pub(crate) fn run(args: &DemoArgs) -> Result<Outcome> {
         None => std::env::temp_dir().join(format!("watchfloor-demo-{}", std::process::id())),
     };
     let config = Config {
+        enrich: EnrichConfig::default(),
+        routes: Vec::new(),
+        forward: BTreeMap::new(),
         sources: SourcesConfig::default(),
         limits: watchfloor_api::RoleLimits::STANDARD,
         lake: Wanted::default(),

@@ -12,6 +12,7 @@ use jiff::Timestamp;
 use tokio::sync::mpsc;
 use watchfloor_decode::framing::FileFormat;
 use watchfloor_ingest::{AppendError, Journal, LocalSender, NewRecord, SendError};
+use watchfloor_pipeline::Routes;
 
 use crate::cli::ImportArgs;
 use crate::command::{block_on, visible};
@@ -68,6 +69,8 @@ async fn own_planes(data: &Path, rules: &Sources) -> Result<Planes> {
         commit_wait: COMMIT_WAIT,
         lake: places::last(data)?,
         cluster: None,
+        context: Arc::default(),
+        routes: Routes::default(),
     })
     .await
 }

@@ -9,7 +9,7 @@ use watchfloor_event::{AnomalyCode, EventBatch, RawRecord, ocsf};
 use watchfloor_normalize::{Case, Explanation, Field, PackSet};
 
 use crate::cli::MappingCommand;
-use crate::command::{normalize, visible};
+use crate::command::{mapping_coverage, normalize, visible};
 use crate::content::{self, ContentFile};
 use crate::{Outcome, files};
 
@@ -27,6 +27,7 @@ pub(crate) fn run(command: &MappingCommand) -> Result<Outcome> {
             mappings,
             file,
         } => try_file(file, format.as_deref(), product.as_deref(), mappings),
+        MappingCommand::Coverage(args) => mapping_coverage::run(args),
         MappingCommand::List { mappings } => list(mappings),
     }
 }

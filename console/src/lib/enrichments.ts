@@ -1,0 +1,35 @@
+/** Reads the list in which an event keeps what was added to it from elsewhere (OCSF `enrichments`). */
+import type { SocEvent } from '../api/types'
+import { valueText } from './text'
+
+export interface AddedValue {
+  /** Attribute that was added. */
+  path: string
+  value: string
+  /** Kind of knowledge: geo, asset, identity, lease, nat, indicator. */
+  type: string
+  /** Where it came from. */
+  provider: string
+}
+
+const MAX_SHOWN = 100
+
+/** Text that is no such list adds nothing. */
+export function enrichmentsOf(event: SocEvent): AddedValue[] {
+  const text = valueText(event.fields.enrichments)
+  if (!text) return []
+  let list: unknown
+  try {
+    list = JSON.parse(text)
+  } catch {
+    return []
+  }
+  if (!Array.isArray(list)) return []
+  const added = list.flatMap((note): AddedValue[] => {
+    if (typeof note !== 'object' || note === null || typeof note.data !== 'object' || note.data === null)
+      return []
+    const about = { type: String(note.type ?? ''), provider: String(note.provider ?? '') }
+    return Object.entries(note.data).map(([path, value]) => ({ path, value: String(value), ...about }))
+  })
+  return added.slice(0, MAX_SHOWN)
+}

@@ -1,0 +1,13 @@
+//! Destinations that copies of records are forwarded to.
+//!
+//! Start at [`Destination`].
+
+mod bucket;
+mod destination;
+mod http;
+mod syslog;
+
+pub use bucket::{Bucket, BucketOptions};
+pub use destination::{Destination, SendError, SetUpError};
+pub use http::{Http, HttpOptions, http_client};
+pub use syslog::{Syslog, SyslogTarget, Transport};
