@@ -11,6 +11,7 @@ mod files;
 mod indicators;
 mod places;
 mod records;
+mod roles;
 mod rules;
 mod searches;
 mod server;
@@ -40,6 +41,8 @@ fn main() -> ExitCode {
         Err(code) => return code,
     };
     init_log();
+    // Several dependencies bring a provider of cryptography each; this one is used by all.
+    let _another_was_first = rustls::crypto::ring::default_provider().install_default();
     match cli::run(cli) {
         Ok(Outcome::Done) => ExitCode::SUCCESS,
         Ok(Outcome::Found) => ExitCode::from(EXIT_FINDINGS),

@@ -198,7 +198,10 @@ fn workers_share_the_work_and_one_that_dies_costs_no_answer() -> Result<()> {
         assert_eq!(&ask(&client, query)?, wanted, "{query}");
         let failures = failures(&client)?;
         let complaints = server.complaints();
-        assert_eq!(failures, "0", "workers did not answer {query}: {complaints}");
+        assert_eq!(
+            failures, "0",
+            "workers did not answer {query}: {complaints}"
+        );
     }
     for _ in 0..10 {
         ask(&client, QUERIES[0])?;

@@ -53,7 +53,11 @@ impl Kept {
         if let Some((_, set)) = kept.iter().find(|(known, _)| Arc::ptr_eq(known, values)) {
             return Arc::clone(set);
         }
-        let texts = values.as_string_opt::<i32>().into_iter().flatten().flatten();
+        let texts = values
+            .as_string_opt::<i32>()
+            .into_iter()
+            .flatten()
+            .flatten();
         let set: Arc<HashSet<String>> = Arc::new(texts.map(str::to_owned).collect());
         if kept.len() >= MAX_KEPT {
             kept.remove(0);
