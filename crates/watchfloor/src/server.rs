@@ -145,10 +145,7 @@ impl Server {
         let stop = CancellationToken::new();
         let listeners = vec![listener("http", address)];
         let on_drop = drop_sink(&pipeline);
-        let (wanted, syslog) = match roles.collect {
-            true => (config.sources.clone(), config.syslog),
-            false => (SourcesConfig::default(), None),
-        };
+        let (wanted, syslog) = collected(config);
         let place = (&pipeline, &casework, &*folder.path);
         let started = sources::start(&wanted, syslog, place, on_drop, &stop).await?;
         let mut tasks = started.tasks;
@@ -174,12 +171,7 @@ impl Server {
             Arc::new(JournalIntake::new(Arc::clone(&pipeline), started.products)),
             Arc::new(rules.clone()),
             Arc::new(keeper.clone()),
-            ApiSettings {
-                hosts: host_policy(config),
-                cookie: CookieTransport::Plain,
-                version: env!("CARGO_PKG_VERSION").to_owned(),
-                limits: config.limits,
-            },
+            api_settings(config),
         );
         let watch = indicators.watch(Arc::clone(&pipeline))?;
         if roles.console {
@@ -189,14 +181,9 @@ impl Server {
                 stop.clone(),
             )));
         }
-        let router = watchfloor_api::router(state);
-        let router = match roles.answers() {
-            true => router,
-            false => router.layer(axum::middleware::from_fn(only_records)),
-        };
         Ok(Self {
             url: format!("http://{address}"),
-            router,
+            router: router_of(state, roles),
             ends_with_work: nats.is_some(),
             pipeline,
             casework,
@@ -257,6 +244,31 @@ impl Server {
         }
         self.pipeline.liveness().save();
         Ok(())
+    }
+}
+
+/// The sources that this process takes records from.
+fn collected(config: &Config) -> (SourcesConfig, Option<SocketAddr>) {
+    match config.roles.collect {
+        true => (config.sources.clone(), config.syslog),
+        false => (SourcesConfig::default(), None),
+    }
+}
+
+fn api_settings(config: &Config) -> ApiSettings {
+    ApiSettings {
+        hosts: host_policy(config),
+        cookie: CookieTransport::Plain,
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+        limits: config.limits,
+    }
+}
+
+fn router_of(state: ApiState, roles: Roles) -> axum::Router {
+    let router = watchfloor_api::router(state);
+    match roles.answers() {
+        true => router,
+        false => router.layer(axum::middleware::from_fn(only_records)),
     }
 }
 
