@@ -72,6 +72,18 @@ impl Routes {
         Ok(routes)
     }
 
+    /// The same routes for another partition; they forward to the same destinations.
+    #[must_use]
+    pub(crate) fn share(&self) -> Self {
+        Self {
+            before: self.before.clone(),
+            after: self.after.clone(),
+            conditions: self.conditions.as_ref().map(Detector::share),
+            forwarders: self.forwarders.clone(),
+            key: self.key.clone(),
+        }
+    }
+
     /// Where records are forwarded to.
     pub fn forwarders(&self) -> impl Iterator<Item = &Arc<Forwarder>> {
         self.forwarders.values()

@@ -16,6 +16,7 @@ use crate::cli::{ServeArgs, Shaping};
 use crate::enrichment::EnrichConfig;
 use crate::places::Wanted;
 use crate::records;
+use crate::roles::{JournalConfig, Roles as ServerRoles};
 use crate::routing::{ForwardConfig, RouteConfig};
 use crate::rules::{Budget, Sources};
 use crate::sources::{QuietConfig, SourcesConfig};
@@ -43,6 +44,10 @@ pub(crate) struct Config {
     pub lake: Wanted,
     /// Where the records stand.
     pub store: records::Wanted,
+    /// Where the journal stands.
+    pub journal: JournalConfig,
+    /// Which parts run in this process.
+    pub roles: ServerRoles,
     /// Machines that help with queries.
     pub cluster: ClusterConfig,
     /// What a query of each role may use.
@@ -182,6 +187,8 @@ struct File {
     #[serde(default)]
     store: records::Wanted,
     #[serde(default)]
+    journal: JournalConfig,
+    #[serde(default)]
     cluster: ClusterConfig,
     /// Sources by name: `[sources.firewall]`.
     #[serde(default)]
@@ -258,6 +265,8 @@ impl Config {
             commit_wait,
             lake: file.lake,
             store: file.store,
+            journal: file.journal,
+            roles: ServerRoles::of(&args.role),
             cluster: file.cluster,
             enrich: file.enrich,
             routes: file.routes,
@@ -330,7 +339,7 @@ mod tests {
             rules: Vec::new(),
             indicators: Vec::new(),
             shaping: Shaping::default(),
-            role: crate::cli::Role::All,
+            role: vec![crate::cli::Role::All],
         }
     }
 

@@ -85,7 +85,7 @@ fn network_of(address: IpAddr) -> IpAddr {
 }
 
 /// What an expression finds, masked.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct TextMask {
     regex: Regex,
     style: MaskStyle,

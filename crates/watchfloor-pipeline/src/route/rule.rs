@@ -116,7 +116,7 @@ impl Share {
     }
 }
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) enum Step {
     Drop,
     Sample(Share),
@@ -126,7 +126,7 @@ pub(super) enum Step {
 }
 
 /// A route as it is worked with.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Compiled {
     pub(super) name: String,
     pub(super) stage: Stage,

@@ -11,8 +11,8 @@ use bytes::Bytes;
 use jiff::Timestamp;
 use tokio::sync::mpsc;
 use watchfloor_decode::framing::FileFormat;
-use watchfloor_ingest::{AppendError, Journal, LocalSender, NewRecord, SendError};
-use watchfloor_pipeline::Routes;
+use watchfloor_ingest::{AppendError, Journal, JournalOptions, LocalSender, NewRecord, SendError};
+use watchfloor_pipeline::{JournalChoice, Routes};
 
 use crate::cli::ImportArgs;
 use crate::command::{block_on, visible};
@@ -71,6 +71,7 @@ async fn own_planes(data: &Path, rules: &Sources) -> Result<Planes> {
         cluster: None,
         context: Arc::default(),
         routes: Routes::default(),
+        journal: JournalChoice::Embedded(JournalOptions::standard()),
     })
     .await
 }
@@ -123,7 +124,7 @@ async fn import(
         }
         // Findings follow their commit; the cursor says when casework has them.
         let end = planes.pipeline.journal().stats().next_position;
-        while planes.casework.cursor().await?.unwrap_or(0) < end {
+        while planes.casework.cursor(0).await?.unwrap_or(0) < end {
             tokio::time::sleep(RETRY_WAIT).await;
         }
     }
@@ -173,7 +174,9 @@ async fn append(journal: &Journal, group: Vec<NewRecord>) -> Result<()> {
     loop {
         match journal.append(group.clone()).await {
             Ok(_) => return Ok(()),
-            Err(AppendError::Full { .. }) => tokio::time::sleep(RETRY_WAIT).await,
+            Err(AppendError::Full { .. } | AppendError::Away { .. }) => {
+                tokio::time::sleep(RETRY_WAIT).await
+            }
             Err(error) => return Err(error.into()),
         }
     }
