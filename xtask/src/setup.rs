@@ -182,6 +182,8 @@ pub(crate) fn python() -> Result<std::path::PathBuf> {
         "pyarrow",
         "fsspec",
         "pysail",
+        // Kafka brokers, by the mock cluster of librdkafka.
+        "confluent-kafka",
         "pyspark-client",
     ];
     let folder = shell::target().join("python");

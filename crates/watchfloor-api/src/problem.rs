@@ -385,7 +385,16 @@ impl From<IntakeError> for ApiError {
                 error.to_string(),
             )
             .with_retry_after(i64::from(*retry_after_s)),
-            IntakeError::Failed(_) => Self::internal(&error),
+            // Most often a full disk: what to do stands in the answer, and it passes by itself.
+            IntakeError::Failed(_) => {
+                tracing::error!(%error, "records are not taken");
+                Self::new(
+                    StatusCode::SERVICE_UNAVAILABLE,
+                    ProblemCode::Busy,
+                    format!("{error}; make room on the disk of the data folder, then send again: records are taken again by themselves"),
+                )
+                .with_retry_after(STORE_RETRY_AFTER_S)
+            }
         }
     }
 }

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use watchfloor_event::Finding;
+use watchfloor_event::{Finding, partition_of};
 use watchfloor_model::{
     Actor, Alert, AlertId, Attachment, Clocks, EntityRef, Incident, IncidentId, IncidentStatus,
     Severity, Suppression,
@@ -17,6 +17,14 @@ use crate::{Casework, CaseworkError, LiveChange};
 
 /// Name of the cursor that says up to which position findings were taken.
 pub const FINDINGS_CURSOR: &str = "findings";
+
+/// Each partition of a journal has a cursor of its own.
+fn cursor_name(partition: u16) -> String {
+    match partition {
+        0 => FINDINGS_CURSOR.to_owned(),
+        partition => format!("{FINDINGS_CURSOR}-{partition}"),
+    }
+}
 
 /// Findings of one transaction.
 const FINDINGS_PER_TX: usize = 200;
@@ -91,9 +99,9 @@ impl Casework {
     ///
     /// # Errors
     /// [`CaseworkError::Store`].
-    pub async fn cursor(&self) -> Result<Option<u64>, CaseworkError> {
+    pub async fn cursor(&self, partition: u16) -> Result<Option<u64>, CaseworkError> {
         let mut reader = self.store().read(&self.settings().tenant).await?;
-        Ok(reader.q().cursor(FINDINGS_CURSOR).await?)
+        Ok(reader.q().cursor(&cursor_name(partition)).await?)
     }
 
     /// Takes findings and then saves the cursor, the position of the data plane behind them.
@@ -186,7 +194,8 @@ impl Casework {
         let incidents = self.redraw_touched(&mut tx, &actor, &touched).await?;
         let (new, changed) = read_touched(&mut tx, &touched).await?;
         if let Some(cursor) = cursor {
-            tx.save_cursor(FINDINGS_CURSOR, cursor).await?;
+            let name = cursor_name(partition_of(cursor));
+            tx.save_cursor(&name, cursor).await?;
         }
         tx.commit().await?;
         *taken = count;

@@ -16,6 +16,6 @@ pub use anomaly::{Anomaly, AnomalyCode};
 pub use batch::{EventBatch, MAX_BATCH_EVENTS, Namespace, RowMeta};
 pub use column::{Column, Dictionary, ValueKind, ValueRef};
 pub use finding::{Entity, EntityKind, Finding, FindingLevel, MatchReason};
-pub use id::{EventId, ParseEventIdError};
+pub use id::{EventId, JournalPlace, ParseEventIdError, partition_of};
 pub use kind::{EventKind, Logsource};
 pub use raw_record::{Format, RawRecord};

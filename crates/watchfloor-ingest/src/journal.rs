@@ -1,23 +1,26 @@
-//! The journal: a record is on disk before its sender is answered.
+//! The journal: a record is durable before its sender is answered.
 //!
-//! One thread writes. It takes all appends that wait, writes them in one piece, syncs once and
-//! answers them all (group commit), so the cost of a sync is shared by whoever waits. Readers
-//! go by the files, up to the offset that is known to be durable.
+//! Two journals stand behind one trait: segments in the data folder (`embedded.rs`), for one
+//! machine, and NATS JetStream (`nats.rs`), for a cluster.
 
-use std::collections::{HashSet, VecDeque};
-use std::fs::File;
-use std::io::{Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
-use std::thread::JoinHandle;
+use std::pin::Pin;
+use std::sync::Arc;
 
-use tokio::sync::{mpsc, oneshot, watch};
 use watchfloor_event::RawRecord;
 
-use crate::record::{self, NewRecord, Stored};
-use crate::segment::{self, MAGIC, SegmentPath, SegmentReader, Step};
+use crate::record::NewRecord;
+use embedded::Embedded;
 
-/// Limits of a journal.
+pub use leases::{LEASE, LEASE_ROUND, Leases};
+pub use nats::{NatsJournal, NatsLogin, NatsOptions};
+
+mod embedded;
+pub(crate) mod leases;
+pub(crate) mod nats;
+mod unresolved;
+
+/// Limits of the embedded journal.
 #[derive(Clone, Debug)]
 pub struct JournalOptions {
     /// Size at which a new segment is begun, in bytes.
@@ -38,13 +41,6 @@ impl JournalOptions {
         }
     }
 }
-
-/// Most idempotency keys kept in memory.
-const MAX_KEYS: usize = 1_000_000;
-/// Most appends that wait for the writer.
-const MAX_WAITING: usize = 4096;
-/// Most bytes written with one sync.
-const MAX_GROUP_BYTES: usize = 16 << 20;
 
 /// Why a journal cannot be opened.
 #[derive(Debug, thiserror::Error)]
@@ -67,6 +63,14 @@ pub enum OpenError {
         #[source]
         source: std::io::Error,
     },
+    /// NATS cannot be used.
+    #[error("the journal in NATS at {place} cannot be used: {reason}")]
+    Nats {
+        /// Servers, without credentials.
+        place: String,
+        /// What is the matter, and how to mend it.
+        reason: String,
+    },
 }
 
 /// Why records are not in the journal. None of the append's records is.
@@ -84,6 +88,12 @@ pub enum AppendError {
         /// The operating system's words.
         reason: String,
     },
+    /// The journal's server does not answer; the sender should wait and try again.
+    #[error("the journal does not answer just now ({reason}); try again later")]
+    Away {
+        /// What was tried last.
+        reason: String,
+    },
     /// The journal is shutting down.
     #[error("journal is closed")]
     Closed,
@@ -91,12 +101,18 @@ pub enum AppendError {
 
 /// Why the journal cannot be read on.
 #[derive(Debug, thiserror::Error)]
-#[error("journal segment {path} cannot be read at offset {offset}")]
-pub struct ReadError {
-    path: PathBuf,
-    offset: u64,
-    #[source]
-    source: std::io::Error,
+pub enum ReadError {
+    /// A file of the embedded journal.
+    #[error("journal segment {path} cannot be read at offset {offset}")]
+    Segment {
+        /// The file.
+        path: PathBuf,
+        /// Where in it.
+        offset: u64,
+        /// The cause.
+        #[source]
+        source: std::io::Error,
+    },
 }
 
 /// What became of an append.
@@ -111,76 +127,55 @@ pub struct Appended {
 /// Figures of a journal.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct JournalStats {
-    /// Position of the next record.
+    /// Position of the next record; 0 in a cluster, whose partitions have one each.
     pub next_position: u64,
-    /// Position up to which (exclusive) records are released.
+    /// Position up to which (exclusive) records are released; 0 in a cluster.
     pub released: u64,
+    /// Records that wait for the pipeline; in a cluster, messages of records.
+    pub pending_records: u64,
     /// Bytes that wait for the pipeline, about.
     pub pending_bytes: u64,
-    /// Damaged places that were met and stepped over.
+    /// Damaged or missing places that were met and stepped over.
     pub damaged: u64,
+    /// Times that the journal's server did not take an append in time.
+    pub away: u64,
 }
 
-struct Request {
-    records: Vec<NewRecord>,
-    answer: oneshot::Sender<Result<Appended, AppendError>>,
+/// A future of a journal's method.
+type Later<'f, T> = Pin<Box<dyn Future<Output = T> + Send + 'f>>;
+
+/// What every journal does.
+trait Backend: Send + Sync {
+    fn append(&self, records: Vec<NewRecord>) -> Later<'_, Result<Appended, AppendError>>;
+    fn release(&self, position: u64);
+    fn stats(&self) -> JournalStats;
 }
 
-/// How far the journal is durable.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-struct Durable {
-    /// Position of the next record.
-    next: u64,
-    /// First position of the segment that is being written.
-    segment: u64,
-    /// Offset in that segment.
-    offset: u64,
-}
-
-#[derive(Default)]
-struct Shared {
-    state: Mutex<SharedState>,
-}
-
-#[derive(Default)]
-struct SharedState {
-    /// Segments, oldest first, with the bytes of those that are full.
-    segments: VecDeque<(SegmentPath, u64)>,
-    released: u64,
-    damaged: u64,
-}
-
-impl Shared {
-    fn lock(&self) -> std::sync::MutexGuard<'_, SharedState> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
+/// What every reader of a journal does.
+trait ReadBackend: Send {
+    fn next_position(&self) -> u64;
+    fn ready(&mut self) -> Later<'_, bool>;
+    fn read(&mut self, most: usize) -> Result<Vec<RawRecord>, ReadError>;
 }
 
 /// The writing side of a journal; clones share it.
 #[derive(Clone)]
 pub struct Journal {
-    requests: mpsc::Sender<Request>,
-    durable: watch::Receiver<Durable>,
-    shared: Arc<Shared>,
-    options: JournalOptions,
-    /// Joined when the last clone goes.
-    _writer: Arc<WriterHandle>,
+    backend: Arc<dyn Backend>,
 }
 
-struct WriterHandle(Mutex<Option<JoinHandle<()>>>);
-
 impl std::fmt::Debug for Journal {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Journal")
+    fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        out.debug_struct("Journal")
             .field("stats", &self.stats())
-            .finish()
+            .finish_non_exhaustive()
     }
 }
 
 impl Journal {
-    /// Opens the journal in a folder, making it if need be, and a reader that starts at
-    /// `from`, the position after the last record that the lake holds. A torn record at the
-    /// end, left by a crash, was never answered for and is cut off.
+    /// Opens the embedded journal in a folder, making it if need be, and a reader that starts at
+    /// `from`, the position after the last record that the lake holds. A torn record at the end,
+    /// left by a crash, was never answered for and is cut off.
     ///
     /// # Errors
     /// If the folder or a segment cannot be used.
@@ -189,370 +184,65 @@ impl Journal {
         options: JournalOptions,
         from: u64,
     ) -> Result<(Self, JournalReader), OpenError> {
-        let folder_error = |source| OpenError::Folder {
-            path: folder.to_owned(),
-            source,
-        };
-        std::fs::create_dir_all(folder).map_err(folder_error)?;
-        let segments = segment::list(folder).map_err(folder_error)?;
-        let mut keys = Keys::default();
-        let shared = Arc::new(Shared::default());
-        let (writer, durable) =
-            Writer::recover(folder, segments, &mut keys, &shared, from, &options)?;
-        let (durable_tx, durable_rx) = watch::channel(durable);
-        let (requests, queue) = mpsc::channel(MAX_WAITING);
-        let thread = std::thread::Builder::new()
-            .name("journal".to_owned())
-            .spawn({
-                let writer = Writer { keys, ..writer };
-                move || writer.run(queue, &durable_tx)
-            })
-            .map_err(folder_error)?;
-        shared.lock().released = from;
-        let journal = Self {
-            requests,
-            durable: durable_rx.clone(),
-            shared: Arc::clone(&shared),
-            options,
-            _writer: Arc::new(WriterHandle(Mutex::new(Some(thread)))),
-        };
-        let reader = JournalReader {
-            durable: durable_rx,
-            shared,
-            reader: None,
-            next: from,
-        };
-        Ok((journal, reader))
+        let (journal, reader) = Embedded::open(folder, options, from)?;
+        Ok((Self::over(journal), JournalReader::over(reader)))
     }
 
-    /// Makes records durable. Returns when they are on disk.
+    fn over(backend: impl Backend + 'static) -> Self {
+        Self {
+            backend: Arc::new(backend),
+        }
+    }
+
+    /// Makes records durable. Returns when they are: on disk, or acknowledged by JetStream.
     ///
     /// # Errors
-    /// If the journal is full, closed, or the disk refuses; then none of the records is kept.
+    /// If the journal is full, away, closed, or the disk refuses; then none of the records is
+    /// kept, or, in a cluster, those that are kept are known again when they are sent again.
     pub async fn append(&self, records: Vec<NewRecord>) -> Result<Appended, AppendError> {
-        if records.is_empty() {
-            return Ok(Appended {
-                accepted: 0,
-                repeated: 0,
-            });
-        }
-        let pending_bytes = self.stats().pending_bytes;
-        if pending_bytes >= self.options.pending_bytes_max {
-            return Err(AppendError::Full { pending_bytes });
-        }
-        let (answer, answered) = oneshot::channel();
-        let request = Request { records, answer };
-        self.requests
-            .send(request)
-            .await
-            .map_err(|_| AppendError::Closed)?;
-        answered.await.map_err(|_| AppendError::Closed)?
+        self.backend.append(records).await
     }
 
-    /// Lets go of records below `position`, which the lake now holds.
+    /// Lets go of records below `position` (of its partition), which the lake now holds.
     pub fn release(&self, position: u64) {
-        let mut state = self.shared.lock();
-        state.released = state.released.max(position);
-        let released = state.released;
-        let done = |state: &SharedState, index: usize| {
-            state
-                .segments
-                .get(index + 1)
-                .is_some_and(|(next, _)| next.first <= released)
-        };
-        let mut full = 0;
-        while done(&state, full) {
-            full += 1;
-        }
-        for _ in self.options.released_segments_kept..full {
-            if let Some((segment, _)) = state.segments.pop_front()
-                && let Err(error) = std::fs::remove_file(&segment.path)
-            {
-                tracing::warn!(path = %segment.path.display(), %error, "released journal segment cannot be removed");
-            }
-        }
+        self.backend.release(position);
     }
 
     /// Figures of the journal.
     pub fn stats(&self) -> JournalStats {
-        let durable = *self.durable.borrow();
-        let state = self.shared.lock();
-        let full = state.segments.iter().zip(state.segments.iter().skip(1));
-        let waiting = full.filter(|(_, (next, _))| next.first > state.released);
-        let waiting: u64 = waiting.map(|((_, bytes), _)| *bytes).sum();
-        let current = if durable.next > state.released {
-            durable.offset
-        } else {
-            0
-        };
-        JournalStats {
-            next_position: durable.next,
-            released: state.released,
-            pending_bytes: waiting + current,
-            damaged: state.damaged,
-        }
+        self.backend.stats()
     }
-}
-
-impl Drop for WriterHandle {
-    fn drop(&mut self) {
-        // The sender is gone with the last journal, so the writer ends by itself; waiting here
-        // would block the runtime.
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).take();
-    }
-}
-
-/// The last idempotency keys.
-#[derive(Default)]
-struct Keys {
-    known: HashSet<u128>,
-    order: VecDeque<u128>,
-}
-
-impl Keys {
-    /// Notes a key; says whether it is new. Key 0 is always new.
-    fn note(&mut self, key: u128) -> bool {
-        if key == 0 {
-            return true;
-        }
-        if !self.known.insert(key) {
-            return false;
-        }
-        self.order.push_back(key);
-        if self.order.len() > MAX_KEYS
-            && let Some(oldest) = self.order.pop_front()
-        {
-            self.known.remove(&oldest);
-        }
-        true
-    }
-
-    fn forget(&mut self, keys: &[u128]) {
-        for key in keys {
-            self.known.remove(key);
-        }
-        self.order.retain(|key| !keys.contains(key));
-    }
-}
-
-struct Writer {
-    folder: PathBuf,
-    file: File,
-    durable: Durable,
-    keys: Keys,
-    shared: Arc<Shared>,
-    segment_bytes: u64,
-}
-
-impl Writer {
-    /// Reads what is there: keys of all segments, and the end of the last one.
-    fn recover(
-        folder: &Path,
-        segments: Vec<SegmentPath>,
-        keys: &mut Keys,
-        shared: &Arc<Shared>,
-        from: u64,
-        options: &JournalOptions,
-    ) -> Result<(Self, Durable), OpenError> {
-        let mut end = None;
-        for segment in segments {
-            let error = |source| OpenError::Segment {
-                path: segment.path.clone(),
-                source,
-            };
-            let length = std::fs::metadata(&segment.path).map_err(error)?.len();
-            if length < MAGIC.len() as u64 {
-                // A crash between creation and the head: nothing was ever written to it.
-                std::fs::remove_file(&segment.path).map_err(error)?;
-                continue;
-            }
-            let (position, offset) = scan(&segment, length, keys).map_err(error)?;
-            shared.lock().segments.push_back((segment.clone(), offset));
-            end = Some((segment, position, offset));
-        }
-        // Records that the lake holds may be gone here with their segment; positions go on.
-        let (segment, position, offset, file) = match end {
-            Some((segment, position, offset)) if position >= from => {
-                let file = reopen(&segment, offset).map_err(|source| OpenError::Segment {
-                    path: segment.path.clone(),
-                    source,
-                })?;
-                (segment, position, offset, file)
-            }
-            _ => {
-                let segment = SegmentPath::new(folder, from);
-                let file = segment::create(&segment).map_err(|source| OpenError::Segment {
-                    path: segment.path.clone(),
-                    source,
-                })?;
-                shared.lock().segments.push_back((segment.clone(), 0));
-                (segment, from, MAGIC.len() as u64, file)
-            }
-        };
-        let durable = Durable {
-            next: position,
-            segment: segment.first,
-            offset,
-        };
-        let writer = Self {
-            folder: folder.to_owned(),
-            file,
-            durable,
-            keys: Keys::default(),
-            shared: Arc::clone(shared),
-            segment_bytes: options.segment_bytes,
-        };
-        Ok((writer, durable))
-    }
-
-    fn run(mut self, mut queue: mpsc::Receiver<Request>, durable: &watch::Sender<Durable>) {
-        while let Some(first) = queue.blocking_recv() {
-            let mut group = vec![first];
-            let mut bytes = weight(&group[0]);
-            while bytes < MAX_GROUP_BYTES
-                && let Ok(next) = queue.try_recv()
-            {
-                bytes += weight(&next);
-                group.push(next);
-            }
-            self.write_group(group, durable);
-        }
-    }
-
-    fn write_group(&mut self, group: Vec<Request>, durable: &watch::Sender<Durable>) {
-        let mut out = Vec::with_capacity(1 << 16);
-        let mut answers = Vec::with_capacity(group.len());
-        let (mut written, mut new_keys) = (0_u64, Vec::new());
-        for request in group {
-            let mut repeated = 0;
-            let accepted = request.records.len();
-            for record in &request.records {
-                if !self.keys.note(record.idempotency_key) {
-                    repeated += 1;
-                    continue;
-                }
-                if record.idempotency_key != 0 {
-                    new_keys.push(record.idempotency_key);
-                }
-                record::encode(record, &mut out);
-                written += 1;
-            }
-            answers.push((request.answer, Appended { accepted, repeated }));
-        }
-        let result = self.write(&out, written);
-        if result.is_err() {
-            self.keys.forget(&new_keys);
-        }
-        durable.send_replace(self.durable);
-        for (answer, appended) in answers {
-            // A sender that has gone away needs no answer.
-            let _ = answer.send(result.clone().map(|()| appended));
-        }
-    }
-
-    fn write(&mut self, out: &[u8], records: u64) -> Result<(), AppendError> {
-        if out.is_empty() {
-            return Ok(());
-        }
-        let to_error = |error: std::io::Error| AppendError::Write {
-            reason: error.to_string(),
-        };
-        if self.durable.offset >= self.segment_bytes {
-            self.roll().map_err(to_error)?;
-        }
-        let done = self
-            .file
-            .write_all(out)
-            .and_then(|()| self.file.sync_data());
-        if let Err(error) = done {
-            // What was written in part is cut off, so that the next group starts clean.
-            let cut = self.file.set_len(self.durable.offset);
-            let back = self.file.seek(SeekFrom::Start(self.durable.offset));
-            if cut.is_err() || back.is_err() {
-                tracing::error!("journal segment cannot be cut back after a failed write");
-            }
-            return Err(to_error(error));
-        }
-        self.durable.offset += out.len() as u64;
-        self.durable.next += records;
-        Ok(())
-    }
-
-    fn roll(&mut self) -> std::io::Result<()> {
-        let segment = SegmentPath::new(&self.folder, self.durable.next);
-        self.file = segment::create(&segment)?;
-        let mut state = self.shared.lock();
-        if let Some((_, bytes)) = state.segments.back_mut() {
-            *bytes = self.durable.offset;
-        }
-        state.segments.push_back((segment.clone(), 0));
-        self.durable.segment = segment.first;
-        self.durable.offset = MAGIC.len() as u64;
-        Ok(())
-    }
-}
-
-fn weight(request: &Request) -> usize {
-    request
-        .records
-        .iter()
-        .map(|record| record.bytes.len() + 64)
-        .sum()
-}
-
-/// Reads a segment for its keys; returns the position and offset after the last good record.
-fn scan(segment: &SegmentPath, length: u64, keys: &mut Keys) -> std::io::Result<(u64, u64)> {
-    let mut reader = SegmentReader::open(segment)?;
-    loop {
-        match reader.step(8192, length)? {
-            Step::Records(records) => {
-                for stored in records {
-                    keys.note(stored.idempotency_key);
-                }
-            }
-            Step::End | Step::Damaged => return Ok((reader.position, reader.offset)),
-        }
-    }
-}
-
-fn reopen(segment: &SegmentPath, offset: u64) -> std::io::Result<File> {
-    let mut file = File::options().read(true).write(true).open(&segment.path)?;
-    file.set_len(offset)?;
-    file.seek(SeekFrom::Start(offset))?;
-    file.sync_all()?;
-    Ok(file)
 }
 
 /// The reading side: records in order, up to what is durable.
 pub struct JournalReader {
-    durable: watch::Receiver<Durable>,
-    shared: Arc<Shared>,
-    reader: Option<(SegmentPath, SegmentReader)>,
-    next: u64,
+    backend: Box<dyn ReadBackend>,
 }
 
 impl std::fmt::Debug for JournalReader {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("JournalReader")
-            .field("next", &self.next)
+    fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        out.debug_struct("JournalReader")
+            .field("next", &self.next_position())
             .finish_non_exhaustive()
     }
 }
 
 impl JournalReader {
+    fn over(backend: impl ReadBackend + 'static) -> Self {
+        Self {
+            backend: Box::new(backend),
+        }
+    }
+
     /// Position of the next record to be read.
     pub fn next_position(&self) -> u64 {
-        self.next
+        self.backend.next_position()
     }
 
     /// Waits until there is something to read; `false` when the journal is closed and read to
     /// its end.
     pub async fn ready(&mut self) -> bool {
-        let next = self.next;
-        self.durable
-            .wait_for(|durable| durable.next > next)
-            .await
-            .is_ok()
+        self.backend.ready().await
     }
 
     /// Up to `most` records that are durable and not yet read; empty when there are none.
@@ -560,76 +250,6 @@ impl JournalReader {
     /// # Errors
     /// If a segment cannot be read.
     pub fn read(&mut self, most: usize) -> Result<Vec<RawRecord>, ReadError> {
-        let durable = *self.durable.borrow();
-        let mut records: Vec<RawRecord> = Vec::new();
-        while self.next < durable.next && records.len() < most {
-            let Some((segment, limit)) = self.segment_of(self.next, durable) else {
-                break;
-            };
-            let is_current = self
-                .reader
-                .as_ref()
-                .is_some_and(|(open, _)| *open == segment);
-            if !is_current {
-                let opened = SegmentReader::open(&segment)
-                    .map_err(|source| read_error(&segment, 0, source))?;
-                self.reader = Some((segment.clone(), opened));
-            }
-            let Some((_, reader)) = &mut self.reader else {
-                break;
-            };
-            let step = reader.step(most - records.len(), limit);
-            let step = step.map_err(|source| read_error(&segment, reader.offset, source))?;
-            match step {
-                Step::Records(read) => {
-                    let wanted = read.into_iter().map(|stored: Stored| stored.record);
-                    records.extend(wanted.filter(|record| record.position >= self.next));
-                    self.next = self.next.max(reader.position);
-                }
-                Step::End | Step::Damaged => self.step_over(&segment, durable),
-            }
-        }
-        Ok(records)
-    }
-
-    /// Damage within a full segment: counted, and reading goes on with the next segment.
-    fn step_over(&mut self, segment: &SegmentPath, durable: Durable) {
-        let mut state = self.shared.lock();
-        let next = state
-            .segments
-            .iter()
-            .map(|(other, _)| other.first)
-            .find(|first| *first > segment.first);
-        let next = next.unwrap_or(durable.next).max(self.next);
-        state.damaged += next - self.next;
-        tracing::error!(path = %segment.path.display(), from = self.next, to = next, "journal segment is damaged; records are lost");
-        self.next = next;
-        self.reader = None;
-    }
-
-    fn segment_of(&self, position: u64, durable: Durable) -> Option<(SegmentPath, u64)> {
-        let state = self.shared.lock();
-        let (segment, bytes) = state
-            .segments
-            .iter()
-            .rev()
-            .find(|(segment, _)| segment.first <= position)?;
-        let limit = if segment.first == durable.segment {
-            durable.offset
-        } else {
-            *bytes
-        };
-        Some((segment.clone(), limit))
+        self.backend.read(most)
     }
 }
-
-fn read_error(segment: &SegmentPath, offset: u64, source: std::io::Error) -> ReadError {
-    ReadError {
-        path: segment.path.clone(),
-        offset,
-        source,
-    }
-}
-
-#[cfg(test)]
-mod tests;

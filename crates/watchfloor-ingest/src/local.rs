@@ -141,7 +141,7 @@ async fn serve(mut stream: UnixStream, journal: &Journal, on_drop: &DropSink) ->
         }
         let answer = match journal.append(group).await {
             Ok(_) => DURABLE,
-            Err(AppendError::Full { .. }) => BUSY,
+            Err(AppendError::Full { .. } | AppendError::Away { .. }) => BUSY,
             Err(error) => {
                 tracing::warn!(
                     error = &error as &dyn std::error::Error,

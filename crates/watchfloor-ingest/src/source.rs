@@ -263,7 +263,9 @@ impl SourceHandle {
             match self.frame.journal.append(records.clone()).await {
                 Ok(_) => return true,
                 Err(AppendError::Closed) => return false,
-                Err(AppendError::Full { .. } | AppendError::Write { .. }) => {
+                Err(
+                    AppendError::Full { .. } | AppendError::Write { .. } | AppendError::Away { .. },
+                ) => {
                     tokio::select! {
                         () = self.frame.stop.cancelled() => return false,
                         () = tokio::time::sleep(RETRY_WAIT) => {}
@@ -304,6 +306,7 @@ impl SourceHandle {
             let reason = match error {
                 AppendError::Full { .. } => "journal_full",
                 AppendError::Write { .. } => "journal_write",
+                AppendError::Away { .. } => "journal_away",
                 AppendError::Closed => "shutdown",
             };
             for source in sources {

@@ -23,6 +23,7 @@ mod records;
 mod rows;
 mod schema;
 mod search;
+mod shared;
 mod snapshot;
 mod sql;
 mod statistics;
@@ -46,7 +47,7 @@ pub use schema::{column_name, table_columns};
 pub use search::{Bucket, RuleCount, SearchRequest, SearchResult, SortOrder};
 pub use statistics::{FieldStatistics, Statistics};
 pub use table::{
-    CommitError, Lake, LakeStats, LedgerCount, OpenError, PendingCommit, Places, ReadError,
+    CommitError, Lake, LakeStats, LedgerCount, OpenError, PendingCommit, Places, ReadError, Writers,
 };
 pub use tail::{Tail, TailPlan, Tailed};
 pub use usage::{Amount, TierUsage, Usage};

@@ -272,7 +272,12 @@ impl Lake {
             let known = files::paths(&self.table(index)).map_err(log_error)?;
             let listed = tier.list().await;
             let listed = listed.map_err(|error| query_error(error.into()))?;
-            for file in unlisted(&listed, &known) {
+            // Another's commit may be on its way.
+            let oldest = chrono::Utc::now() - chrono::Duration::hours(KEPT_HOURS);
+            let is_ours = |file: &&ObjectMeta| {
+                self.writers == crate::table::Writers::One || file.last_modified < oldest
+            };
+            for file in unlisted(&listed, &known).filter(is_ours) {
                 tier.delete(&file.location).await?;
             }
         }

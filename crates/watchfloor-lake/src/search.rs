@@ -17,7 +17,7 @@ use datafusion::logical_expr::{
 use datafusion::prelude::{DataFrame, SessionConfig, SessionContext};
 use ipnet::IpNet;
 use jiff::Timestamp;
-use watchfloor_event::{EventId, Finding, ocsf};
+use watchfloor_event::{EventId, Finding, JournalPlace, ocsf, partition_of};
 use watchfloor_query::Query;
 
 use crate::findings;
@@ -182,10 +182,12 @@ impl Lake {
     /// # Errors
     /// If the lake cannot be read.
     pub async fn findings_from(&self, position: u64) -> Result<Vec<(u64, Finding)>, ReadError> {
+        let end = JournalPlace::start_of(partition_of(position) + 1);
         let filter = col(schema::CLASS)
             .eq(lit(ocsf::DETECTION_FINDING as i32))
             .and(col("kind").eq(lit("watchfloor/finding")))
-            .and(col(schema::POSITION).gt_eq(lit(position as i64)));
+            .and(col(schema::POSITION).gt_eq(lit(position as i64)))
+            .and(col(schema::POSITION).lt(lit(end as i64)));
         let frame = self.frame().await?.filter(filter).map_err(query_error)?;
         let mut events = collect_events(frame).await?;
         events.sort_by_key(|event| event.id);
@@ -199,9 +201,23 @@ impl Lake {
     /// # Errors
     /// If the lake cannot be read.
     pub async fn ledger_counts(&self, from: u64) -> Result<Vec<LedgerCount>, ReadError> {
+        let end = JournalPlace::start_of(partition_of(from) + 1);
+        self.ledger_counts_between(from, end).await
+    }
+
+    /// As [`Lake::ledger_counts`], up to another position (exclusive).
+    ///
+    /// # Errors
+    /// If the lake cannot be read.
+    pub async fn ledger_counts_between(
+        &self,
+        from: u64,
+        to: u64,
+    ) -> Result<Vec<LedgerCount>, ReadError> {
         const HOUR_US: i64 = 3_600_000_000;
         let filter = col(schema::POSITION)
             .gt_eq(lit(from as i64))
+            .and(col(schema::POSITION).lt(lit(to as i64)))
             .and(col("kind").not_eq(lit("watchfloor/finding")));
         let hour = cast_expr(col("received_at"), DataType::Int64) / lit(HOUR_US);
         let yes = |condition: Expr| cast_expr(condition, DataType::Int64);

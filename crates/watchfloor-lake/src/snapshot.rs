@@ -114,6 +114,11 @@ impl Extent {
 }
 
 impl Recent {
+    /// The first journal position.
+    pub(crate) fn position(&self) -> u64 {
+        self.extent.position.0.unsigned_abs()
+    }
+
     pub(crate) fn new(batch: Arc<EventBatch>) -> Self {
         let mut extent = Extent::EMPTY;
         for meta in batch.rows() {

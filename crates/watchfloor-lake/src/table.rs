@@ -17,7 +17,7 @@ use deltalake::protocol::{DeltaOperation, SaveMode};
 use deltalake::{DeltaTable, DeltaTableError};
 use jiff::Timestamp;
 use tokio::sync::Mutex;
-use watchfloor_event::{EventBatch, Finding};
+use watchfloor_event::{EventBatch, Finding, JournalPlace, partition_of};
 
 use crate::cluster::Cluster;
 use crate::encode::{self, DayFile};
@@ -34,6 +34,24 @@ use crate::tail::Arrivals;
 pub(crate) const HOT: usize = 0;
 /// Name of the application whose transactions carry the journal position.
 const JOURNAL_APP: &str = "watchfloor-journal";
+
+/// Each partition of a journal is an application of its own.
+fn app_of(partition: u16) -> String {
+    match partition {
+        0 => JOURNAL_APP.to_owned(),
+        partition => format!("{JOURNAL_APP}-{partition}"),
+    }
+}
+
+/// Who else writes to the tables of a lake.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Writers {
+    /// Nobody.
+    #[default]
+    One,
+    /// Other processes of the cluster, each to partitions of its own.
+    Many,
+}
 
 /// Why the lake cannot be opened.
 #[derive(Debug, thiserror::Error)]
@@ -88,6 +106,16 @@ pub enum CommitError {
     /// The encoder stopped.
     #[error("encoding of events was stopped")]
     Stopped,
+    /// Another process works on the partition now.
+    #[error(
+        "partition {partition} was taken over by another process, which committed up to {position}"
+    )]
+    TakenOver {
+        /// The partition.
+        partition: u16,
+        /// Its position now.
+        position: u64,
+    },
 }
 
 /// Why the lake cannot be read.
@@ -221,8 +249,13 @@ pub struct Lake {
     cluster: Option<Arc<Cluster>>,
     /// Tells those who follow what arrives.
     pub(crate) arrivals: Arrivals,
-    /// Held by whoever changes a table's log and takes up what came of it.
-    pub(crate) writer: Mutex<u64>,
+    /// Held by whoever changes a table's log and takes up what came of it: the position of each
+    /// partition that this process works on.
+    pub(crate) writer: Mutex<BTreeMap<u16, u64>>,
+    /// Whether others write, too.
+    pub(crate) writers: Writers,
+    /// Tells the files of this process from those of others.
+    nonce: u64,
     /// Held by whoever puts files in the place of others.
     pub(crate) maintainer: Mutex<()>,
 }
@@ -241,6 +274,14 @@ impl Lake {
     /// # Errors
     /// If a place or its table cannot be used.
     pub async fn open_at(places: &Places) -> Result<Self, OpenError> {
+        Self::open_among(places, Writers::One).await
+    }
+
+    /// As [`Lake::open_at`], where other processes may write to the same tables.
+    ///
+    /// # Errors
+    /// If a place or its table cannot be used.
+    pub async fn open_among(places: &Places, writers: Writers) -> Result<Self, OpenError> {
         let mut opened = Vec::new();
         for place in places.all() {
             let table_error = |source| table_error(place, source);
@@ -253,8 +294,14 @@ impl Lake {
             let table = widen(table).await.map_err(table_error)?;
             opened.push((Tier::of(place, &table), table));
         }
-        let lake = Self::over(places, opened).await?;
-        lake.tidy_up().await?;
+        let lake = Self {
+            writers,
+            ..Self::over(places, opened).await?
+        };
+        // A file without a log entry may be another's commit on its way.
+        if writers == Writers::One {
+            lake.tidy_up().await?;
+        }
         Ok(lake)
     }
 
@@ -298,7 +345,7 @@ impl Lake {
         let mut committed = 0;
         for (tier, table) in &opened {
             runtime.register_object_store(tier.url.as_ref(), Arc::clone(&tier.store));
-            let position = position(table).await;
+            let position = position(table, 0).await;
             committed = committed.max(position.map_err(|source| table_error(&tier.place, source))?);
         }
         let (tiers, tables): (Vec<Tier>, Vec<DeltaTable>) = opened.into_iter().unzip();
@@ -318,7 +365,9 @@ impl Lake {
             needles: Arc::default(),
             cluster: None,
             arrivals: Arrivals::default(),
-            writer: Mutex::new(committed),
+            writer: Mutex::new(BTreeMap::from([(0, committed)])),
+            writers: Writers::One,
+            nonce: std::hash::BuildHasher::hash_one(&std::hash::RandomState::new(), 0),
             maintainer: Mutex::default(),
         })
     }
@@ -390,7 +439,11 @@ impl Lake {
     pub(crate) async fn refresh(&self, tier: usize) -> Result<(), DeltaTableError> {
         let _writer = self.writer.lock().await;
         let mut table = self.table(tier);
+        let before = table.version();
         table.update_state().await?;
+        if table.version() == before {
+            return Ok(());
+        }
         let mut tables = {
             let current = self.current.read().unwrap_or_else(PoisonError::into_inner);
             current.tables.clone()
@@ -403,13 +456,65 @@ impl Lake {
         Ok(())
     }
 
+    /// Takes up what other processes committed.
+    ///
+    /// # Errors
+    /// If the log cannot be read.
+    pub async fn follow(&self) -> Result<(), ReadError> {
+        let followed = self.refresh(HOT).await;
+        followed.map_err(|error| ReadError::Table(Box::new(error)))
+    }
+
+    /// The position of a partition as the log has it now; commits of it go on from there.
+    ///
+    /// # Errors
+    /// If the log cannot be read.
+    pub async fn take_partition(&self, partition: u16) -> Result<u64, ReadError> {
+        self.follow().await?;
+        let found = position(&self.table(HOT), partition).await;
+        let found = found.map_err(|error| ReadError::Table(Box::new(error)))?;
+        let found = found.max(JournalPlace::start_of(partition));
+        self.forget_recent(partition);
+        self.writer.lock().await.insert(partition, found);
+        Ok(found)
+    }
+
+    /// This process no longer works on a partition.
+    pub async fn leave_partition(&self, partition: u16) {
+        self.writer.lock().await.remove(&partition);
+        self.forget_recent(partition);
+    }
+
+    /// Events of a partition that were shown and are not committed: whoever works on it shows
+    /// them again.
+    fn forget_recent(&self, partition: u16) {
+        let mut current = self.current_mut();
+        let is_other = |recent: &Recent| partition_of(recent.position()) != partition;
+        current.recent.retain(is_other);
+    }
+
+    /// The position of a partition as the log that was read last has it.
+    ///
+    /// # Errors
+    /// If the log cannot be read.
+    pub async fn position_of(&self, partition: u16) -> Result<u64, ReadError> {
+        let found = position(&self.table(HOT), partition).await;
+        found.map_err(|error| ReadError::Table(Box::new(error)))
+    }
+
     fn current_mut(&self) -> std::sync::RwLockWriteGuard<'_, Current> {
         self.current.write().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Journal position after the last record that the lake holds.
     pub async fn committed(&self) -> u64 {
-        *self.writer.lock().await
+        self.committed_of(0).await
+    }
+
+    /// As [`Lake::committed`], of a partition that this process works on.
+    pub async fn committed_of(&self, partition: u16) -> u64 {
+        let committed = self.writer.lock().await;
+        committed.get(&partition).copied().unwrap_or(0)
     }
 
     /// Adds events and findings, durably and at once. A commit that ends at or before the
@@ -426,53 +531,112 @@ impl Lake {
     /// # Errors
     /// As [`Lake::commit`].
     pub async fn commit_shared(&self, pending: Arc<PendingCommit>) -> Result<(), CommitError> {
-        let mut committed = self.writer.lock().await;
-        if pending.end <= *committed {
+        let end = pending.end;
+        let partition = partition_of(end);
+        let mut all = self.writer.lock().await;
+        let Some(committed) = all.get_mut(&partition) else {
+            let position = 0;
+            return Err(CommitError::TakenOver {
+                partition,
+                position,
+            });
+        };
+        if end <= *committed {
             return Ok(());
         }
-        let end = pending.end;
         let files = tokio::task::spawn_blocking(move || encode_all(&pending));
         let files = files
             .await
             .map_err(|_| CommitError::Stopped)?
             .map_err(CommitError::Encode)?;
-        let name = format!("commit-{end:020}");
+        // Two processes that take each other for gone must not write to one file.
+        let name = match self.writers {
+            Writers::One => format!("commit-{end:020}"),
+            Writers::Many => format!("commit-{end:020}-{:016x}", self.nonce),
+        };
         let mut adds = Vec::new();
         for file in files {
             adds.push(self.tiers[HOT].write_file(&name, file, true).await?);
         }
         let added: Vec<DataFile> = adds.iter().map(DataFile::added).collect();
         let table = self.table(HOT);
+        if self.writers == Writers::Many {
+            // Who took the partition over may have committed in what was read since.
+            self.still_ours(&table, partition, *committed).await?;
+        }
         let table = match append(table.clone(), adds, end).await {
             Ok(table) => table,
-            Err(error) => self
-                .settled(table, end)
-                .await
-                .ok_or_else(|| CommitError::Log(Box::new(error)))?,
+            Err(error) => match self.settled(table, end).await {
+                Some(table) => table,
+                None => {
+                    if self.writers == Writers::Many {
+                        let mut newest = self.table(HOT);
+                        if newest.update_state().await.is_ok() {
+                            self.still_ours(&newest, partition, *committed).await?;
+                        }
+                    }
+                    return Err(CommitError::Log(Box::new(error)));
+                }
+            },
         };
         // From here on the commit is in the log, so trying again would add it twice.
         *committed = end;
-        self.take_up(table.clone(), added, end);
+        self.take_up(table.clone(), added, end)
+            .map_err(|error| CommitError::Log(Box::new(error)))?;
         self.tiers[HOT].sync_log(&table)
     }
 
+    /// Only who works on a partition moves its position.
+    async fn still_ours(
+        &self,
+        table: &DeltaTable,
+        partition: u16,
+        expected: u64,
+    ) -> Result<(), CommitError> {
+        let found = position(table, partition).await;
+        let found = found.map_err(|error| CommitError::Log(Box::new(error)))?;
+        match found.max(JournalPlace::start_of(partition)) == expected {
+            true => Ok(()),
+            false => Err(CommitError::TakenOver {
+                partition,
+                position: found,
+            }),
+        }
+    }
+
     /// Events that a commit brought into files leave the memory in the same moment.
-    fn take_up(&self, table: DeltaTable, added: Vec<DataFile>, end: u64) {
+    fn take_up(
+        &self,
+        table: DeltaTable,
+        added: Vec<DataFile>,
+        end: u64,
+    ) -> Result<(), DeltaTableError> {
         let mut current = self.current_mut();
-        let mut files = current.files.as_ref().clone();
-        files.extend(added);
+        let next = current.tables[HOT].version().map(|version| version + 1);
+        // What others committed meanwhile comes with it.
+        let is_next = table.version() == next;
         current.tables[HOT] = table;
-        current.files = Arc::new(files);
-        current
-            .recent
-            .retain(|recent| recent.extent.position.0 >= end as i64);
+        let files = match is_next {
+            true => {
+                let mut files = current.files.as_ref().clone();
+                files.extend(added);
+                Ok(files)
+            }
+            false => files::of_tables(&current.tables),
+        };
+        let partition = partition_of(end);
+        current.recent.retain(|recent| {
+            partition_of(recent.position()) != partition || recent.position() >= end
+        });
+        current.files = Arc::new(files?);
+        Ok(())
     }
 
     /// After an error, the table as the log has it now, if the commit went in all the same
     /// (what follows a commit, such as a checkpoint, may fail by itself).
     async fn settled(&self, mut table: DeltaTable, end: u64) -> Option<DeltaTable> {
         table.update_state().await.ok()?;
-        (position(&table).await.ok()? >= end).then_some(table)
+        (position(&table, partition_of(end)).await.ok()? == end).then_some(table)
     }
 
     /// Figures of the lake.
@@ -550,11 +714,11 @@ async fn widen(table: DeltaTable) -> Result<DeltaTable, DeltaTableError> {
     table.add_columns().with_fields(missing).await
 }
 
-async fn position(table: &DeltaTable) -> Result<u64, DeltaTableError> {
+async fn position(table: &DeltaTable, partition: u16) -> Result<u64, DeltaTableError> {
     let log_store = table.log_store();
     let version = table
         .snapshot()?
-        .transaction_version(log_store.as_ref(), JOURNAL_APP)
+        .transaction_version(log_store.as_ref(), app_of(partition))
         .await?;
     Ok(version.unwrap_or(0).unsigned_abs())
 }
@@ -616,7 +780,7 @@ async fn append(
     adds: Vec<Add>,
     end: u64,
 ) -> Result<DeltaTable, DeltaTableError> {
-    let transaction = Transaction::new(JOURNAL_APP, end as i64);
+    let transaction = Transaction::new(app_of(partition_of(end)), end as i64);
     let properties = CommitProperties::default().with_application_transaction(transaction);
     let operation = DeltaOperation::Write {
         mode: SaveMode::Append,

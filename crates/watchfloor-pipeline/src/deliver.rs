@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use futures::future::BoxFuture;
 use tokio::sync::mpsc;
-use watchfloor_event::Finding;
+use watchfloor_event::{Finding, JournalPlace};
 use watchfloor_lake::Lake;
 
 use crate::process::Judged;
@@ -24,21 +24,32 @@ pub struct SinkError(pub String);
 
 /// Takes findings; declared here because the pipeline is who calls.
 pub trait FindingSink: Send + Sync {
-    /// The journal position up to which findings were taken.
-    fn cursor(&self) -> BoxFuture<'_, Result<u64, SinkError>>;
+    /// The journal position up to which findings of a partition were taken.
+    fn cursor(&self, partition: u16) -> BoxFuture<'_, Result<u64, SinkError>>;
 
     /// Takes findings and moves the cursor, both or neither. A finding that was taken before
     /// changes nothing.
     fn take(&self, cursor: u64, findings: Vec<Finding>) -> BoxFuture<'_, Result<(), SinkError>>;
 }
 
+/// Who takes the findings of one partition.
+struct Partitioned<'s> {
+    sink: &'s dyn FindingSink,
+    partition: u16,
+}
+
 /// Offers findings until they are taken, in order.
 pub(crate) async fn run(
     lake: Arc<Lake>,
     sink: Arc<dyn FindingSink>,
+    partition: u16,
     mut input: mpsc::UnboundedReceiver<Judged>,
 ) {
-    catch_up(&lake, sink.as_ref(), &mut input, 0).await;
+    let sink = Partitioned {
+        sink: sink.as_ref(),
+        partition,
+    };
+    catch_up(&lake, &sink, &mut input, 0).await;
     while let Some(first) = input.recv().await {
         let mut end = first.end;
         let mut findings = first.findings;
@@ -48,10 +59,10 @@ pub(crate) async fn run(
             end = next.end;
             findings.extend(next.findings);
         }
-        if let Err(error) = sink.take(end, findings).await {
+        if let Err(error) = sink.sink.take(end, findings).await {
             tracing::warn!(%error, "findings wait behind their cursor");
             tokio::time::sleep(RETRY_WAIT).await;
-            catch_up(&lake, sink.as_ref(), &mut input, end).await;
+            catch_up(&lake, &sink, &mut input, end).await;
         }
     }
 }
@@ -60,7 +71,7 @@ pub(crate) async fn run(
 /// was not taken from memory is committed within seconds, and comes from there in order.
 async fn catch_up(
     lake: &Lake,
-    sink: &dyn FindingSink,
+    sink: &Partitioned<'_>,
     input: &mut mpsc::UnboundedReceiver<Judged>,
     mut goal: u64,
 ) {
@@ -81,9 +92,12 @@ async fn catch_up(
 }
 
 /// Gives the cursor behind what was handed over.
-async fn try_catch_up(lake: &Lake, sink: &dyn FindingSink) -> Result<u64, SinkError> {
-    let cursor = sink.cursor().await?;
-    let end = lake.committed().await;
+async fn try_catch_up(lake: &Lake, sink: &Partitioned<'_>) -> Result<u64, SinkError> {
+    let partition = sink.partition;
+    let cursor = sink.sink.cursor(partition).await?;
+    let cursor = cursor.max(JournalPlace::start_of(partition));
+    let sink = sink.sink;
+    let end = lake.committed_of(partition).await;
     if cursor >= end {
         return Ok(cursor);
     }
@@ -147,7 +161,7 @@ mod tests {
     }
 
     impl FindingSink for Sink {
-        fn cursor(&self) -> BoxFuture<'_, Result<u64, SinkError>> {
+        fn cursor(&self, _: u16) -> BoxFuture<'_, Result<u64, SinkError>> {
             let cursor = *self.cursor.lock().unwrap();
             async move { Ok(cursor) }.boxed()
         }
@@ -186,6 +200,7 @@ mod tests {
         tokio::spawn(run(
             Arc::clone(&lake),
             Arc::clone(&sink) as Arc<dyn FindingSink>,
+            0,
             input,
         ));
         let send = |position: u64| {

@@ -12,7 +12,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
-use watchfloor_event::{EventBatch, RawRecord};
+use watchfloor_event::{EventBatch, JournalPlace, RawRecord};
 use watchfloor_lake::LedgerCount;
 
 /// How long hours are kept, in hours: 90 days.
@@ -94,6 +94,9 @@ pub(crate) type Deltas = BTreeMap<(i64, String), Counts>;
 #[derive(Serialize, Deserialize)]
 struct Line {
     end: u64,
+    /// Ends of the partitions of a cluster's journal.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    ends: BTreeMap<u16, u64>,
     rows: Vec<LedgerRow>,
 }
 
@@ -110,6 +113,9 @@ struct State {
     /// Drops that no line holds yet.
     unwritten: Deltas,
     end: u64,
+    ends: BTreeMap<u16, u64>,
+    /// What other processes of a cluster dropped; they write it down themselves.
+    others: Deltas,
     bytes: u64,
 }
 
@@ -139,6 +145,10 @@ impl Ledger {
             .filter_map(|line| serde_json::from_str::<Line>(line).ok())
         {
             state.end = state.end.max(line.end);
+            for (partition, end) in line.ends {
+                let known = state.ends.entry(partition).or_default();
+                *known = end.max(*known);
+            }
             for row in line.rows {
                 state
                     .rows
@@ -160,6 +170,46 @@ impl Ledger {
     /// Journal position that the ledger is true for.
     pub fn end(&self) -> u64 {
         self.lock().end
+    }
+
+    /// As [`Ledger::end`], of a partition of a cluster's journal.
+    pub fn end_of(&self, partition: u16) -> u64 {
+        let known = self.lock().ends.get(&partition).copied();
+        known.unwrap_or_else(|| JournalPlace::start_of(partition))
+    }
+
+    /// Takes up what the lake counted of a partition beyond [`Ledger::end_of`].
+    pub fn reconcile_partition(&self, counted: Vec<LedgerCount>, partition: u16, end: u64) {
+        self.lock().ends.insert(partition, end);
+        self.reconcile(counted, 0);
+    }
+
+    /// What this process dropped, for the others of its cluster.
+    pub fn own_drops(&self) -> Vec<LedgerRow> {
+        let state = self.lock();
+        let dropped = state.rows.iter().filter(|(_, one)| !one.dropped.is_empty());
+        let rows = dropped.map(|((hour, source), counts)| LedgerRow {
+            source: source.clone(),
+            hour: *hour,
+            counts: Counts {
+                received: counts.dropped.values().sum(),
+                dropped: counts.dropped.clone(),
+                ..Counts::default()
+            },
+        });
+        rows.collect()
+    }
+
+    /// Takes up what the other processes of a cluster dropped, in place of what was known.
+    pub fn set_others(&self, rows: Vec<LedgerRow>) {
+        let mut others = Deltas::new();
+        for row in rows {
+            others
+                .entry((row.hour, row.source))
+                .or_default()
+                .add(&row.counts);
+        }
+        self.lock().others = others;
     }
 
     /// Takes up what the lake counted beyond [`Ledger::end`].
@@ -224,10 +274,14 @@ impl Ledger {
     pub fn rows(&self, from: Timestamp, to: Timestamp, source: Option<&str>) -> Vec<LedgerRow> {
         let state = self.lock();
         let hours = (hour_of(from), String::new())..=(to.as_second(), String::from(char::MAX));
-        let rows = state
-            .rows
-            .range(hours)
-            .filter(|((_, name), _)| source.is_none_or(|source| source == name));
+        let mut all: Deltas = Deltas::new();
+        let known = state.rows.range(hours.clone());
+        for (key, counts) in known.chain(state.others.range(hours)) {
+            if source.is_none_or(|source| source == key.1) {
+                all.entry(key.clone()).or_default().add(counts);
+            }
+        }
+        let rows = all.iter();
         rows.map(|((hour, source), counts)| LedgerRow {
             source: source.clone(),
             hour: *hour,
@@ -239,10 +293,9 @@ impl Ledger {
     /// The sum over all hours and sources.
     pub fn totals(&self) -> Counts {
         let mut total = Counts::default();
-        self.lock()
-            .rows
-            .values()
-            .for_each(|counts| total.add(counts));
+        let state = self.lock();
+        let all = state.rows.values().chain(state.others.values());
+        all.for_each(|counts| total.add(counts));
         total
     }
 
@@ -254,7 +307,7 @@ impl Ledger {
         if state.bytes > COMPACT_BYTES {
             return self.compact(state, Timestamp::now());
         }
-        let mut text = line(state.end, &deltas);
+        let mut text = line(state, &deltas);
         text.push('\n');
         let mut file = OpenOptions::new()
             .create(true)
@@ -269,7 +322,7 @@ impl Ledger {
     fn compact(&self, state: &mut State, now: Timestamp) -> std::io::Result<()> {
         let oldest = hour_of(now) - KEPT_HOURS * 3600;
         state.rows.retain(|(hour, _), _| *hour >= oldest);
-        let mut text = line(state.end, &state.rows);
+        let mut text = line(state, &state.rows);
         text.push('\n');
         let temporary = self.path.with_extension("new");
         let mut file = File::create(&temporary)?;
@@ -300,14 +353,15 @@ impl State {
     }
 }
 
-fn line(end: u64, deltas: &Deltas) -> String {
+fn line(state: &State, deltas: &Deltas) -> String {
     let rows = deltas.iter().map(|((hour, source), counts)| LedgerRow {
         source: source.clone(),
         hour: *hour,
         counts: counts.clone(),
     });
     let line = Line {
-        end,
+        end: state.end,
+        ends: state.ends.clone(),
         rows: rows.collect(),
     };
     serde_json::to_string(&line).unwrap_or_default()

@@ -25,7 +25,7 @@ pub use deliver::{FindingSink, SinkError};
 pub use indicators::IndicatorMatches;
 pub use ledger::{Counts, Ledger, LedgerError, LedgerRow};
 pub use liveness::{KindSeen, Liveness, RuleSeen, Seen};
-pub use pipeline::{Pipeline, PipelineOptions, StartError};
+pub use pipeline::{JournalChoice, Pipeline, PipelineOptions, StartError};
 pub use retro::{Retro, RetroLimits, RetroProgress};
 pub use sources::{AnomalyCount, SourceStatus, Sources};
 pub use timings::{StageTimes, Timings};

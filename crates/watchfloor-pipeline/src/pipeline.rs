@@ -1,8 +1,9 @@
 //! Putting the parts together.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
@@ -11,14 +12,14 @@ use tokio::runtime::Handle;
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use watchfloor_detect::{CostMeter, Detector};
-use watchfloor_event::Finding;
-use watchfloor_ingest::{Journal, JournalOptions, JournalReader};
+use watchfloor_event::{Finding, JournalPlace};
+use watchfloor_ingest::{Journal, JournalOptions, JournalReader, NatsJournal};
 use watchfloor_intel::{IndicatorSet, Matcher};
-use watchfloor_lake::{Cluster, Lake, Places};
+use watchfloor_lake::{Cluster, Lake, Places, Writers};
 use watchfloor_normalize::PackSet;
 use watchfloor_rules::RuleSet;
 
-use crate::commit::Committer;
+use crate::commit::{Committer, Counting};
 use crate::costs::{Costs, nanos};
 use crate::deliver::{self, FindingSink};
 use crate::indicators::IndicatorMatches;
@@ -27,9 +28,11 @@ use crate::liveness::Liveness;
 use crate::process::{Processor, Replacements};
 use crate::retro::Retro;
 use crate::sources::Sources;
-use crate::state::StateFolder;
+use crate::state::{SharedStates, StateFolder, States};
 use crate::timings::Timings;
 
+/// How long the last commit of a partition may take when its work ends.
+const END_LIMIT: Duration = Duration::from_secs(10);
 /// How often drops are written to the ledger when nothing is committed.
 const FLUSH_WAIT: Duration = Duration::from_secs(1);
 
@@ -42,12 +45,22 @@ pub struct PipelineOptions {
     pub lake: Places,
     /// Machines that help with queries.
     pub cluster: Option<Arc<Cluster>>,
-    /// Limits of the journal.
-    pub journal: JournalOptions,
+    /// Which journal.
+    pub journal: JournalChoice,
     /// How long events are gathered before they are committed. They can be searched before.
     pub commit_wait: Duration,
     /// What is looked for in every event beside the rules, from the first on.
     pub indicators: Arc<IndicatorSet>,
+}
+
+/// Which journal a pipeline works on.
+#[derive(Clone, Debug)]
+pub enum JournalChoice {
+    /// One in the data folder, with these limits.
+    Embedded(JournalOptions),
+    /// That of a cluster. Its partitions are worked on one by one
+    /// ([`Pipeline::add_partition`]).
+    Nats(NatsJournal),
 }
 
 /// Why a pipeline cannot start.
@@ -62,6 +75,9 @@ pub enum StartError {
     /// The journal.
     #[error("the journal cannot be opened")]
     Journal(#[source] watchfloor_ingest::OpenError),
+    /// The partition is worked on already.
+    #[error("partition {0} is worked on already")]
+    Busy(u16),
     /// The ledger.
     #[error("the completeness ledger cannot be opened")]
     Ledger(#[source] LedgerError),
@@ -85,16 +101,30 @@ pub struct Pipeline {
     liveness: Arc<Liveness>,
     costs: Arc<Costs>,
     timings: Arc<Timings>,
-    replacements: Arc<Replacements>,
     matches: Arc<IndicatorMatches>,
+    nats: Option<NatsJournal>,
+    /// What works on the partitions; one, on a journal of one machine.
+    lanes: Mutex<BTreeMap<u16, Lane>>,
+    sink: Arc<dyn FindingSink>,
+    indicators: RwLock<Arc<IndicatorSet>>,
+    commit_wait: Duration,
+    data: PathBuf,
+    /// Findings made outside of the stream while nothing works on any partition.
+    late: Mutex<Vec<Finding>>,
     /// The rules in force.
     rules: RwLock<Detector>,
     /// Replacements of rules so far.
     replaced: AtomicU64,
     packs: RwLock<Arc<PackSet>>,
-    worker: Option<JoinHandle<()>>,
-    tasks: JoinSet<()>,
     flusher: tokio::task::JoinHandle<()>,
+}
+
+/// What works on one partition.
+struct Lane {
+    replacements: Arc<Replacements>,
+    worker: JoinHandle<()>,
+    tasks: JoinSet<()>,
+    taken_over: Arc<AtomicBool>,
 }
 
 impl std::fmt::Debug for Pipeline {
@@ -117,35 +147,41 @@ impl Pipeline {
         rules: RuleSet,
         sink: Arc<dyn FindingSink>,
     ) -> Result<Self, StartError> {
-        let folder_error = |source| StartError::Folder {
-            path: options.data.clone(),
-            source,
+        let nats = match &options.journal {
+            JournalChoice::Embedded(_) => None,
+            JournalChoice::Nats(nats) => Some(nats.clone()),
         };
-        let lake = Arc::new(
-            Lake::open_at(&options.lake)
-                .await
-                .map_err(StartError::Lake)?
-                .with_cluster(options.cluster.clone()),
-        );
+        let writers = match nats {
+            None => Writers::One,
+            Some(_) => Writers::Many,
+        };
+        let lake = Lake::open_among(&options.lake, writers);
+        let lake = lake.await.map_err(StartError::Lake)?;
+        let lake = Arc::new(lake.with_cluster(options.cluster.clone()));
         let committed = lake.committed().await;
         let ledger = Arc::new(
             Ledger::open(&options.data.join("ledger.ndjson")).map_err(StartError::Ledger)?,
         );
-        if ledger.end() < committed {
-            let counted = lake
-                .ledger_counts(ledger.end())
-                .await
-                .map_err(StartError::Read)?;
-            ledger.reconcile(counted, committed);
-        }
-        let journal_folder = options.data.join("journal");
-        let (journal, reader) = Journal::open(&journal_folder, options.journal.clone(), committed)
-            .map_err(StartError::Journal)?;
-        let states = StateFolder::open(options.data.join("detect")).map_err(folder_error)?;
-        let detector = restored_detector(rules, &states, committed);
-        let mut pipeline = Self {
+        let (journal, reader) = match &options.journal {
+            JournalChoice::Nats(nats) => (nats.journal(), None),
+            JournalChoice::Embedded(limits) => {
+                reconcile(&ledger, &lake, committed).await?;
+                let folder = options.data.join("journal");
+                let (journal, reader) = Journal::open(&folder, limits.clone(), committed)
+                    .map_err(StartError::Journal)?;
+                (journal, Some(reader))
+            }
+        };
+        let detector = Detector::new(rules);
+        let pipeline = Self {
             lake,
             journal,
+            nats,
+            lanes: Mutex::default(),
+            sink,
+            indicators: RwLock::new(options.indicators),
+            commit_wait: options.commit_wait,
+            late: Mutex::default(),
             sources: Arc::new(Sources::default()),
             liveness: Arc::new(Liveness::open(
                 &options.data.join("liveness.json"),
@@ -153,68 +189,167 @@ impl Pipeline {
             )),
             costs: Arc::new(Costs::default()),
             timings: Arc::new(Timings::default()),
-            replacements: Arc::new(Replacements::default()),
             matches: Arc::new(IndicatorMatches::default()),
-            rules: RwLock::new(detector.share()),
+            rules: RwLock::new(detector),
             replaced: AtomicU64::new(0),
-            packs: RwLock::new(Arc::clone(&packs)),
-            worker: None,
-            tasks: JoinSet::new(),
+            packs: RwLock::new(packs),
             flusher: tokio::spawn(flush(Arc::clone(&ledger))),
+            data: options.data,
             ledger,
         };
-        pipeline
-            .spawn(reader, detector, packs, states, sink, &options)
-            .map_err(folder_error)?;
+        if let Some(reader) = reader {
+            let states = StateFolder::open(pipeline.data.join("detect"));
+            let states = States::Folder(states.map_err(|source| pipeline.folder_error(source))?);
+            pipeline.spawn(0, reader, states, committed).await?;
+        }
         Ok(pipeline)
     }
 
-    fn spawn(
-        &mut self,
+    fn folder_error(&self, source: std::io::Error) -> StartError {
+        StartError::Folder {
+            path: self.data.clone(),
+            source,
+        }
+    }
+
+    /// The journal of the cluster, if this is part of one.
+    pub fn nats(&self) -> Option<&NatsJournal> {
+        self.nats.as_ref()
+    }
+
+    /// Begins to work on a partition of a cluster's journal, where the lake says that work
+    /// stopped.
+    ///
+    /// # Errors
+    /// If the lake cannot be read, or this process works on the partition already.
+    pub async fn add_partition(&self, partition: u16) -> Result<(), StartError> {
+        let Some(nats) = &self.nats else {
+            return Err(StartError::Busy(partition));
+        };
+        if self.lock_lanes().contains_key(&partition) {
+            return Err(StartError::Busy(partition));
+        }
+        let committed = self.lake.take_partition(partition).await;
+        let committed = committed.map_err(StartError::Read)?;
+        let states = States::Shared(SharedStates::new(Arc::clone(&self.lake), partition));
+        let reader = nats.reader(partition, committed);
+        self.spawn(partition, reader, states, committed).await
+    }
+
+    /// Ends the work on a partition: what was gathered is committed, or left to whoever works
+    /// on it next.
+    pub async fn remove_partition(&self, partition: u16) {
+        let Some(lane) = self.lock_lanes().remove(&partition) else {
+            return;
+        };
+        let Lane {
+            replacements,
+            worker,
+            mut tasks,
+            ..
+        } = lane;
+        replacements.end();
+        let ended = tokio::task::spawn_blocking(move || worker.join());
+        if !matches!(ended.await, Ok(Ok(()))) {
+            tracing::error!(partition, "the working thread of a partition had ended");
+        }
+        // The committing task ends with its input.
+        let ending = async { while tasks.join_next().await.is_some() {} };
+        let _is_in_time = tokio::time::timeout(END_LIMIT, ending).await;
+        tasks.abort_all();
+        self.lake.leave_partition(partition).await;
+    }
+
+    /// The partitions that this process works on.
+    pub fn partitions(&self) -> Vec<u16> {
+        self.lock_lanes().keys().copied().collect()
+    }
+
+    /// Partitions that other processes took over while this one still works on them.
+    pub fn taken_over(&self) -> Vec<u16> {
+        let lanes = self.lock_lanes();
+        let gone = lanes
+            .iter()
+            .filter(|(_, lane)| lane.taken_over.load(Ordering::SeqCst));
+        gone.map(|(partition, _)| *partition).collect()
+    }
+
+    fn lock_lanes(&self) -> MutexGuard<'_, BTreeMap<u16, Lane>> {
+        self.lanes.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    async fn spawn(
+        &self,
+        partition: u16,
         reader: JournalReader,
-        detector: Detector,
-        packs: Arc<PackSet>,
-        states: StateFolder,
-        sink: Arc<dyn FindingSink>,
-        options: &PipelineOptions,
-    ) -> std::io::Result<()> {
+        states: States,
+        committed: u64,
+    ) -> Result<(), StartError> {
+        let first = JournalPlace::start_of(partition);
+        let detector = restored_detector(self.detector(), &states, committed, first).await;
         // One prepared commit waits while another is written: enough to keep both busy.
         let (prepared, to_commit) = mpsc::channel(1);
         let (judged, to_deliver) = mpsc::unbounded_channel();
         let mut meter = CostMeter::new(nanos);
         meter.follow(&detector);
+        let replacements = Arc::new(Replacements::default());
+        let indicators = self.indicators.read();
+        let indicators = Arc::clone(&indicators.unwrap_or_else(PoisonError::into_inner));
         let processor = Processor {
             reader,
             detector,
             meter,
             costs: Arc::clone(&self.costs),
-            packs,
-            replacements: Arc::clone(&self.replacements),
+            packs: self.packs(),
+            replacements: Arc::clone(&replacements),
             sources: Arc::clone(&self.sources),
             liveness: Arc::clone(&self.liveness),
             timings: Arc::clone(&self.timings),
-            matcher: Matcher::new(Arc::clone(&options.indicators)),
+            matcher: Matcher::new(indicators),
             matches: Arc::clone(&self.matches),
-            commit_wait: options.commit_wait,
+            commit_wait: self.commit_wait,
             lake: Arc::clone(&self.lake),
             output: prepared,
             judged,
         };
         let runtime = Handle::current();
         let worker = std::thread::Builder::new().name("pipeline".to_owned());
-        self.worker = Some(worker.spawn(move || processor.run(&runtime))?);
+        let worker = worker
+            .spawn(move || processor.run(&runtime))
+            .map_err(|source| self.folder_error(source))?;
+        let taken_over = Arc::new(AtomicBool::new(false));
         let committer = Committer {
             lake: Arc::clone(&self.lake),
             journal: self.journal.clone(),
             ledger: Arc::clone(&self.ledger),
             states,
+            partition,
+            counting: match partition {
+                0 => Counting::Here,
+                _ => Counting::FromLake,
+            },
+            taken_over: Arc::clone(&taken_over),
             timings: Arc::clone(&self.timings),
             input: to_commit,
             maintenance: None,
         };
-        self.tasks.spawn(committer.run());
-        self.tasks
-            .spawn(deliver::run(Arc::clone(&self.lake), sink, to_deliver));
+        let mut tasks = JoinSet::new();
+        tasks.spawn(committer.run());
+        tasks.spawn(deliver::run(
+            Arc::clone(&self.lake),
+            Arc::clone(&self.sink),
+            partition,
+            to_deliver,
+        ));
+        let late = std::mem::take(&mut *self.late.lock().unwrap_or_else(PoisonError::into_inner));
+        replacements.add_findings(late);
+        let lane = Lane {
+            replacements,
+            worker,
+            tasks,
+            taken_over,
+        };
+        self.lock_lanes().insert(partition, lane);
         Ok(())
     }
 
@@ -252,7 +387,9 @@ impl Pipeline {
     /// none does.
     pub fn lag_ms(&self) -> u64 {
         let (received_us, end) = self.timings.shown();
-        if self.journal.stats().next_position <= end || received_us == 0 {
+        let journal = self.journal.stats();
+        let is_shown = self.nats.is_none() && journal.next_position <= end;
+        if is_shown || journal.pending_records == 0 || received_us == 0 {
             return 0;
         }
         let now_us = Timestamp::now().as_microsecond();
@@ -264,14 +401,15 @@ impl Pipeline {
     pub async fn settle(&self, limit: Duration) -> bool {
         let end = tokio::time::Instant::now() + limit;
         loop {
-            let journal = self.journal.stats();
-            if journal.next_position == journal.released {
+            if self.journal.stats().pending_records == 0 {
                 return true;
             }
             if tokio::time::Instant::now() >= end {
                 return false;
             }
-            self.replacements.commit_now();
+            for lane in self.lock_lanes().values() {
+                lane.replacements.commit_now();
+            }
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
     }
@@ -283,21 +421,28 @@ impl Pipeline {
         let detector = Detector::new(rules);
         let number = self.replaced.fetch_add(1, Ordering::SeqCst) + 1;
         *self.rules.write().unwrap_or_else(PoisonError::into_inner) = detector.share();
-        self.replacements.set_rules(number, detector);
+        for lane in self.lock_lanes().values() {
+            lane.replacements.set_rules(number, detector.share());
+        }
         number
     }
 
     /// Whether every event from now on is judged by the rules of a replacement: it was taken up,
     /// or no event waits that could still meet the rules before it.
     pub fn is_in_force(&self, number: u64) -> bool {
-        let journal = self.journal.stats();
-        self.replacements.adopted.load(Ordering::SeqCst) >= number
-            || journal.next_position == journal.released
+        let has_adopted = |lane: &Lane| lane.replacements.adopted.load(Ordering::SeqCst) >= number;
+        self.lock_lanes().values().all(has_adopted) || self.journal.stats().pending_records == 0
     }
 
     /// Looks for other indicators from the next batch on; events go on meanwhile.
     pub fn replace_indicators(&self, indicators: Arc<IndicatorSet>) {
-        self.replacements.set_indicators(indicators);
+        *self
+            .indicators
+            .write()
+            .unwrap_or_else(PoisonError::into_inner) = Arc::clone(&indicators);
+        for lane in self.lock_lanes().values() {
+            lane.replacements.set_indicators(Arc::clone(&indicators));
+        }
     }
 
     /// How often the indicators of each list were met since start.
@@ -309,7 +454,14 @@ impl Pipeline {
     /// They have the ids that the stream would have given them, so one that is there twice is
     /// one finding.
     pub fn add_findings(&self, findings: Vec<Finding>) {
-        self.replacements.add_findings(findings);
+        let lanes = self.lock_lanes();
+        match lanes.values().next() {
+            Some(lane) => lane.replacements.add_findings(findings),
+            None => {
+                let mut late = self.late.lock().unwrap_or_else(PoisonError::into_inner);
+                late.extend(findings);
+            }
+        }
     }
 
     /// What rules cost.
@@ -338,14 +490,29 @@ impl Pipeline {
     /// Takes other mapping packs from the next batch on.
     pub fn replace_packs(&self, packs: Arc<PackSet>) {
         *self.packs.write().unwrap_or_else(PoisonError::into_inner) = Arc::clone(&packs);
-        self.replacements.set_packs(packs);
+        for lane in self.lock_lanes().values() {
+            lane.replacements.set_packs(Arc::clone(&packs));
+        }
     }
 }
 
+/// The ledger takes up what a crash kept from it.
+async fn reconcile(ledger: &Ledger, lake: &Lake, committed: u64) -> Result<(), StartError> {
+    if ledger.end() < committed {
+        let counted = lake.ledger_counts(ledger.end()).await;
+        ledger.reconcile(counted.map_err(StartError::Read)?, committed);
+    }
+    Ok(())
+}
+
 /// A detector with the state that belongs to the lake's position.
-fn restored_detector(rules: RuleSet, states: &StateFolder, committed: u64) -> Detector {
-    let mut detector = Detector::new(rules);
-    match states.load(committed) {
+async fn restored_detector(
+    mut detector: Detector,
+    states: &States,
+    committed: u64,
+    first: u64,
+) -> Detector {
+    match states.load(committed).await {
         Some(pieces) => {
             let restored = pieces.iter().try_for_each(|piece| detector.restore(piece));
             if let Err(error) = restored {
@@ -355,7 +522,7 @@ fn restored_detector(rules: RuleSet, states: &StateFolder, committed: u64) -> De
                 );
             }
         }
-        None if committed > 0 => tracing::warn!(
+        None if committed > first => tracing::warn!(
             committed,
             "no saved state of correlations for this position; they start anew"
         ),

@@ -1,6 +1,6 @@
 //! The working thread: journal records to events, findings and counts.
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -57,8 +57,9 @@ pub(crate) struct Replacements {
     indicators: Mutex<Option<Arc<IndicatorSet>>>,
     /// Findings that were made outside of the stream and go into the next commit.
     late: Mutex<Vec<Finding>>,
-    /// Told when what was gathered is to be committed at once.
+    /// Told when what was gathered is to be committed at once, or work ends.
     commit_now: Notify,
+    is_over: AtomicBool,
 }
 
 impl Replacements {
@@ -73,6 +74,12 @@ impl Replacements {
 
     /// Has what was gathered committed before its time.
     pub(crate) fn commit_now(&self) {
+        self.commit_now.notify_one();
+    }
+
+    /// Ends the work; what was gathered is committed.
+    pub(crate) fn end(&self) {
+        self.is_over.store(true, Ordering::SeqCst);
         self.commit_now.notify_one();
     }
 
@@ -146,7 +153,9 @@ impl Processor {
         let mut gathered = Gathered::default();
         let mut is_small = false;
         loop {
-            if !self.wait(runtime, &mut gathered) {
+            if !self.wait(runtime, &mut gathered)
+                || self.replacements.is_over.load(Ordering::SeqCst)
+            {
                 break;
             }
             self.take_replacements();
@@ -198,7 +207,7 @@ impl Processor {
                 is_open = reader.ready() => is_open,
                 () = replacements.commit_now.notified() => {
                     gathered.is_asked_for = true;
-                    true
+                    !replacements.is_over.load(Ordering::SeqCst)
                 }
                 () = due => true,
             }

@@ -146,6 +146,17 @@ impl Retro {
             next = part.positions.end;
             let records = runtime.block_on(self.lake.records(&part))?;
             width = next_width(width, &records);
+            if records.is_empty() && next < end {
+                // Positions of a cluster's journal have gaps, some of them vast.
+                let rest = RecordScope {
+                    positions: next..end,
+                    ..scope.clone()
+                };
+                match runtime.block_on(self.lake.record_span(&rest))? {
+                    Some(rest) => next = rest.first.max(next),
+                    None => break,
+                }
+            }
             for record in records {
                 progress.events += 1;
                 progress.reached = Some(record.received_at);

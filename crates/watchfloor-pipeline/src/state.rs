@@ -9,11 +9,129 @@
 use std::fs::File;
 use std::io::{Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use watchfloor_detect::SavedState;
+use watchfloor_lake::Lake;
 
 /// Beginning of the names of state files.
 const NAME: &str = "correlations-";
+
+/// Where the state of a partition is saved.
+#[derive(Debug)]
+pub(crate) enum States {
+    /// In the data folder.
+    Folder(StateFolder),
+    /// Beside the lake, where the process that takes the partition over finds it.
+    Shared(SharedStates),
+}
+
+impl States {
+    /// As [`StateFolder::load`].
+    pub(crate) async fn load(&self, end: u64) -> Option<Vec<Vec<u8>>> {
+        match self {
+            Self::Folder(states) => states.load(end),
+            Self::Shared(states) => states.load(end).await,
+        }
+    }
+
+    /// As [`StateFolder::save`].
+    pub(crate) async fn save(&mut self, end: u64, state: &SavedState) -> std::io::Result<()> {
+        match self {
+            Self::Folder(states) => states.save(end, state),
+            Self::Shared(states) => states.save(end, state).await,
+        }
+    }
+
+    /// As [`StateFolder::keep_only`].
+    pub(crate) async fn keep_only(&self, end: u64) {
+        match self {
+            Self::Folder(states) => states.keep_only(end),
+            Self::Shared(states) => states.keep_only(end).await,
+        }
+    }
+}
+
+/// State of a partition as files beside the lake, each a piece: named by the position of the
+/// whole state that it builds on, and its own.
+#[derive(Debug)]
+pub(crate) struct SharedStates {
+    lake: Arc<Lake>,
+    folder: String,
+    start: Option<u64>,
+}
+
+impl SharedStates {
+    pub(crate) fn new(lake: Arc<Lake>, partition: u16) -> Self {
+        Self {
+            lake,
+            folder: format!("state/{partition}"),
+            start: None,
+        }
+    }
+
+    fn name(&self, start: u64, end: u64) -> String {
+        format!("{}/{start:020}-{end:020}", self.folder)
+    }
+
+    /// Starts and ends of the pieces that are there.
+    async fn pieces(&self) -> Vec<(u64, u64)> {
+        let names = self.lake.list_shared(&self.folder).await;
+        let names = names.unwrap_or_else(|error| {
+            tracing::warn!(
+                error = &error as &dyn std::error::Error,
+                "saved state cannot be listed"
+            );
+            Vec::new()
+        });
+        let pieces = names.iter().filter_map(|name| {
+            let (start, end) = name.split_once('-')?;
+            Some((start.parse().ok()?, end.parse().ok()?))
+        });
+        pieces.collect()
+    }
+
+    async fn load(&self, end: u64) -> Option<Vec<Vec<u8>>> {
+        let mut pieces = self.pieces().await;
+        pieces.sort_unstable();
+        let (start, _) = *pieces.iter().rev().find(|(_, piece)| *piece == end)?;
+        let mut found = Vec::new();
+        for (_, piece) in pieces.iter().filter(|one| one.0 == start && one.1 <= end) {
+            let name = self.name(start, *piece);
+            found.push(self.lake.get_shared(&name).await.ok()??);
+        }
+        Some(found)
+    }
+
+    async fn save(&mut self, end: u64, state: &SavedState) -> std::io::Result<()> {
+        let start = match (state.is_whole, self.start) {
+            (true, _) => end,
+            (false, Some(start)) => start,
+            (false, None) => {
+                return Err(std::io::Error::other(
+                    "changes of state without a whole state before them",
+                ));
+            }
+        };
+        let name = self.name(start, end);
+        let saved = self.lake.put_shared(&name, state.bytes.clone()).await;
+        saved.map_err(std::io::Error::other)?;
+        self.start = Some(start);
+        Ok(())
+    }
+
+    async fn keep_only(&self, end: u64) {
+        if self.start != Some(end) {
+            return;
+        }
+        for (start, piece) in self.pieces().await {
+            if start < end && piece <= end {
+                // A file that stays behind does no harm.
+                let _ = self.lake.delete_shared(&self.name(start, piece)).await;
+            }
+        }
+    }
+}
 
 /// Folder of state files.
 #[derive(Debug)]

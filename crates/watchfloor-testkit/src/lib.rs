@@ -4,12 +4,14 @@
 mod bucket;
 mod checks;
 mod client;
+mod nats;
 mod postgres;
 mod server;
 
 pub use bucket::Bucket;
 pub use checks::LedgerTotals;
 pub use client::{Answer, Client};
+pub use nats::Nats;
 pub use postgres::{Durability, Postgres};
 pub use server::ServerProcess;
 

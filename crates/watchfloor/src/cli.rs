@@ -93,17 +93,25 @@ pub(crate) struct ServeArgs {
     pub indicators: Vec<PathBuf>,
     #[command(flatten)]
     pub shaping: Shaping,
-    /// Which parts run in this process.
-    #[arg(long, value_enum, default_value = "all")]
-    pub role: Role,
+    /// Which parts run in this process, several by commas; others than `all` need a journal in
+    /// NATS (`[journal]`).
+    #[arg(long, value_enum, value_delimiter = ',', default_value = "all")]
+    pub role: Vec<Role>,
 }
 
-/// Parts of the server. One process has them all; the other roles belong to the cluster, which
-/// is not there yet, so that naming one is an error and not a server with parts missing.
+/// Parts of the server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Role {
     /// Everything in one process.
     All,
+    /// Takes records from listeners and sources, and writes them to the journal.
+    Collect,
+    /// Works on partitions of the journal: events, findings, alerts.
+    Detect,
+    /// Answers queries.
+    Search,
+    /// Console and API, retention, scheduled searches.
+    Console,
 }
 
 #[derive(Debug, Args)]

@@ -15,6 +15,7 @@ use watchfloor_api::ports::QueryLimits;
 use crate::cli::{ServeArgs, Shaping};
 use crate::places::Wanted;
 use crate::records;
+use crate::roles::{JournalConfig, Roles as ServerRoles};
 use crate::rules::{Budget, Sources};
 use crate::sources::{QuietConfig, SourcesConfig};
 
@@ -41,6 +42,10 @@ pub(crate) struct Config {
     pub lake: Wanted,
     /// Where the records stand.
     pub store: records::Wanted,
+    /// Where the journal stands.
+    pub journal: JournalConfig,
+    /// Which parts run in this process.
+    pub roles: ServerRoles,
     /// Machines that help with queries.
     pub cluster: ClusterConfig,
     /// What a query of each role may use.
@@ -174,6 +179,8 @@ struct File {
     #[serde(default)]
     store: records::Wanted,
     #[serde(default)]
+    journal: JournalConfig,
+    #[serde(default)]
     cluster: ClusterConfig,
     /// Sources by name: `[sources.firewall]`.
     #[serde(default)]
@@ -244,6 +251,8 @@ impl Config {
             commit_wait,
             lake: file.lake,
             store: file.store,
+            journal: file.journal,
+            roles: ServerRoles::of(&args.role),
             cluster: file.cluster,
             data: args
                 .data
@@ -313,7 +322,7 @@ mod tests {
             rules: Vec::new(),
             indicators: Vec::new(),
             shaping: Shaping::default(),
-            role: crate::cli::Role::All,
+            role: vec![crate::cli::Role::All],
         }
     }
 

@@ -12,6 +12,7 @@ mod indicators;
 mod places;
 mod records;
 mod response;
+mod roles;
 mod rules;
 mod searches;
 mod server;
@@ -41,6 +42,8 @@ fn main() -> ExitCode {
         Err(code) => return code,
     };
     init_log();
+    // Several dependencies bring a provider of cryptography each; this one is used by all.
+    let _another_was_first = rustls::crypto::ring::default_provider().install_default();
     match cli::run(cli) {
         Ok(Outcome::Done) => ExitCode::SUCCESS,
         Ok(Outcome::Found) => ExitCode::from(EXIT_FINDINGS),

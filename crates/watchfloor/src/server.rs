@@ -11,9 +11,9 @@ use tokio_util::sync::CancellationToken;
 use watchfloor_api::ports::Listener;
 use watchfloor_api::{ApiSettings, ApiState, CookieTransport, HostPolicy};
 use watchfloor_casework::{Casework, CaseworkSettings, Store, SystemClock};
-use watchfloor_ingest::{DropSink, JournalOptions, LocalListener};
+use watchfloor_ingest::{DropSink, JournalOptions, LocalListener, NatsJournal};
 use watchfloor_lake::{Cluster, ClusterOptions, Places};
-use watchfloor_pipeline::{Pipeline, PipelineOptions};
+use watchfloor_pipeline::{JournalChoice, Pipeline, PipelineOptions};
 
 use crate::bridge::{
     CaseworkSink, DataPlane, JournalIntake, Keeper, KeeperSettings, LakeEvents, LakeLookup, Queries,
@@ -23,12 +23,13 @@ use crate::config::{ClusterConfig, Config};
 use crate::content;
 use crate::data_folder::DataFolder;
 use crate::indicators::{self, Shelf};
-use crate::places;
+use crate::places::{self, Wanted};
 use crate::records;
 use crate::response;
+use crate::roles::{self, Roles};
 use crate::rules::{self, Budget, Desk};
 use crate::searches;
-use crate::sources;
+use crate::sources::{self, SourcesConfig};
 
 /// How long the end waits for the journal to be worked off; what is left is worked off at the
 /// next start.
@@ -43,6 +44,8 @@ pub(crate) struct Server {
     router: axum::Router,
     stop: CancellationToken,
     tasks: Vec<tokio::task::JoinHandle<()>>,
+    /// Whether tasks give something back when they are told to end.
+    ends_with_work: bool,
     _watch: rules::Watch,
     _indicators: indicators::Watch,
     _folder: DataFolder,
@@ -62,6 +65,7 @@ pub(crate) struct PlanesOptions<'o> {
     pub commit_wait: Duration,
     pub lake: Places,
     pub cluster: Option<Arc<Cluster>>,
+    pub journal: JournalChoice,
 }
 
 /// Both planes over a data folder, without listeners.
@@ -85,6 +89,7 @@ impl Planes {
             commit_wait,
             lake,
             cluster,
+            journal,
         } = options;
         let casework = Casework::new(store, CaseworkSettings::standard(), Arc::new(SystemClock));
         let (opened, set) = rules::open(data, rules)?;
@@ -94,7 +99,7 @@ impl Planes {
             data: data.to_owned(),
             lake,
             cluster,
-            journal: JournalOptions::standard(),
+            journal,
             commit_wait,
             indicators,
         };
@@ -128,6 +133,8 @@ impl Server {
     /// Takes the sockets and the data folder, and starts everything but HTTP answers.
     pub(crate) async fn start(config: &Config) -> Result<Self> {
         let folder = DataFolder::take(&config.data)?;
+        let roles = config.roles;
+        let nats = config.journal.connect(roles).await?;
         let http = bind(config.listen).await?;
         let address = http.local_addr().context("no listening address")?;
         let Planes {
@@ -135,23 +142,24 @@ impl Server {
             casework,
             rules,
             indicators,
-        } = planes(config, &folder.path).await?;
+        } = planes(config, &folder.path, nats.clone()).await?;
         let stop = CancellationToken::new();
         let listeners = vec![listener("http", address)];
         let on_drop = drop_sink(&pipeline);
-        let started = sources::start(
-            &config.sources,
-            config.syslog,
-            (&pipeline, &casework, &folder.path),
-            on_drop,
-            &stop,
-        )
-        .await?;
+        let (wanted, syslog) = match roles.collect {
+            true => (config.sources.clone(), config.syslog),
+            false => (SourcesConfig::default(), None),
+        };
+        let place = (&pipeline, &casework, &*folder.path);
+        let started = sources::start(&wanted, syslog, place, on_drop, &stop).await?;
         let mut tasks = started.tasks;
         tasks.push(start_local(&folder.path, &pipeline, &stop)?);
         let queries: Arc<Queries> = Arc::default();
         let lake = Arc::clone(pipeline.lake());
         let keeper = start_keeper(config, &pipeline, &casework, &stop)?;
+        if let Some(nats) = &nats {
+            tasks.extend(start_cluster(&folder.path, &pipeline, nats, roles, &stop)?);
+        }
         let state = ApiState::new(
             casework.clone(),
             Arc::new(LakeEvents::new(Arc::clone(&lake), Arc::clone(&queries))),
@@ -169,11 +177,19 @@ impl Server {
         );
         let watch = indicators.watch(Arc::clone(&pipeline))?;
         tasks.push(response::start(&casework, &pipeline, &folder, &stop)?);
-        let asking = searches::ask_when_due(casework.clone(), lake, stop.clone());
-        tasks.push(tokio::spawn(asking));
+        if roles.console {
+            let asking = searches::ask_when_due(casework.clone(), lake, stop.clone());
+            tasks.push(tokio::spawn(asking));
+        }
+        let router = watchfloor_api::router(state);
+        let router = match roles.answers() {
+            true => router,
+            false => router.layer(axum::middleware::from_fn(only_records)),
+        };
         Ok(Self {
             url: format!("http://{address}"),
-            router: watchfloor_api::router(state),
+            router,
+            ends_with_work: nats.is_some(),
             pipeline,
             casework,
             http,
@@ -217,10 +233,20 @@ impl Server {
         if let Ok(Ok(Err(error))) = answered {
             bail!("HTTP answers ended: {error}");
         }
-        for task in self.tasks {
-            task.abort();
+        if self.ends_with_work {
+            // Partitions are given back, so that others need not wait for them.
+            let end = tokio::time::Instant::now() + 2 * END_LIMIT;
+            for mut task in self.tasks {
+                if tokio::time::timeout_at(end, &mut task).await.is_err() {
+                    task.abort();
+                }
+            }
+        } else {
+            for task in self.tasks {
+                task.abort();
+            }
+            self.pipeline.settle(END_LIMIT).await;
         }
-        self.pipeline.settle(END_LIMIT).await;
         self.pipeline.liveness().save();
         Ok(())
     }
@@ -239,7 +265,9 @@ fn start_keeper(
         price_per_gb_month: config.lake.price_per_gb_month,
     };
     let keeper = Keeper::new(Arc::clone(pipeline), casework.clone(), settings);
-    tokio::spawn(keeper.clone().run(stop.clone()));
+    if config.roles.console {
+        tokio::spawn(keeper.clone().run(stop.clone()));
+    }
     Ok(keeper)
 }
 
@@ -264,7 +292,65 @@ fn cluster(config: &ClusterConfig) -> Result<Option<Arc<Cluster>>> {
     Ok(Some(Arc::new(Cluster::new(options)?)))
 }
 
-async fn planes(config: &Config, data: &Path) -> Result<Planes> {
+/// What runs in a process of a cluster only.
+fn start_cluster(
+    data: &Path,
+    pipeline: &Arc<Pipeline>,
+    nats: &NatsJournal,
+    roles: Roles,
+    stop: &CancellationToken,
+) -> Result<Vec<tokio::task::JoinHandle<()>>> {
+    let node = roles::node(data)?;
+    let mut tasks = vec![tokio::spawn(roles::keep_ledger(
+        Arc::clone(pipeline),
+        nats.clone(),
+        node.clone(),
+        roles,
+        stop.clone(),
+    ))];
+    if roles.detect {
+        tasks.push(tokio::spawn(roles::work(
+            Arc::clone(pipeline),
+            nats.clone(),
+            node,
+            stop.clone(),
+        )));
+    }
+    Ok(tasks)
+}
+
+/// A process without console and search takes records, and says how it is.
+async fn only_records(
+    request: axum::extract::Request,
+    next: axum::middleware::Next,
+) -> axum::response::Response {
+    let path = request.uri().path();
+    let is_open = [
+        "/ingest",
+        "/services/",
+        "/v1/",
+        "/loki/",
+        "/healthz",
+        "/metrics",
+    ]
+    .iter()
+    .any(|start| path.starts_with(start));
+    if is_open {
+        return next.run(request).await;
+    }
+    let mut refused = axum::response::Response::new(axum::body::Body::from(
+        "this process takes records only; ask one with the role console or search\n",
+    ));
+    *refused.status_mut() = axum::http::StatusCode::NOT_FOUND;
+    refused
+}
+
+async fn planes(config: &Config, data: &Path, nats: Option<NatsJournal>) -> Result<Planes> {
+    // A collector knows the journal alone; the lake in its data folder stays empty.
+    let lake = match config.roles.uses_lake() {
+        true => places::settle(data, &config.lake)?,
+        false => places::settle(data, &Wanted::default())?,
+    };
     Planes::start(PlanesOptions {
         data,
         store: records::settle(data, &config.store).await?,
@@ -273,8 +359,12 @@ async fn planes(config: &Config, data: &Path) -> Result<Planes> {
         indicators: &config.indicators,
         budget: config.budget,
         commit_wait: config.commit_wait,
-        lake: places::settle(data, &config.lake)?,
+        lake,
         cluster: cluster(&config.cluster)?,
+        journal: match nats {
+            Some(nats) => JournalChoice::Nats(nats),
+            None => JournalChoice::Embedded(JournalOptions::standard()),
+        },
     })
     .await
 }

@@ -6,6 +6,7 @@ mod files;
 mod journald;
 mod listeners;
 mod otlp_grpc;
+mod pull;
 mod quiet;
 mod syslog;
 
@@ -239,6 +240,9 @@ const KINDS: &[(&str, Start)] = &[
     ("unix", |given| Box::pin(listeners::unix(given))),
     ("files", |given| Box::pin(files::start(given))),
     ("journald", |given| Box::pin(journald::start(given))),
+    ("kafka", |given| Box::pin(pull::kafka(given))),
+    ("nats", |given| Box::pin(pull::nats(given))),
+    ("s3", |given| Box::pin(pull::s3(given))),
 ];
 
 fn kinds() -> String {

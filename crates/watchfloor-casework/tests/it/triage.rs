@@ -250,24 +250,24 @@ async fn a_finding_is_taken_once() {
     let fixture = fixture().await;
     let input = findings("a high 0 host:ws-1 user:eve\nb high 5 host:ws-1 user:eve");
     let casework = &fixture.casework;
-    assert_eq!(casework.cursor().await.unwrap(), None);
+    assert_eq!(casework.cursor(0).await.unwrap(), None);
     casework.take_findings(10, input.clone()).await.unwrap();
     let before = alerts(casework).await;
     let taken = casework.take_findings(10, input.clone()).await.unwrap();
     assert_eq!((taken.known, taken.alerts, taken.repeats), (2, 0, 0));
     // As after a crash: another process over the same folder gets the same findings again.
     let again = over(fixture.folder.path(), fixture.clock.clone()).await;
-    assert_eq!(again.cursor().await.unwrap(), Some(10));
+    assert_eq!(again.cursor(0).await.unwrap(), Some(10));
     let taken = again.take_findings(9, input).await.unwrap();
     assert_eq!(taken.known, 2);
     assert_eq!(alerts(&again).await, before);
     assert_eq!(
-        again.cursor().await.unwrap(),
+        again.cursor(0).await.unwrap(),
         Some(10),
         "a cursor never goes back"
     );
     again.take_findings(11, Vec::new()).await.unwrap();
-    assert_eq!(again.cursor().await.unwrap(), Some(11));
+    assert_eq!(again.cursor(0).await.unwrap(), Some(11));
 }
 
 #[tokio::test]

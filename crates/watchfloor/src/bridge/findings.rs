@@ -10,11 +10,11 @@ use watchfloor_pipeline::{FindingSink, SinkError};
 pub(crate) struct CaseworkSink(pub Casework);
 
 impl FindingSink for CaseworkSink {
-    fn cursor(&self) -> BoxFuture<'_, Result<u64, SinkError>> {
+    fn cursor(&self, partition: u16) -> BoxFuture<'_, Result<u64, SinkError>> {
         async move {
             let cursor = self
                 .0
-                .cursor()
+                .cursor(partition)
                 .await
                 .map_err(|error| SinkError(error.to_string()))?;
             Ok(cursor.unwrap_or(0))

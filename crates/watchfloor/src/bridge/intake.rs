@@ -79,9 +79,11 @@ impl JournalIntake {
             .append(records)
             .await
             .map_err(|error| match error {
-                AppendError::Full { .. } | AppendError::Closed => IntakeError::Busy {
-                    retry_after_s: RETRY_AFTER_S,
-                },
+                AppendError::Full { .. } | AppendError::Away { .. } | AppendError::Closed => {
+                    IntakeError::Busy {
+                        retry_after_s: RETRY_AFTER_S,
+                    }
+                }
                 AppendError::Write { reason } => IntakeError::Failed(reason),
             })?;
         Ok(outcomes)

@@ -237,7 +237,7 @@ impl PipelineStatus for DataPlane {
             received: totals.received,
             stored: totals.stored,
             lag_ms: self.pipeline.lag_ms(),
-            journal_pending: journal.next_position.saturating_sub(journal.released),
+            journal_pending: journal.pending_records,
         }
     }
 
@@ -347,7 +347,7 @@ fn metrics(pipeline: &Pipeline) -> Vec<Metric> {
             MetricKind::Gauge,
             "watchfloor_journal_pending_records",
             "Records that wait in the journal.",
-            journal.next_position.saturating_sub(journal.released) as f64,
+            journal.pending_records as f64,
         ),
     ];
     metrics.extend(stage_metrics(&times));

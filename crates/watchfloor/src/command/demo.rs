@@ -59,6 +59,8 @@ pub(crate) fn run(args: &DemoArgs) -> Result<Outcome> {
         limits: watchfloor_api::RoleLimits::STANDARD,
         lake: Wanted::default(),
         store: crate::records::Wanted::default(),
+        journal: crate::roles::JournalConfig::default(),
+        roles: crate::roles::Roles::ALL,
         cluster: ClusterConfig::default(),
         commit_wait: COMMIT_WAIT,
         data,

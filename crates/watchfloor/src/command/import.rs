@@ -11,7 +11,8 @@ use bytes::Bytes;
 use jiff::Timestamp;
 use tokio::sync::mpsc;
 use watchfloor_decode::framing::FileFormat;
-use watchfloor_ingest::{AppendError, Journal, LocalSender, NewRecord, SendError};
+use watchfloor_ingest::{AppendError, Journal, JournalOptions, LocalSender, NewRecord, SendError};
+use watchfloor_pipeline::JournalChoice;
 
 use crate::cli::ImportArgs;
 use crate::command::{block_on, visible};
@@ -68,6 +69,7 @@ async fn own_planes(data: &Path, rules: &Sources) -> Result<Planes> {
         commit_wait: COMMIT_WAIT,
         lake: places::last(data)?,
         cluster: None,
+        journal: JournalChoice::Embedded(JournalOptions::standard()),
     })
     .await
 }
@@ -120,7 +122,7 @@ async fn import(
         }
         // Findings follow their commit; the cursor says when casework has them.
         let end = planes.pipeline.journal().stats().next_position;
-        while planes.casework.cursor().await?.unwrap_or(0) < end {
+        while planes.casework.cursor(0).await?.unwrap_or(0) < end {
             tokio::time::sleep(RETRY_WAIT).await;
         }
     }
@@ -170,7 +172,9 @@ async fn append(journal: &Journal, group: Vec<NewRecord>) -> Result<()> {
     loop {
         match journal.append(group.clone()).await {
             Ok(_) => return Ok(()),
-            Err(AppendError::Full { .. }) => tokio::time::sleep(RETRY_WAIT).await,
+            Err(AppendError::Full { .. } | AppendError::Away { .. }) => {
+                tokio::time::sleep(RETRY_WAIT).await
+            }
             Err(error) => return Err(error.into()),
         }
     }

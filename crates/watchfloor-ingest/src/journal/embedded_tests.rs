@@ -23,7 +23,7 @@ fn small() -> JournalOptions {
     }
 }
 
-fn texts(reader: &mut JournalReader) -> Vec<String> {
+fn texts(reader: &mut EmbeddedReader) -> Vec<String> {
     let records = reader.read(1000).unwrap();
     records
         .iter()
@@ -34,7 +34,7 @@ fn texts(reader: &mut JournalReader) -> Vec<String> {
 #[tokio::test]
 async fn what_is_acknowledged_is_read_back_in_order_also_after_reopening() {
     let folder = tempfile::tempdir().unwrap();
-    let (journal, mut reader) = Journal::open(folder.path(), small(), 0).unwrap();
+    let (journal, mut reader) = Embedded::open(folder.path(), small(), 0).unwrap();
     let mut expected = Vec::new();
     for number in 0..40 {
         let text = format!("record {number}");
@@ -45,7 +45,7 @@ async fn what_is_acknowledged_is_read_back_in_order_also_after_reopening() {
     assert_eq!(texts(&mut reader), Vec::<String>::new());
     drop((journal, reader));
 
-    let (journal, mut reader) = Journal::open(folder.path(), small(), 15).unwrap();
+    let (journal, mut reader) = Embedded::open(folder.path(), small(), 15).unwrap();
     assert_eq!(texts(&mut reader), expected[15..]);
     journal.append(vec![record("later", 0)]).await.unwrap();
     let later = reader.read(10).unwrap();
@@ -57,7 +57,7 @@ async fn a_torn_tail_is_cut_and_a_key_is_remembered() {
     let folder = tempfile::tempdir().unwrap();
     {
         let (journal, _reader) =
-            Journal::open(folder.path(), JournalOptions::standard(), 0).unwrap();
+            Embedded::open(folder.path(), JournalOptions::standard(), 0).unwrap();
         journal
             .append(vec![record("a", 11), record("b", 12)])
             .await
@@ -69,7 +69,7 @@ async fn a_torn_tail_is_cut_and_a_key_is_remembered() {
     std::fs::write(&segment.path, &bytes).unwrap();
 
     let (journal, mut reader) =
-        Journal::open(folder.path(), JournalOptions::standard(), 0).unwrap();
+        Embedded::open(folder.path(), JournalOptions::standard(), 0).unwrap();
     let appended = journal
         .append(vec![record("b", 12), record("c", 13)])
         .await
@@ -87,7 +87,7 @@ async fn a_torn_tail_is_cut_and_a_key_is_remembered() {
 #[tokio::test]
 async fn released_segments_go_and_positions_go_on() {
     let folder = tempfile::tempdir().unwrap();
-    let (journal, mut reader) = Journal::open(folder.path(), small(), 0).unwrap();
+    let (journal, mut reader) = Embedded::open(folder.path(), small(), 0).unwrap();
     for number in 0..60 {
         journal
             .append(vec![record(&format!("record {number}"), 0)])
@@ -104,7 +104,7 @@ async fn released_segments_go_and_positions_go_on() {
     for segment in segment::list(folder.path()).unwrap() {
         std::fs::remove_file(segment.path).unwrap();
     }
-    let (journal, mut reader) = Journal::open(folder.path(), small(), 60).unwrap();
+    let (journal, mut reader) = Embedded::open(folder.path(), small(), 60).unwrap();
     journal.append(vec![record("on", 0)]).await.unwrap();
     assert_eq!(reader.read(10).unwrap()[0].position, 60);
 }
@@ -116,7 +116,7 @@ async fn a_full_journal_refuses_and_says_so() {
         pending_bytes_max: 300,
         ..small()
     };
-    let (journal, _reader) = Journal::open(folder.path(), options, 0).unwrap();
+    let (journal, _reader) = Embedded::open(folder.path(), options, 0).unwrap();
     let mut refused = None;
     for number in 0..100 {
         if let Err(error) = journal

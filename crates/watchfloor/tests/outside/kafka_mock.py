@@ -1,0 +1,32 @@
+"""Kafka brokers for tests: the mock cluster that librdkafka carries.
+
+Prints the brokers' addresses, then obeys lines of standard input:
+`produce TOPIC FIRST COUNT CODEC` answers `done` when the brokers have all records.
+"""
+
+import sys
+
+from confluent_kafka import Producer
+
+MOCK = {"bootstrap.servers": "", "test.mock.num.brokers": 3}
+cluster = Producer(MOCK)
+brokers = cluster.list_topics(timeout=20).brokers.values()
+addresses = ",".join(f"{broker.host}:{broker.port}" for broker in brokers)
+print(addresses, flush=True)
+
+for line in sys.stdin:
+    word, topic, first, count, codec = line.split()
+    assert word == "produce", line
+    sender = Producer({"bootstrap.servers": addresses, "compression.type": codec, "linger.ms": 5})
+    failed = []
+
+    def told(error, _message):
+        if error is not None:
+            failed.append(str(error))
+
+    for number in range(int(first), int(first) + int(count)):
+        value = '{"sender":"%s","number":%d,"pad":"%s"}' % (topic, number, "x" * 200)
+        sender.produce(topic, value.encode(), key=str(number).encode(), on_delivery=told)
+        sender.poll(0)
+    rest = sender.flush(60)
+    print("done" if not failed and rest == 0 else f"failed {failed[:1]} {rest}", flush=True)
