@@ -341,16 +341,20 @@ impl Pipeline {
             partition,
             to_deliver,
         ));
-        let late = std::mem::take(&mut *self.late.lock().unwrap_or_else(PoisonError::into_inner));
-        replacements.add_findings(late);
         let lane = Lane {
             replacements,
             worker,
             tasks,
             taken_over,
         };
-        self.lock_lanes().insert(partition, lane);
+        self.keep_lane(partition, lane);
         Ok(())
+    }
+
+    fn keep_lane(&self, partition: u16, lane: Lane) {
+        let late = std::mem::take(&mut *self.late.lock().unwrap_or_else(PoisonError::into_inner));
+        lane.replacements.add_findings(late);
+        self.lock_lanes().insert(partition, lane);
     }
 
     /// The event lake.

@@ -146,10 +146,7 @@ impl Server {
         let stop = CancellationToken::new();
         let listeners = vec![listener("http", address)];
         let on_drop = drop_sink(&pipeline);
-        let (wanted, syslog) = match roles.collect {
-            true => (config.sources.clone(), config.syslog),
-            false => (SourcesConfig::default(), None),
-        };
+        let (wanted, syslog) = collected(config);
         let place = (&pipeline, &casework, &*folder.path);
         let started = sources::start(&wanted, syslog, place, on_drop, &stop).await?;
         let mut tasks = started.tasks;
@@ -181,14 +178,9 @@ impl Server {
             let asking = searches::ask_when_due(casework.clone(), lake, stop.clone());
             tasks.push(tokio::spawn(asking));
         }
-        let router = watchfloor_api::router(state);
-        let router = match roles.answers() {
-            true => router,
-            false => router.layer(axum::middleware::from_fn(only_records)),
-        };
         Ok(Self {
             url: format!("http://{address}"),
-            router,
+            router: router_of(state, roles),
             ends_with_work: nats.is_some(),
             pipeline,
             casework,
@@ -249,6 +241,31 @@ impl Server {
         }
         self.pipeline.liveness().save();
         Ok(())
+    }
+}
+
+/// The sources that this process takes records from.
+fn collected(config: &Config) -> (SourcesConfig, Option<SocketAddr>) {
+    match config.roles.collect {
+        true => (config.sources.clone(), config.syslog),
+        false => (SourcesConfig::default(), None),
+    }
+}
+
+fn api_settings(config: &Config) -> ApiSettings {
+    ApiSettings {
+        hosts: host_policy(config),
+        cookie: CookieTransport::Plain,
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+        limits: config.limits,
+    }
+}
+
+fn router_of(state: ApiState, roles: Roles) -> axum::Router {
+    let router = watchfloor_api::router(state);
+    match roles.answers() {
+        true => router,
+        false => router.layer(axum::middleware::from_fn(only_records)),
     }
 }
 

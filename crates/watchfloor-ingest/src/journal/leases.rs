@@ -8,7 +8,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
-use async_nats::jetstream::kv::{Config, Operation, Store};
+use async_nats::jetstream::kv::{Operation, Store};
 use bytes::Bytes;
 
 use super::OpenError;
@@ -54,17 +54,10 @@ impl Leases {
     /// # Errors
     /// If the bucket cannot be made.
     pub async fn open(nats: &NatsJournal, node: String) -> Result<Self, OpenError> {
-        let shared = nats.shared();
-        let config = Config {
-            bucket: format!("{}-leases", shared.name()),
-            history: 1,
-            num_replicas: shared.replicas(),
-            ..Config::default()
-        };
-        let store = shared.context.create_key_value(config).await;
-        let store = store.map_err(|error| OpenError::Nats {
+        let store = nats.shared().bucket("leases").await;
+        let store = store.map_err(|reason| OpenError::Nats {
             place: nats.place().to_owned(),
-            reason: format!("the leases cannot be made: {}", chain(&error)),
+            reason: format!("the leases cannot be made: {reason}"),
         })?;
         Ok(Self {
             nats: nats.clone(),

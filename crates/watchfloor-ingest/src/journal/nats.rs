@@ -307,14 +307,7 @@ impl NatsJournal {
     }
 
     async fn told_store(&self) -> Result<jetstream::kv::Store, String> {
-        let config = jetstream::kv::Config {
-            bucket: format!("{}-nodes", self.shared.name()),
-            history: 1,
-            num_replicas: self.shared.replicas(),
-            ..jetstream::kv::Config::default()
-        };
-        let store = self.shared.context.create_key_value(config).await;
-        store.map_err(|error| chain(&error))
+        self.shared.bucket("nodes").await
     }
 
     /// Messages that wait in a partition.
@@ -398,17 +391,8 @@ impl Shared {
         format!("{}-{partition}", self.options.stream)
     }
 
-    /// Name that what belongs to the journal begins with.
-    pub(super) fn name(&self) -> &str {
-        &self.options.stream
-    }
-
     fn subject(&self, partition: u16) -> String {
         format!("{}.{partition}", self.options.stream)
-    }
-
-    pub(super) fn replicas(&self) -> usize {
-        self.options.replicas
     }
 
     async fn ensure_streams(&self) -> Result<(), String> {
@@ -437,6 +421,34 @@ impl Shared {
             })?;
         }
         Ok(())
+    }
+
+    /// A key-value bucket of the journal, made if need be. By hand: the client's own way asks the
+    /// server for its account first, in a form that servers before 2.10 do not answer.
+    pub(super) async fn bucket(&self, name: &str) -> Result<jetstream::kv::Store, String> {
+        let bucket = format!("{}-{name}", self.options.stream);
+        if let Ok(store) = self.context.get_key_value(&bucket).await {
+            return Ok(store);
+        }
+        let config = StreamConfig {
+            name: format!("KV_{bucket}"),
+            subjects: vec![format!("$KV.{bucket}.>")],
+            max_messages_per_subject: 1,
+            max_bytes: -1,
+            max_messages: -1,
+            max_message_size: -1,
+            max_consumers: -1,
+            discard: DiscardPolicy::New,
+            allow_rollup: true,
+            deny_delete: true,
+            allow_direct: true,
+            num_replicas: self.options.replicas,
+            ..StreamConfig::default()
+        };
+        let made = self.context.get_or_create_stream(config).await;
+        made.map_err(|error| chain(&error))?;
+        let store = self.context.get_key_value(&bucket).await;
+        store.map_err(|error| chain(&error))
     }
 
     async fn look(&self) -> Result<(), String> {

@@ -184,7 +184,7 @@ impl Receiver {
         }
         match self.handle.try_append(new).await {
             Ok(()) => {}
-            Err(AppendError::Full { .. } | AppendError::Closed) => {
+            Err(AppendError::Full { .. } | AppendError::Away { .. } | AppendError::Closed) => {
                 return Err(refuse(
                     UNAVAILABLE,
                     "no more records are taken just now; try again in 2 s",
