@@ -8,7 +8,6 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use jiff::Timestamp;
-use tokio::runtime::Handle;
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use watchfloor_detect::{CostMeter, Detector};
@@ -329,11 +328,8 @@ impl Pipeline {
             output: prepared,
             judged,
         };
-        let runtime = Handle::current();
-        let worker = std::thread::Builder::new().name("pipeline".to_owned());
-        let worker = worker
-            .spawn(move || processor.run(&runtime))
-            .map_err(|source| self.folder_error(source))?;
+        let worker = processor.start();
+        let worker = worker.map_err(|source| self.folder_error(source))?;
         let taken_over = Arc::new(AtomicBool::new(false));
         let committer = Committer {
             lake: Arc::clone(&self.lake),

@@ -158,6 +158,13 @@ struct Shown {
 }
 
 impl Processor {
+    /// Works on a thread of its own.
+    pub(crate) fn start(self) -> std::io::Result<std::thread::JoinHandle<()>> {
+        let runtime = Handle::current();
+        let thread = std::thread::Builder::new().name("pipeline".to_owned());
+        thread.spawn(move || self.run(&runtime))
+    }
+
     /// Works until the journal is closed or the committing task is gone.
     pub(crate) fn run(mut self, runtime: &Handle) {
         let mut decoder = Decoder::new(Limits::STANDARD);

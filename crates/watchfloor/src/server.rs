@@ -273,15 +273,6 @@ fn collected(config: &Config) -> (SourcesConfig, Option<SocketAddr>) {
     }
 }
 
-fn api_settings(config: &Config) -> ApiSettings {
-    ApiSettings {
-        hosts: host_policy(config),
-        cookie: CookieTransport::Plain,
-        version: env!("CARGO_PKG_VERSION").to_owned(),
-        limits: config.limits,
-    }
-}
-
 fn router_of(state: ApiState, roles: Roles) -> axum::Router {
     let router = watchfloor_api::router(state);
     match roles.answers() {

@@ -378,7 +378,8 @@ async fn keep_looking(shared: Arc<Shared>) {
 
 impl Seen {
     const fn pending(self) -> u64 {
-        (self.last + 1).saturating_sub(self.first)
+        // A stream that never had a message begins at 0.
+        (self.last + 1).saturating_sub(if self.first == 0 { 1 } else { self.first })
     }
 }
 

@@ -153,6 +153,7 @@ impl Pump {
             let asked = consumer.batch().max_messages(MESSAGES_AT_ONCE);
             let batch = asked.expires(ASK_LIMIT).messages().await;
             let mut batch = batch.map_err(|error| chain(&error))?;
+            let before = self.next;
             while let Some(message) = batch.next().await {
                 let message = message.map_err(|error| error.to_string())?;
                 let sequence = message.info().map_err(|error| error.to_string())?;
@@ -160,6 +161,12 @@ impl Pump {
                 if !self.take(sequence, message.payload.clone()).await {
                     return Ok(());
                 }
+            }
+            // A server that was started again knows this reader no more, and says so to who
+            // asks for it alone.
+            if self.next == before {
+                let known = consumer.get_info().await;
+                known.map_err(|error| chain(&error))?;
             }
         }
     }
