@@ -21,7 +21,6 @@ use crate::bridge::{
 };
 use crate::command;
 use crate::config::{ClusterConfig, Config};
-use crate::content;
 use crate::data_folder::DataFolder;
 use crate::enrichment::Enrichment;
 use crate::file_watch::FileWatch;
