@@ -306,8 +306,6 @@ impl Pipeline {
         meter.follow(&detector);
         let replacements = Arc::new(Replacements::default());
         let (enricher, learnt) = self.enricher(partition);
-        let indicators = self.indicators.read();
-        let indicators = Arc::clone(&indicators.unwrap_or_else(PoisonError::into_inner));
         let processor = Processor {
             reader,
             detector,
@@ -321,15 +319,16 @@ impl Pipeline {
             sources: Arc::clone(&self.sources),
             liveness: Arc::clone(&self.liveness),
             timings: Arc::clone(&self.timings),
-            matcher: Matcher::new(indicators),
+            matcher: Matcher::new(self.indicators()),
             matches: Arc::clone(&self.matches),
             commit_wait: self.commit_wait,
             lake: Arc::clone(&self.lake),
             output: prepared,
             judged,
         };
-        let worker = processor.start();
-        let worker = worker.map_err(|source| self.folder_error(source))?;
+        let worker = processor
+            .start()
+            .map_err(|source| self.folder_error(source))?;
         let taken_over = Arc::new(AtomicBool::new(false));
         let committer = Committer {
             lake: Arc::clone(&self.lake),
@@ -337,10 +336,7 @@ impl Pipeline {
             ledger: Arc::clone(&self.ledger),
             states,
             partition,
-            counting: match partition {
-                0 => Counting::Here,
-                _ => Counting::FromLake,
-            },
+            counting: counting_of(partition),
             taken_over: Arc::clone(&taken_over),
             timings: Arc::clone(&self.timings),
             input: to_commit,
@@ -362,6 +358,11 @@ impl Pipeline {
         };
         self.keep_lane(partition, lane);
         Ok(())
+    }
+
+    fn indicators(&self) -> Arc<IndicatorSet> {
+        let indicators = self.indicators.read();
+        Arc::clone(&indicators.unwrap_or_else(PoisonError::into_inner))
     }
 
     /// An enricher for a partition, with what was learnt of it before.
@@ -539,6 +540,14 @@ impl Pipeline {
         for lane in self.lock_lanes().values() {
             lane.replacements.set_packs(Arc::clone(&packs));
         }
+    }
+}
+
+/// Several machines cannot count in one file: what they commit is counted in the lake.
+const fn counting_of(partition: u16) -> Counting {
+    match partition {
+        0 => Counting::Here,
+        _ => Counting::FromLake,
     }
 }
 
