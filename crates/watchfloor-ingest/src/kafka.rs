@@ -3,7 +3,7 @@
 //! A position is saved when the journal has acknowledged what lies before it. Each record has an
 //! idempotency key of topic, partition and offset, so what is read again after a crash is known.
 //! There is no consumer group: one process reads all partitions, or those that it is told
-//! (`docs/adr/0016`).
+//! (`docs/adr/0019`).
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
