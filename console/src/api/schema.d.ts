@@ -466,6 +466,23 @@ export interface paths {
         patch: operations["patch_connector"];
         trace?: never;
     };
+    "/api/v1/enrichment": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** The files that events are enriched from, with what could not be read of them. */
+        get: operations["list_enrichment_files"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/events/tail": {
         parameters: {
             query?: never;
@@ -505,6 +522,23 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/events/{id}/packets": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** The packet of an alert of Suricata, as a capture file. */
+        get: operations["get_packets"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/export": {
         parameters: {
             query?: never;
@@ -531,6 +565,23 @@ export interface paths {
         };
         /** The fields that events can have. */
         get: operations["list_fields"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/forwards": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** The systems that copies of records are sent to, with how they fare. */
+        get: operations["list_forwards"];
         put?: never;
         post?: never;
         delete?: never;
@@ -741,6 +792,23 @@ export interface paths {
          *     `ledger` (counters, every two seconds), `lagged` (changes were missed: read again), `ping`.
          */
         get: operations["get_live"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/mappings": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** The mapping packs in force, and why others are not. */
+        get: operations["list_mapping_packs"];
         put?: never;
         post?: never;
         delete?: never;
@@ -2405,6 +2473,25 @@ export interface components {
             /** @description Words and `field:value`. */
             query: string;
         };
+        /** @description A file that events are enriched from. */
+        EnrichmentFile: {
+            /** @description What it holds: `geoip`, `assets`, `identities` or `leases`. */
+            kind: string;
+            /** @description Where it was read. */
+            path: string;
+            /**
+             * Format: int64
+             * @description Entries; `null` where they are not counted.
+             */
+            entries: number | null;
+            /** @description What could not be read of it, with places and mends. */
+            troubles: string[];
+            /**
+             * Format: date-time
+             * @description When it was read.
+             */
+            loaded_at: string;
+        };
         /** @description Somebody or something that took part. */
         Entity: {
             /** @description Kind. */
@@ -2611,6 +2698,30 @@ export interface components {
          * @enum {string}
          */
         Format: "csv" | "ndjson" | "parquet";
+        /** @description A system that copies of records are sent to. */
+        ForwardState: {
+            /** @description Its name in the configuration. */
+            name: string;
+            /** @description What and where it is, without credentials. */
+            target: string;
+            /**
+             * Format: int64
+             * @description Copies that it has taken since the server started.
+             */
+            sent: number;
+            /**
+             * Format: int64
+             * @description Copies that were left out since then.
+             */
+            dropped: number;
+            /**
+             * Format: int64
+             * @description Bytes that wait.
+             */
+            pending_bytes: number;
+            /** @description Why it takes nothing at present, with the mend. */
+            trouble: string | null;
+        };
         /** @description Events in a bucket of time. */
         HistogramBucket: {
             /**
@@ -2889,6 +3000,30 @@ export interface components {
             next: string | null;
         };
         /** @description A list. */
+        List_EnrichmentFile: {
+            /** @description The rows. */
+            items: {
+                /** @description What it holds: `geoip`, `assets`, `identities` or `leases`. */
+                kind: string;
+                /** @description Where it was read. */
+                path: string;
+                /**
+                 * Format: int64
+                 * @description Entries; `null` where they are not counted.
+                 */
+                entries: number | null;
+                /** @description What could not be read of it, with places and mends. */
+                troubles: string[];
+                /**
+                 * Format: date-time
+                 * @description When it was read.
+                 */
+                loaded_at: string;
+            }[];
+            /** @description Cursor of the next page. */
+            next: string | null;
+        };
+        /** @description A list. */
         List_FieldInfo: {
             /** @description The rows. */
             items: {
@@ -2900,6 +3035,35 @@ export interface components {
                 description: string;
                 /** @description Other names by which it can be asked for (ECS, Sigma). */
                 aliases: string[];
+            }[];
+            /** @description Cursor of the next page. */
+            next: string | null;
+        };
+        /** @description A list. */
+        List_ForwardState: {
+            /** @description The rows. */
+            items: {
+                /** @description Its name in the configuration. */
+                name: string;
+                /** @description What and where it is, without credentials. */
+                target: string;
+                /**
+                 * Format: int64
+                 * @description Copies that it has taken since the server started.
+                 */
+                sent: number;
+                /**
+                 * Format: int64
+                 * @description Copies that were left out since then.
+                 */
+                dropped: number;
+                /**
+                 * Format: int64
+                 * @description Bytes that wait.
+                 */
+                pending_bytes: number;
+                /** @description Why it takes nothing at present, with the mend. */
+                trouble: string | null;
             }[];
             /** @description Cursor of the next page. */
             next: string | null;
@@ -3308,6 +3472,22 @@ export interface components {
             items: components["schemas"]["RuleLiveness"][];
             /** @description Always `null`: the list is whole. */
             next: string | null;
+        };
+        /** @description A mapping pack in force. */
+        MappingPack: {
+            /** @description Its name, by which a source names its product. */
+            name: string;
+            /** @description The product, for people. */
+            title: string;
+            /** @description Versions of the product that it follows. */
+            versions: string;
+        };
+        /** @description The mapping packs. */
+        MappingPacks: {
+            /** @description Those in force. */
+            packs: components["schemas"]["MappingPack"][];
+            /** @description Why the packs as their files are now are not in force; `null` if they are. */
+            held_back: string | null;
         };
         /** @description One matched field: why the rule fired. */
         MatchedField: {
@@ -6011,6 +6191,25 @@ export interface operations {
             };
         };
     };
+    list_enrichment_files: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["List_EnrichmentFile"];
+                };
+            };
+        };
+    };
     tail: {
         parameters: {
             query?: {
@@ -6071,6 +6270,35 @@ export interface operations {
             };
         };
     };
+    get_packets: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/vnd.tcpdump.pcap": number[];
+                };
+            };
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
     export: {
         parameters: {
             query?: never;
@@ -6118,6 +6346,25 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["List_FieldInfo"];
+                };
+            };
+        };
+    };
+    list_forwards: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["List_ForwardState"];
                 };
             };
         };
@@ -6557,6 +6804,25 @@ export interface operations {
                 };
                 content: {
                     "text/event-stream": string;
+                };
+            };
+        };
+    };
+    list_mapping_packs: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["MappingPacks"];
                 };
             };
         };

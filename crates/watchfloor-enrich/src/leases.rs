@@ -77,28 +77,28 @@ impl Leases {
         }
         let list = self.by_address.entry(lease.address).or_default();
         let at = list.partition_point(|known| known.from_us <= lease.from_us);
+        let next = list.get(at).map_or(i64::MAX, |next| next.from_us);
         if let Some(before) = at.checked_sub(1).and_then(|at| list.get_mut(at)) {
             let goes_on = before.holds_at(lease.from_us) || before.to_us.is_none();
             if before.is_same_holder(&lease) && goes_on {
                 if before.host.is_empty() {
                     before.host = lease.host;
                 }
-                before.to_us = match (before.to_us, lease.to_us) {
-                    (Some(one), Some(other)) => Some(one.max(other)),
-                    // A renewal without an end is believed from its own beginning on.
-                    _ => lease.to_us.or(Some(lease.from_us.saturating_add(OPEN_US))),
+                // A renewal without an end is believed from its own beginning on.
+                let end = match (before.to_us, lease.to_us) {
+                    (Some(one), Some(other)) => one.max(other),
+                    (_, Some(end)) => end,
+                    (_, None) => lease.from_us.saturating_add(OPEN_US),
                 };
+                before.to_us = Some(end.min(next));
                 return;
             }
             if before.to_us.is_none_or(|end| end > lease.from_us) {
                 before.to_us = Some(lease.from_us);
             }
         }
-        let next = list.get(at).map(|next| next.from_us);
         let mut lease = lease;
-        if let Some(next) = next
-            && lease.to_us.is_none_or(|end| end > next)
-        {
+        if next < i64::MAX && lease.to_us.is_none_or(|end| end > next) {
             lease.to_us = Some(next);
         }
         list.insert(at, lease);

@@ -121,7 +121,7 @@ fn complete_objects(object: &mut Object) {
 fn complete_one(name: &str, object: &mut Object) {
     match name {
         "file" => file(object),
-        "process" | "parent_process" => {
+        "process" | "parent_process" | "logon_process" => {
             if !has_any(object, &["pid", "uid", "cpid"]) {
                 object.insert("uid".to_owned(), json!(UNKNOWN));
             }

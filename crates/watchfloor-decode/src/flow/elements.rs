@@ -240,7 +240,7 @@ mod tests {
             instant(Ntp, &0xe900_0000_8000_0000_u64.to_be_bytes())
                 .unwrap()
                 .to_string(),
-            "2023-11-19T04:41:36.5Z"
+            "2023-11-16T02:42:08.5Z"
         );
     }
 }
