@@ -8,7 +8,9 @@ async function tellingAlert(page, incident) {
   const { body } = await call(page, 'GET', `/incidents/${incident.id}`)
   for (const row of body.alert_rows) {
     const detail = await statusOf(page, row.id)
-    if (detail.reasons?.length > 0 && detail.event && detail.status === 'new') return detail
+    // A detection of another tool has no rule of ours that the story could open.
+    const isOurs = !detail.rule_id.includes(':')
+    if (isOurs && detail.reasons?.length > 0 && detail.event && detail.status === 'new') return detail
   }
   throw new Error('no new alert of the incident has matched fields and an event')
 }

@@ -19,8 +19,14 @@ export async function huntStory(world) {
   const { page, url, alert } = world
   const host = alert.entities.find((e) => e.kind === 'host')?.value ?? alert.entities[0].value
   await page.goto(`${url}/hunt?t=all`)
-  await page.locator('.hunt-answer').waitFor()
-  const all = await total(page)
+  await page.locator('.hunt-answer[data-stale=false]').waitFor()
+  // An answer comes in parts: the number is whole when it no longer grows.
+  let all = await total(page)
+  for (let before = -1; before !== all; ) {
+    before = all
+    await page.waitForTimeout(700)
+    all = await total(page)
+  }
 
   await ask(page, host)
   const byWord = await total(page)

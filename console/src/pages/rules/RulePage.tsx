@@ -26,7 +26,15 @@ export default function RulePage() {
   if (error && !data) {
     return (
       <div className="page">
-        <Problem what="The rule did not load" error={error} retry={() => void refetch()} />
+        <Problem
+          what={
+            id.includes(':')
+              ? 'Another tool or an indicator told of this: there is no rule of ours behind it'
+              : 'The rule did not load'
+          }
+          error={error}
+          retry={() => void refetch()}
+        />
       </div>
     )
   }
