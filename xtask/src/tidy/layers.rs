@@ -7,7 +7,7 @@ use crate::shell;
 
 /// Crates by layer, lowest first.
 const LAYERS: &[&[&str]] = &[
-    &["model", "event"],
+    &["model", "event", "link"],
     &[
         "decode",
         "normalize",
@@ -21,7 +21,7 @@ const LAYERS: &[&[&str]] = &[
         "report",
         "playbook",
     ],
-    &["forward", "ingest", "lake", "store", "respond"],
+    &["forward", "ingest", "lake", "store", "respond", "fleet"],
     &["pipeline", "casework"],
     &["watchfloor", "api", "agent"],
 ];

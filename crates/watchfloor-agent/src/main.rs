@@ -1,0 +1,3 @@
+//! Watchfloor on an endpoint.
+
+fn main() {}

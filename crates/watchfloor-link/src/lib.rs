@@ -1,0 +1,1 @@
+//! What agents and the server say to each other.
