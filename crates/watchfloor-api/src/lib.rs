@@ -20,7 +20,7 @@ mod wire;
 
 pub use openapi::openapi_json;
 pub use problem::{FieldProblem, Problem, ProblemCode, QueryPosition};
-pub use state::{ApiSettings, ApiState, CookieTransport, HostPolicy, RoleLimits};
+pub use state::{ApiParts, ApiSettings, ApiState, CookieTransport, HostPolicy, RoleLimits};
 
 use axum::Router;
 use axum::extract::DefaultBodyLimit;
@@ -43,6 +43,7 @@ pub fn router(state: ApiState) -> Router {
     let api = v1
         .route("/api/v1/openapi.json", get(health::openapi))
         .route("/healthz", get(health::healthz))
+        .route("/agent/{target}", get(routes::fleet::agent_binary))
         .route("/metrics", get(health::metrics))
         .layer(DefaultBodyLimit::max(API_BODY_BYTES_MAX))
         .layer(CompressionLayer::new());

@@ -13,21 +13,22 @@ use futures::stream::BoxStream;
 use futures::{FutureExt, StreamExt};
 use jiff::Timestamp;
 use watchfloor_casework::{Casework, CaseworkSettings, Clock, OpenError, Store};
-use watchfloor_model::LegalHold;
+use watchfloor_model::{ActionId, AgentGroup, AgentId, LegalHold, TenantId};
 
 use crate::ports::{
     BacktestCount, BacktestError, BacktestReport, BacktestRequest, Canary, CompletionRequest,
-    Completions, DataPlaneStatus, EnrichmentFile, ErasureCount, Event, EventOrder, EventReader,
-    EventsOverview, ExplainError, ExplainedEvent, ExportPieces, ExportRequest, FieldInfo,
-    FieldSummary, FieldsRequest, FieldsResult, ForwardState, HistogramBucket, IndicatorList,
-    IngestItem, Intake, IntakeError, ItemOutcome, LakeKeeper, LakeStats, LedgerEntry, LiveCounters,
-    LivenessReport, MappingPacks, Metric, MetricKind, PipelineStatus, RefusedRule, RelatedEvents,
-    RelatedRequest, RowsColumn, RowsEnd, RowsHead, RowsPiece, RowsRequest, RowsResult, RuleCounts,
-    RuleDesk, RuleDetail, RuleFacts, RuleInfo, RuleReload, SearchEnd, SearchError, SearchPart,
-    SearchPiece, SearchRequest, SearchResult, SourceInfo, StatusError, StorageUsage, TailBegun,
-    TailEvents, TailPiece, TailRequest, ValueCount,
+    Completions, ConnectedAgent, DataPlaneStatus, EnrichmentFile, EnrolmentLine, ErasureCount,
+    Event, EventOrder, EventReader, EventsOverview, ExplainError, ExplainedEvent, ExportPieces,
+    ExportRequest, FieldInfo, FieldSummary, FieldsRequest, FieldsResult, FleetDesk, FleetStatus,
+    ForwardState, HistogramBucket, IndicatorList, IngestItem, Intake, IntakeError, ItemOutcome,
+    LakeKeeper, LakeStats, LedgerEntry, LiveCounters, LivenessReport, MappingPacks, Metric,
+    MetricKind, PipelineStatus, RefusedRule, RelatedEvents, RelatedRequest, RowsColumn, RowsEnd,
+    RowsHead, RowsPiece, RowsRequest, RowsResult, RuleCounts, RuleDesk, RuleDetail, RuleFacts,
+    RuleInfo, RuleReload, SearchEnd, SearchError, SearchPart, SearchPiece, SearchRequest,
+    SearchResult, SourceInfo, StatusError, StorageUsage, TailBegun, TailEvents, TailPiece,
+    TailRequest, ValueCount,
 };
-use crate::{ApiSettings, ApiState, CookieTransport, HostPolicy, RoleLimits, router};
+use crate::{ApiParts, ApiSettings, ApiState, CookieTransport, HostPolicy, RoleLimits, router};
 
 /// Width of a histogram bucket.
 const BUCKET_SECONDS: i64 = 3_600;
@@ -635,6 +636,44 @@ impl Intake for MemoryDataPlane {
     }
 }
 
+impl FleetDesk for MemoryDataPlane {
+    fn status(&self, _tenant: &TenantId, _groups: &[AgentGroup]) -> FleetStatus {
+        FleetStatus::default()
+    }
+
+    fn connected(&self, _tenant: &TenantId, agents: &[AgentId]) -> Vec<Option<ConnectedAgent>> {
+        agents.iter().map(|_| None).collect()
+    }
+
+    fn policy_of(&self, _tenant: &TenantId, _group: &AgentGroup) -> Option<u64> {
+        None
+    }
+
+    fn enrolment_line(&self, secret: &str, base: &str) -> EnrolmentLine {
+        EnrolmentLine {
+            token: secret.to_owned(),
+            command: format!("watchfloor-agent enrol --server {base} --token {secret}"),
+        }
+    }
+
+    fn binary(&self, _target: &str) -> Option<std::path::PathBuf> {
+        None
+    }
+
+    fn has_version(&self, _version: &str) -> bool {
+        false
+    }
+
+    fn collected(
+        &self,
+        _tenant: &TenantId,
+        _action: &ActionId,
+        _name: &str,
+    ) -> Option<std::path::PathBuf> {
+        None
+    }
+}
+
 impl LakeKeeper for MemoryDataPlane {
     fn usage(&self) -> BoxFuture<'_, Result<StorageUsage, SearchError>> {
         let contents = self.contents();
@@ -713,15 +752,16 @@ impl MemoryServer {
             version: "0.0.0-test".to_owned(),
             limits: RoleLimits::STANDARD,
         };
-        let state = ApiState::new(
-            casework.clone(),
-            plane.clone(),
-            plane.clone(),
-            plane.clone(),
-            plane.clone(),
-            plane.clone(),
-            settings,
-        );
+        let parts = ApiParts {
+            casework: casework.clone(),
+            events: plane.clone(),
+            pipeline: plane.clone(),
+            intake: plane.clone(),
+            rules: plane.clone(),
+            keeper: plane.clone(),
+            fleet: plane.clone(),
+        };
+        let state = ApiState::new(parts, settings);
         Ok(Self {
             router: router(state),
             casework,

@@ -62,6 +62,7 @@ pub(crate) fn split() -> (Router<ApiState>, utoipa::openapi::OpenApi) {
         .merge(routes::rules::router())
         .merge(routes::indicators::router())
         .merge(routes::treatment::router())
+        .merge(routes::fleet::router())
         .merge(routes::storage::router())
         .merge(routes::live::router());
     OpenApiRouter::with_openapi(Description::openapi())

@@ -4,6 +4,7 @@
 //! The structs here are also wire types: what a port gives is what the console reads.
 
 mod explain;
+mod fleet;
 mod hunt;
 mod indicators;
 mod rules;
@@ -21,6 +22,10 @@ use utoipa::ToSchema;
 pub use watchfloor_event::Format;
 
 pub use explain::{ExplainError, ExplainedEvent};
+pub use fleet::{
+    AgentArtifact, AgentBinary, ConnectedAgent, EnrolmentLine, FleetDesk, FleetStatus,
+    RefusedAgents,
+};
 pub use hunt::{
     Completion, CompletionRequest, Completions, ExportFormat, ExportPieces, ExportRequest,
     FieldsRequest, FieldsResult, LimitCut, QueryLimits, RowsEnd, RowsHead, RowsPiece, RowsProgress,

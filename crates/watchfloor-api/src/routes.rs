@@ -4,6 +4,7 @@ pub(crate) mod access;
 pub(crate) mod actions;
 pub(crate) mod alerts;
 pub(crate) mod events;
+pub(crate) mod fleet;
 pub(crate) mod hunt;
 pub(crate) mod incidents;
 pub(crate) mod indicators;

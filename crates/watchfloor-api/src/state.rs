@@ -7,7 +7,9 @@ use watchfloor_casework::Casework;
 use watchfloor_model::{Actor, Role};
 
 use crate::ingest::hec::Channels;
-use crate::ports::{EventReader, Intake, LakeKeeper, PipelineStatus, QueryLimits, RuleDesk};
+use crate::ports::{
+    EventReader, FleetDesk, Intake, LakeKeeper, PipelineStatus, QueryLimits, RuleDesk,
+};
 
 /// Which `Host` headers are answered.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -75,6 +77,24 @@ impl RoleLimits {
     }
 }
 
+/// The parts of the program that the routes stand on.
+pub struct ApiParts {
+    /// The control plane.
+    pub casework: Casework,
+    /// Events of the lake.
+    pub events: Arc<dyn EventReader>,
+    /// How the data plane stands.
+    pub pipeline: Arc<dyn PipelineStatus>,
+    /// The journal.
+    pub intake: Arc<dyn Intake>,
+    /// Rules in force.
+    pub rules: Arc<dyn RuleDesk>,
+    /// The lake's keeper.
+    pub keeper: Arc<dyn LakeKeeper>,
+    /// Agents.
+    pub fleet: Arc<dyn FleetDesk>,
+}
+
 /// What the routes stand on. Cheap to clone.
 #[derive(Clone)]
 pub struct ApiState {
@@ -82,12 +102,7 @@ pub struct ApiState {
 }
 
 struct Inner {
-    casework: Casework,
-    events: Arc<dyn EventReader>,
-    pipeline: Arc<dyn PipelineStatus>,
-    intake: Arc<dyn Intake>,
-    rules: Arc<dyn RuleDesk>,
-    keeper: Arc<dyn LakeKeeper>,
+    parts: ApiParts,
     settings: ApiSettings,
     channels: Channels,
     started: Instant,
@@ -95,23 +110,10 @@ struct Inner {
 
 impl ApiState {
     /// Brings the parts together.
-    pub fn new(
-        casework: Casework,
-        events: Arc<dyn EventReader>,
-        pipeline: Arc<dyn PipelineStatus>,
-        intake: Arc<dyn Intake>,
-        rules: Arc<dyn RuleDesk>,
-        keeper: Arc<dyn LakeKeeper>,
-        settings: ApiSettings,
-    ) -> Self {
+    pub fn new(parts: ApiParts, settings: ApiSettings) -> Self {
         Self {
             inner: Arc::new(Inner {
-                casework,
-                events,
-                pipeline,
-                intake,
-                rules,
-                keeper,
+                parts,
                 settings,
                 channels: Channels::default(),
                 started: Instant::now(),
@@ -120,19 +122,19 @@ impl ApiState {
     }
 
     pub(crate) fn casework(&self) -> &Casework {
-        &self.inner.casework
+        &self.inner.parts.casework
     }
 
     pub(crate) fn events(&self) -> &dyn EventReader {
-        &*self.inner.events
+        &*self.inner.parts.events
     }
 
     pub(crate) fn pipeline(&self) -> &dyn PipelineStatus {
-        &*self.inner.pipeline
+        &*self.inner.parts.pipeline
     }
 
     pub(crate) fn intake(&self) -> &dyn Intake {
-        &*self.inner.intake
+        &*self.inner.parts.intake
     }
 
     pub(crate) fn channels(&self) -> &Channels {
@@ -140,11 +142,15 @@ impl ApiState {
     }
 
     pub(crate) fn rules(&self) -> &dyn RuleDesk {
-        &*self.inner.rules
+        &*self.inner.parts.rules
     }
 
     pub(crate) fn keeper(&self) -> &dyn LakeKeeper {
-        &*self.inner.keeper
+        &*self.inner.parts.keeper
+    }
+
+    pub(crate) fn fleet(&self) -> &dyn FleetDesk {
+        &*self.inner.parts.fleet
     }
 
     pub(crate) fn settings(&self) -> &ApiSettings {

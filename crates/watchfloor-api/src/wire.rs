@@ -28,6 +28,7 @@ macro_rules! mirrored {
 
 pub(crate) mod access;
 pub(crate) mod alert;
+pub(crate) mod fleet;
 pub(crate) mod incident;
 pub(crate) mod playbook;
 pub(crate) mod response;

@@ -10,6 +10,7 @@ mod detail;
 mod error;
 mod exceptions;
 mod findings;
+mod fleet;
 mod incidents;
 mod known_tokens;
 mod limiter;
@@ -40,8 +41,9 @@ pub use exceptions::{
     EventFields, EventFieldsFuture, EventLookup, forecast_alerts, is_held_back, minute_of_day,
 };
 pub use findings::{FINDINGS_CURSOR, Taken, take_error_is_transient};
+pub use fleet::{AgentRefusal, Certified, GroupPatch, NewEnrolment};
 pub use incidents::IncidentPatch;
-pub use live::{LiveChange, ResponseNotice, RuleNotice};
+pub use live::{FleetNotice, LiveChange, ResponseNotice, RuleNotice};
 pub use overview::{CaseOverview, MeanTimes};
 pub use playbooks::{CheckedPlaybook, RunDetail, StepAnswer, TrialAction, TrialRun, TrialStep};
 pub use report::ReportFormat;
@@ -61,6 +63,6 @@ pub use watchfloor_playbook as playbook;
 
 /// The store's types that appear in this crate's methods.
 pub use watchfloor_store::{
-    AlertFilter, AlertSort, AlertSortKey, AuditFault, Cursor, IncidentFilter, IncidentPart,
-    InvalidCursor, OpenError, Page, PageRequest, PostgresOptions, Store, StoreError,
+    AgentFilter, AlertFilter, AlertSort, AlertSortKey, AuditFault, Cursor, IncidentFilter,
+    IncidentPart, InvalidCursor, OpenError, Page, PageRequest, PostgresOptions, Store, StoreError,
 };

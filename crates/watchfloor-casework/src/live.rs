@@ -17,6 +17,17 @@ pub enum LiveChange {
     Rules(TenantId, Arc<RuleNotice>),
     /// An action or a run changed.
     Response(TenantId, Arc<ResponseNotice>),
+    /// An agent, or a group of agents, changed.
+    Fleet(TenantId, Arc<FleetNotice>),
+}
+
+/// An agent or a group that changed; watchers read it again.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FleetNotice {
+    /// Stable word, as in the audit log: `agent.revoke`, `group.change`, ….
+    pub action: &'static str,
+    /// Id of the agent or group.
+    pub target: String,
 }
 
 /// An action or a run that changed; watchers read it again.
@@ -53,7 +64,8 @@ impl LiveChange {
             | Self::AlertChanged(tenant, _)
             | Self::Incident(tenant, _)
             | Self::Rules(tenant, _)
-            | Self::Response(tenant, _) => tenant,
+            | Self::Response(tenant, _)
+            | Self::Fleet(tenant, _) => tenant,
         }
     }
 }

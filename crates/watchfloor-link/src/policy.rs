@@ -8,7 +8,8 @@ use serde::{Deserialize, Serialize};
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Policy {
-    /// Counts up with each change; 0 is the agent's own, before it has heard of one.
+    /// Names what the policy says, and is another after each change; 0 is the agent's own, before
+    /// it has heard of one.
     pub revision: u64,
     /// Most records a second, over a minute; more wait on disk.
     pub records_per_second: u32,

@@ -29,6 +29,8 @@ pub enum Permission {
     ManagePlaybooks,
     /// Open ways to the outside world, keep their secrets, decide which actions need approval.
     ManageConnectors,
+    /// Let agents in and out, decide what they watch, publish versions of them.
+    ManageFleet,
     /// Make and end suppressions.
     ManageSuppressions,
     /// Reload, suspend and resume rules.
@@ -55,6 +57,7 @@ words!(Permission {
     RunPlaybooks = "playbooks.run",
     ManagePlaybooks = "playbooks.manage",
     ManageConnectors = "connectors.manage",
+    ManageFleet = "fleet.manage",
     ManageSuppressions = "suppressions.manage",
     ManageRules = "rules.manage",
     ReadAudit = "audit.read",

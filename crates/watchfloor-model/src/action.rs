@@ -41,6 +41,8 @@ pub enum ActionKind {
     CollectTriage,
     /// Restart a service of a host.
     RestartService,
+    /// Look for YARA rules in files of a host.
+    ScanFiles,
     /// Call a web hook.
     CallWebhook,
     /// Send an e-mail.
@@ -70,6 +72,7 @@ words!(ActionKind {
     EndSessions = "end_sessions",
     CollectTriage = "collect_triage",
     RestartService = "restart_service",
+    ScanFiles = "scan_files",
     CallWebhook = "call_webhook",
     SendEmail = "send_email",
     SendMessage = "send_message",
@@ -79,6 +82,11 @@ words!(ActionKind {
 });
 
 const HOST: ArgumentSpec = ArgumentSpec::needed("host", A::Host, "name of the host");
+const ON_HOST: ArgumentSpec = ArgumentSpec::optional(
+    "host",
+    A::Host,
+    "on this host alone, by its agent; else by a connector",
+);
 const ADDRESS: ArgumentSpec = ArgumentSpec::needed("address", A::Address, "IPv4 or IPv6 address");
 const DOMAIN: ArgumentSpec = ArgumentSpec::needed("domain", A::Domain, "DNS name");
 const USER: ArgumentSpec = ArgumentSpec::needed("user", A::User, "name of the account");
@@ -102,8 +110,8 @@ impl ActionKind {
                     ]
                 }
             }
-            Self::BlockAddress | Self::UnblockAddress => const { &[ADDRESS] },
-            Self::BlockDomain | Self::UnblockDomain => const { &[DOMAIN] },
+            Self::BlockAddress | Self::UnblockAddress => const { &[ADDRESS, ON_HOST] },
+            Self::BlockDomain | Self::UnblockDomain => const { &[DOMAIN, ON_HOST] },
             Self::KillProcess => {
                 const {
                     &[
@@ -130,12 +138,21 @@ impl ActionKind {
                     ]
                 }
             }
-            Self::DisableUser | Self::EnableUser | Self::EndSessions => const { &[USER] },
+            Self::DisableUser | Self::EnableUser | Self::EndSessions => const { &[USER, ON_HOST] },
             Self::RestartService => {
                 const {
                     &[
                         HOST,
                         ArgumentSpec::needed("service", A::Service, "name of the service"),
+                    ]
+                }
+            }
+            Self::ScanFiles => {
+                const {
+                    &[
+                        HOST,
+                        ArgumentSpec::needed("rules", A::Text, "YARA rules"),
+                        ArgumentSpec::needed("paths", A::Texts, "files and folders, absolute"),
                     ]
                 }
             }
@@ -200,7 +217,8 @@ impl ActionKind {
             | Self::QuarantineFile
             | Self::RestoreFile
             | Self::CollectTriage
-            | Self::RestartService => "host",
+            | Self::RestartService
+            | Self::ScanFiles => "host",
             Self::BlockAddress | Self::UnblockAddress => "address",
             Self::BlockDomain | Self::UnblockDomain => "domain",
             Self::DisableUser | Self::EnableUser | Self::EndSessions => "user",
@@ -232,6 +250,7 @@ impl ActionKind {
             | Self::RestoreFile
             | Self::EnableUser
             | Self::CollectTriage
+            | Self::ScanFiles
             | Self::CallWebhook
             | Self::SendEmail
             | Self::SendMessage
@@ -256,6 +275,7 @@ impl ActionKind {
             | Self::EndSessions
             | Self::CollectTriage
             | Self::RestartService
+            | Self::ScanFiles
             | Self::CallWebhook
             | Self::SendEmail
             | Self::SendMessage

@@ -73,6 +73,12 @@ macro_rules! numbered {
 id_type! {
     /// Identifies an action.
     ActionId,
+    /// Identifies an agent on an endpoint.
+    AgentId,
+    /// Identifies a group of agents.
+    AgentGroupId,
+    /// Identifies a right to enrol agents.
+    EnrolmentId,
     /// Identifies an alert.
     AlertId,
     /// Identifies a connector.
@@ -107,6 +113,9 @@ id_type! {
 
 numbered! {
     ActionId "act",
+    AgentId "agent",
+    AgentGroupId "group",
+    EnrolmentId "enr",
     ConnectorId "con",
     ErasureId "era",
     IncidentId "inc",

@@ -9,6 +9,7 @@ mod argument;
 mod audit;
 mod connector;
 mod entity;
+mod fleet;
 mod grade;
 mod id;
 mod incident;
@@ -29,10 +30,12 @@ pub use argument::{ArgumentFault, ArgumentKind, ArgumentSpec, ArgumentValue, che
 pub use audit::{AuditEntry, GENESIS_HASH};
 pub use connector::{Connector, ConnectorKind, OpenConnector};
 pub use entity::{Entity, EntityKind, EntityRef};
+pub use fleet::{Agent, AgentDoubt, AgentFile, AgentGroup, AgentState, AgentStatus, Enrolment};
 pub use grade::{Severity, Tlp, Verdict};
 pub use id::{
-    ActionId, AlertId, ConnectorId, ErasureId, IncidentId, InvalidId, LegalHoldId, NoteId,
-    ObservableId, RunId, SearchId, SessionId, SuppressionId, TaskId, TenantId, TokenId, UserId,
+    ActionId, AgentGroupId, AgentId, AlertId, ConnectorId, EnrolmentId, ErasureId, IncidentId,
+    InvalidId, LegalHoldId, NoteId, ObservableId, RunId, SearchId, SessionId, SuppressionId,
+    TaskId, TenantId, TokenId, UserId,
 };
 pub use incident::{Clocks, Incident, IncidentStatus};
 pub use playbook::{PlaybookRecord, PlaybookRun, RunStatus, RunStep, StepStatus, WaitsFor};

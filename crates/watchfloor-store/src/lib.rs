@@ -12,6 +12,7 @@ mod audit;
 mod connectors;
 mod corrections;
 mod error;
+mod fleet;
 mod incidents;
 mod ledger;
 mod page;
@@ -31,6 +32,7 @@ pub use alerts::{AlertFilter, AlertSort, AlertSortKey, FindingOutcome, IncidentP
 pub use audit::AuditFault;
 pub use corrections::CorrectionKind;
 pub use error::{OpenError, StoreError};
+pub use fleet::AgentFilter;
 pub use incidents::IncidentFilter;
 pub use ledger::LedgerRow;
 pub use page::{Cursor, InvalidCursor, Page, PageRequest};

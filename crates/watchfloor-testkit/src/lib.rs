@@ -1,6 +1,7 @@
 //! What the tests of the whole program share: a server as a process, and the simplest HTTP
 //! client there can be.
 
+mod agent;
 mod bucket;
 mod checks;
 mod client;
@@ -8,6 +9,7 @@ mod nats;
 mod postgres;
 mod server;
 
+pub use agent::{AgentLink, EnrolledAgent, Entry, host, now_ms};
 pub use bucket::Bucket;
 pub use checks::LedgerTotals;
 pub use client::{Answer, Client};

@@ -18,5 +18,5 @@ pub(crate) use findings::CaseworkSink;
 pub(crate) use hunting::Queries;
 pub(crate) use intake::JournalIntake;
 pub(crate) use keeper::{Keeper, KeeperSettings};
-pub(crate) use outside::Outside;
+pub(crate) use outside::{AgentGateway, Outside};
 pub(crate) use status::DataPlane;

@@ -83,6 +83,9 @@ pub(crate) struct ServeArgs {
     /// Address of syslog, UDP and TCP; `off` for none [default: 127.0.0.1:5514].
     #[arg(long)]
     pub syslog: Option<String>,
+    /// Address for agents; `off` for none [default: port 6517 of the address for HTTP].
+    #[arg(long)]
+    pub agents: Option<String>,
     /// How long events gather before they become files of the lake, in milliseconds, 10 to
     /// 60,000; they can be searched at once [default: 5000].
     #[arg(long)]
@@ -728,6 +731,18 @@ pub(crate) enum AdminCommand {
         /// Days until it ends.
         #[arg(long, default_value_t = 90)]
         days: u32,
+        /// Data folder.
+        #[arg(long)]
+        data: PathBuf,
+    },
+    /// Make a one-time token with which agents enrol, and print it.
+    Enrolment {
+        /// How many agents it lets in.
+        #[arg(long, default_value_t = 1)]
+        uses: u32,
+        /// Hours until it is over.
+        #[arg(long, default_value_t = 24)]
+        hours: u32,
         /// Data folder.
         #[arg(long)]
         data: PathBuf,

@@ -14,6 +14,7 @@ use watchfloor_api::ports::QueryLimits;
 
 use crate::cli::{ServeArgs, Shaping};
 use crate::enrichment::EnrichConfig;
+use crate::fleet::FleetConfig;
 use crate::places::Wanted;
 use crate::records;
 use crate::roles::{JournalConfig, Roles as ServerRoles};
@@ -60,6 +61,8 @@ pub(crate) struct Config {
     pub routes: Vec<RouteConfig>,
     /// Where to, by name.
     pub forward: BTreeMap<String, ForwardConfig>,
+    /// Where agents are waited for.
+    pub fleet: FleetConfig,
 }
 
 /// Machines that help with queries.
@@ -205,6 +208,8 @@ struct File {
     routes: Vec<RouteConfig>,
     #[serde(default)]
     forward: BTreeMap<String, ForwardConfig>,
+    #[serde(default)]
+    fleet: FleetConfig,
 }
 
 /// How long events gather before they become files of the lake: long enough that files are not
@@ -271,6 +276,7 @@ impl Config {
             enrich: file.enrich,
             routes: file.routes,
             forward: file.forward,
+            fleet: fleet_of(args.agents.as_deref(), file.fleet),
             data: args
                 .data
                 .clone()
@@ -294,6 +300,17 @@ impl Config {
                 quiet: file.quiet.checked()?,
             },
         })
+    }
+}
+
+/// The command line goes before the file.
+fn fleet_of(agents: Option<&str>, file: FleetConfig) -> FleetConfig {
+    match agents {
+        Some(address) => FleetConfig {
+            listen: Some(address.to_owned()),
+            ..file
+        },
+        None => file,
     }
 }
 
@@ -336,6 +353,7 @@ mod tests {
             data: None,
             listen: None,
             syslog: None,
+            agents: None,
             rules: Vec::new(),
             indicators: Vec::new(),
             shaping: Shaping::default(),

@@ -10,6 +10,7 @@ mod data_folder;
 mod enrichment;
 mod file_watch;
 mod files;
+mod fleet;
 mod indicators;
 mod packs;
 mod places;

@@ -12,6 +12,7 @@ use watchfloor_pipeline::Pipeline;
 use crate::bridge::Outside;
 use crate::content;
 use crate::data_folder::DataFolder;
+use crate::fleet::{Fleet, Gateway};
 
 /// Longest time between two rounds; changes wake one at once.
 const ROUND_EVERY: Duration = Duration::from_millis(500);
@@ -23,11 +24,14 @@ pub(crate) fn start(
     casework: &Casework,
     pipeline: &Pipeline,
     folder: &DataFolder,
+    fleet: Fleet,
     stop: &CancellationToken,
 ) -> Result<tokio::task::JoinHandle<()>> {
     let data = &folder.path;
     let vault = Vault::open(data).context("the secrets cannot be opened")?;
-    let outside = Arc::new(Outside::new(Arc::clone(pipeline.lake())));
+    let agents = Arc::new(Gateway(fleet));
+    let outside = Outside::new(Arc::clone(pipeline.lake())).with_agents(agents);
+    let outside = Arc::new(outside);
     let boot = format!(
         "{}-{}",
         std::process::id(),

@@ -9,7 +9,7 @@ use anyhow::{Context as _, Result, bail};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use watchfloor_api::ports::Listener;
-use watchfloor_api::{ApiSettings, ApiState, CookieTransport, HostPolicy};
+use watchfloor_api::{ApiParts, ApiSettings, ApiState, CookieTransport, HostPolicy};
 use watchfloor_casework::{Casework, CaseworkSettings, Store, SystemClock};
 use watchfloor_enrich::Context;
 use watchfloor_ingest::{DropSink, JournalOptions, LocalListener, NatsJournal};
@@ -24,6 +24,7 @@ use crate::config::{ClusterConfig, Config};
 use crate::data_folder::DataFolder;
 use crate::enrichment::Enrichment;
 use crate::file_watch::FileWatch;
+use crate::fleet::Fleet;
 use crate::indicators::{self, Shelf};
 use crate::packs::Packs;
 use crate::places::{self, Wanted};
@@ -173,28 +174,34 @@ impl Server {
         if let Some(nats) = &nats {
             tasks.extend(start_cluster(&folder.path, &pipeline, nats, roles, &stop)?);
         }
-        let state = ApiState::new(
-            casework.clone(),
-            Arc::new(LakeEvents::new(Arc::clone(&lake), Arc::clone(&queries))),
-            Arc::new(DataPlane::new(
+        let fleet = Fleet::open(&folder.path, &config.fleet, &casework)?;
+        let parts = ApiParts {
+            casework: casework.clone(),
+            events: Arc::new(LakeEvents::new(Arc::clone(&lake), Arc::clone(&queries))),
+            pipeline: Arc::new(DataPlane::new(
                 Arc::clone(&pipeline),
                 rules.clone(),
                 (indicators.clone(), enrichment.clone(), packs.clone()),
                 (listeners, started.states, started.quiet),
                 queries,
             )),
-            Arc::new(JournalIntake::new(Arc::clone(&pipeline), started.products)),
-            Arc::new(rules.clone()),
-            Arc::new(keeper.clone()),
-            api_settings(config),
-        );
+            intake: Arc::new(JournalIntake::new(Arc::clone(&pipeline), started.products)),
+            rules: Arc::new(rules.clone()),
+            keeper: Arc::new(keeper.clone()),
+            fleet: Arc::new(fleet.clone()),
+        };
+        let state = ApiState::new(parts, api_settings(config));
         let watches = (
             indicators.watch(Arc::clone(&pipeline))?,
             enrichment.watch(Arc::clone(&pipeline))?,
             packs.watch(Arc::clone(&pipeline))?,
         );
         if roles.console {
-            tasks.push(response::start(&casework, &pipeline, &folder, &stop)?);
+            let place = config.fleet.place(config.listen)?;
+            tasks.extend(fleet.start(place, &pipeline, &stop).await?);
+            tasks.push(response::start(
+                &casework, &pipeline, &folder, fleet, &stop,
+            )?);
             let asking = searches::ask_when_due(casework.clone(), lake, stop.clone());
             tasks.push(tokio::spawn(asking));
         }

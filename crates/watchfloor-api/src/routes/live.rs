@@ -138,6 +138,13 @@ fn event_of(change: &LiveChange) -> SseEvent {
                 needs_attention: notice.needs_attention,
             },
         ),
+        LiveChange::Fleet(_, notice) => json_event(
+            "fleet",
+            &FleetChanged {
+                action: notice.action,
+                target: &notice.target,
+            },
+        ),
         LiveChange::Response(_, notice) => json_event(
             "response",
             &ResponseChanged {
@@ -149,6 +156,13 @@ fn event_of(change: &LiveChange) -> SseEvent {
             },
         ),
     }
+}
+
+/// An agent or a group of agents that changed.
+#[derive(Serialize)]
+struct FleetChanged<'a> {
+    action: &'static str,
+    target: &'a str,
 }
 
 fn json_event(name: &'static str, body: &impl Serialize) -> SseEvent {

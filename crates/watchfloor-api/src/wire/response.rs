@@ -16,7 +16,7 @@ mirrored!(
     ActionKind = model::ActionKind {
         IsolateHost, ReleaseHost, BlockAddress, UnblockAddress, BlockDomain, UnblockDomain,
         KillProcess, QuarantineFile, RestoreFile, DisableUser, EnableUser, EndSessions,
-        CollectTriage, RestartService, CallWebhook, SendEmail, SendMessage, OpenTicket,
+        CollectTriage, RestartService, ScanFiles, CallWebhook, SendEmail, SendMessage, OpenTicket,
         HttpRequest, RunProgram,
     }
 );

@@ -57,7 +57,6 @@ impl Outside {
     }
 
     /// Sets who carries actions to agents; once.
-    #[allow(dead_code, reason = "the fleet calls it when agents are there")]
     pub(crate) fn with_agents(self, agents: Arc<dyn AgentGateway>) -> Self {
         let _ = self.agents.set(agents);
         self

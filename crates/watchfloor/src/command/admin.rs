@@ -4,12 +4,16 @@ use std::path::Path;
 use std::sync::Arc;
 
 use anyhow::{Result, anyhow};
+use jiff::Timestamp;
 use watchfloor_casework::{Casework, CaseworkSettings, SystemClock};
+use watchfloor_fleet::Authority;
+use watchfloor_link::EnrolmentToken;
 use watchfloor_model::{Actor, Scope, TenantId};
 
 use crate::Outcome;
 use crate::cli::{AdminCommand, AuditCommand};
 use crate::command::block_on;
+use crate::fleet;
 use crate::records;
 
 pub(crate) fn run(command: &AdminCommand) -> Result<Outcome> {
@@ -20,6 +24,7 @@ pub(crate) fn run(command: &AdminCommand) -> Result<Outcome> {
             days,
             data,
         } => block_on(token(scope, name, *days, data)),
+        AdminCommand::Enrolment { uses, hours, data } => block_on(enrolment(*uses, *hours, data)),
         AdminCommand::Audit(AuditCommand::Verify { data }) => block_on(verify(data)),
     }
 }
@@ -47,6 +52,19 @@ async fn token(scopes: &[String], name: &str, days: u32, data: &Path) -> Result<
         .add_token(&Actor::system(TenantId::main()), name, scopes?, days)
         .await?;
     println!("{}", made.secret);
+    Ok(Outcome::Done)
+}
+
+async fn enrolment(uses: u32, hours: u32, data: &Path) -> Result<Outcome> {
+    let casework = open(data).await?;
+    let authority = Authority::open(&data.join(fleet::FOLDER), Timestamp::now())?;
+    let actor = Actor::system(TenantId::main());
+    let made = casework.add_enrolment(&actor, None, uses, hours).await?;
+    let token = EnrolmentToken {
+        secret: made.secret,
+        pin: authority.pin(),
+    };
+    println!("{token}");
     Ok(Outcome::Done)
 }
 

@@ -22,6 +22,7 @@ use crate::cli::DemoArgs;
 use crate::command::block_on;
 use crate::config::{COMMIT_WAIT, ClusterConfig, Config};
 use crate::enrichment::EnrichConfig;
+use crate::fleet::FleetConfig;
 use crate::places::Wanted;
 use crate::rules::{Budget, Sources};
 use crate::server::Server;
@@ -60,6 +61,7 @@ pub(crate) fn run(args: &DemoArgs) -> Result<Outcome> {
         enrich: EnrichConfig::default(),
         routes: Vec::new(),
         forward: BTreeMap::new(),
+        fleet: FleetConfig::default(),
         sources: SourcesConfig::default(),
         limits: watchfloor_api::RoleLimits::STANDARD,
         lake: Wanted::default(),
