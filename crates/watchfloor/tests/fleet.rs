@@ -346,13 +346,16 @@ async fn agents_that_lie_flood_or_talk_nonsense_are_contained_and_named() -> Res
         .let_in()?;
     scene.waits_for_doubt(&agent.id, "other_name")?;
     scene.waits_for_doubt(&agent.id, "clock")?;
-    link.send_records(1, 1, &[record("agent-999", "dc-1", 5)])
-        .await?;
+    let mut lie = record("agent-999", "dc-1", 5);
+    lie["message"] = json!("a line without a header");
+    link.send_records(1, 1, &[lie]).await?;
     assert_eq!(stored(&mut link).await?, 1);
-    wait_for("the record", || {
-        Ok(found(&scene, "device.hostname:v-1")? == 1)
-    })?;
-    assert_eq!(found(&scene, "device.hostname:dc-1")?, 0);
+    let lie = "\"a line without a header\"";
+    wait_for("the record", || Ok(found(&scene, lie)? == 1))?;
+    let kept = scene.client.events(lie)?.remove(0);
+    let raw = kept["raw"].as_str().context("no raw record")?;
+    assert!(raw.contains(r#""host":{"name":"v-1"}"#), "{raw}");
+    assert!(raw.contains(r#""claimed_host":{"name":"dc-1"}"#), "{raw}");
     // What is long stored comes again.
     let many: Vec<Value> = (2..=10_001).map(|n| record(&agent.id, "v-1", n)).collect();
     for (start, chunk) in (2_u64..).step_by(2_000).zip(many.chunks(2_000)) {
