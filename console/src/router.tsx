@@ -43,6 +43,8 @@ const routeTree = root.addChildren([
     page('/runs/$id', () => import('./pages/playbooks/RunPage')),
     page('/approvals', () => import('./pages/approvals/Approvals')),
     page('/connectors', () => import('./pages/connectors/Connectors')),
+    page('/fleet', () => import('./pages/fleet/Fleet')),
+    page('/fleet/$id', () => import('./pages/fleet/AgentPage')),
     page('/settings', () => import('./pages/settings/Settings')),
   ]),
 ])

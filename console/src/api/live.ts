@@ -99,6 +99,9 @@ export function connectLive(client: QueryClient): () => void {
     on<unknown>('response', () => {
       for (const key of RESPONSE_KEYS) refreshSoon(key)
     })
+    on<unknown>('fleet', () => {
+      for (const key of ['fleet', 'agents', 'agent', 'enrolments']) refreshSoon(key)
+    })
     on<number>('lagged', refreshAll)
     on<LedgerTick>('ledger', (tick) => ledgerTick.set(tick))
   }

@@ -7,14 +7,18 @@ import type {
   Action,
   ActionPolicy,
   ActionRecord,
+  Agent,
+  AgentFile,
   Alert,
   AlertContext,
   AlertDetail,
   Approvals,
   AuditEntry,
   Connector,
+  Enrolment,
   FieldInfo,
   FieldsResult,
+  Fleet,
   Incident,
   IncidentDetail,
   IndicatorListRow,
@@ -211,6 +215,46 @@ export const policiesQuery = queryOptions({
   staleTime: 60_000,
   queryFn: () => api.get<ListOf<ActionPolicy>>('/actions/policies'),
 })
+
+export const fleetQuery = queryOptions({
+  queryKey: ['fleet'],
+  refetchInterval: 10_000,
+  queryFn: () => api.get<Fleet>('/fleet'),
+})
+
+export interface AgentsFilter {
+  host?: string
+  group?: string
+  status?: string
+}
+
+export const agentsQuery = (filter: AgentsFilter) =>
+  infiniteQueryOptions({
+    queryKey: ['agents', filter],
+    refetchInterval: 10_000,
+    initialPageParam: null as string | null,
+    queryFn: ({ pageParam }) =>
+      api.get<ListOf<Agent>>('/fleet/agents', { ...filter, cursor: pageParam, limit: 200 }),
+    getNextPageParam: (last) => last.next ?? undefined,
+  })
+
+export const agentQuery = (id: string) =>
+  queryOptions({
+    queryKey: ['agent', id],
+    refetchInterval: 10_000,
+    queryFn: () => api.get<Agent>(`/fleet/agents/${encodeURIComponent(id)}`),
+  })
+
+export const enrolmentsQuery = queryOptions({
+  queryKey: ['enrolments'],
+  queryFn: () => api.get<ListOf<Enrolment>>('/fleet/enrolments'),
+})
+
+export const agentFilesQuery = (action: string) =>
+  queryOptions({
+    queryKey: ['agent-files', action],
+    queryFn: () => api.get<ListOf<AgentFile>>(`/actions/${encodeURIComponent(action)}/files`),
+  })
 
 export const connectorsQuery = queryOptions({
   queryKey: ['connectors'],

@@ -124,6 +124,40 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/actions/{id}/files": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Files that an action collected. */
+        get: operations["list_files"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/actions/{id}/files/{name}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** A file that an action collected, as it came. */
+        get: operations["get_file"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/actions/{id}/record": {
         parameters: {
             query?: never;
@@ -571,6 +605,161 @@ export interface paths {
         options?: never;
         head?: never;
         patch?: never;
+        trace?: never;
+    };
+    "/api/v1/fleet": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** How the fleet stands, and its groups. */
+        get: operations["get_fleet"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/fleet/agents": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Agents, those enrolled last first. */
+        get: operations["list_agents"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/fleet/agents/{id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** One agent. */
+        get: operations["get_agent"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        /** Moves an agent to another group. */
+        patch: operations["patch_agent"];
+        trace?: never;
+    };
+    "/api/v1/fleet/agents/{id}/clear": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Says that somebody looked at what is doubtful about an agent and is content. */
+        post: operations["clear_agent"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/fleet/agents/{id}/revoke": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Takes an agent's certificate back; it is hung up on at once and never let in again. */
+        post: operations["revoke_agent"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/fleet/enrolments": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Rights to enrol that are kept. */
+        get: operations["list_enrolments"];
+        put?: never;
+        /** Makes a right to enrol, and the line that enrols an endpoint; both are shown once. */
+        post: operations["add_enrolment"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/fleet/enrolments/{id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        post?: never;
+        /** Takes a right to enrol back. */
+        delete: operations["end_enrolment"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/fleet/groups": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Makes a group of agents, with the standard policy. */
+        post: operations["add_group"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/fleet/groups/{id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        /** Changes a group: its name, its policy, the version that its agents run. */
+        patch: operations["patch_group"];
         trace?: never;
     };
     "/api/v1/forwards": {
@@ -1789,7 +1978,7 @@ export interface components {
          * @description What can be done.
          * @enum {string}
          */
-        ActionKind: "isolate_host" | "release_host" | "block_address" | "unblock_address" | "block_domain" | "unblock_domain" | "kill_process" | "quarantine_file" | "restore_file" | "disable_user" | "enable_user" | "end_sessions" | "collect_triage" | "restart_service" | "call_webhook" | "send_email" | "send_message" | "open_ticket" | "http_request" | "run_program";
+        ActionKind: "isolate_host" | "release_host" | "block_address" | "unblock_address" | "block_domain" | "unblock_domain" | "kill_process" | "quarantine_file" | "restore_file" | "disable_user" | "enable_user" | "end_sessions" | "collect_triage" | "restart_service" | "scan_files" | "call_webhook" | "send_email" | "send_message" | "open_ticket" | "http_request" | "run_program";
         /** @description What came of an action. */
         ActionOutcome: {
             /** @description In words. */
@@ -1826,6 +2015,117 @@ export interface components {
          * @enum {string}
          */
         ActionStatus: "proposed" | "rejected" | "ready" | "running" | "done" | "failed" | "uncertain" | "cancelled" | "undone";
+        /** @description An agent on an endpoint. */
+        Agent: {
+            id: string;
+            /** @description Name of its host; actions find it by this name. */
+            host: string;
+            status: components["schemas"]["AgentStatus"];
+            group: string;
+            is_connected: boolean;
+            /** Format: date-time */
+            connected_since: string | null;
+            /** Format: date-time */
+            seen_at: string | null;
+            /** @description Address that it came from. */
+            address: string;
+            agent_version: string;
+            /** @description Whether the policy of its group is in force there. */
+            has_policy: boolean;
+            /** Format: date-time */
+            enrolled_at: string;
+            enrolled_by: string;
+            /** Format: date-time */
+            certificate_until: string;
+            serial: string;
+            /** @description What the host says of itself: `name`, `os_name`, `kernel`, `addresses` … */
+            identity: Record<string, never>;
+            /**
+             * @description How the agent is: `cpu_percent`, `memory_bytes`, `queue_records`, `dropped`,
+             *     `collectors` …; `null` before its first heartbeat.
+             */
+            health: Record<string, never> | null;
+            doubts: components["schemas"]["AgentDoubt"][];
+            /** Format: int64 */
+            version: number;
+        };
+        /** @description Something that agents can collect. */
+        AgentArtifact: {
+            /** @description Its name, as the action `collect_triage` takes it. */
+            name: string;
+            /** @description One line. */
+            description: string;
+        };
+        /** @description A binary of the agent that can be downloaded and offered. */
+        AgentBinary: {
+            /** @description Its version. */
+            version: string;
+            /** @description Operating system and processor: `linux-x86_64`. */
+            target: string;
+            /**
+             * Format: int64
+             * @description Bytes.
+             */
+            size: number;
+            /** @description Hash, hexadecimal. */
+            sha256: string;
+        };
+        /** @description Something about an agent that a person should look at. */
+        AgentDoubt: {
+            kind: components["schemas"]["AgentDoubtKind"];
+            /** Format: date-time */
+            since: string;
+            text: string;
+        };
+        /**
+         * @description Something about an agent that a person should look at.
+         * @enum {string}
+         */
+        AgentDoubtKind: "other_machine" | "two_machines" | "other_name" | "clock" | "flood" | "replay" | "expired" | "revoked";
+        /** @description A file that an agent collected. */
+        AgentFile: {
+            name: string;
+            agent: string;
+            /** Format: int64 */
+            size: number;
+            sha256: string;
+            /** Format: date-time */
+            kept_at: string;
+        };
+        /** @description Agents that follow one policy. */
+        AgentGroup: {
+            id: string;
+            name: string;
+            /** @description The policy; see the guide. */
+            policy: Record<string, never>;
+            /** Format: int64 */
+            revision: number;
+            /** @description Version that its agents are to run. */
+            agent_version: string | null;
+            changed_by: string;
+            /** Format: date-time */
+            changed_at: string;
+            /** Format: int64 */
+            version: number;
+        };
+        /** @description A change of a group; what is left out stays. */
+        AgentGroupPatch: {
+            name?: string | null;
+            /** @description The whole policy. */
+            policy?: Record<string, never> | null;
+            /** @description Version that its agents are to run; empty lets them be. */
+            agent_version?: string | null;
+        };
+        /** @description A change of an agent. */
+        AgentPatch: {
+            /** @description Id of the group that it is moved to. */
+            group: string;
+        };
+        /**
+         * @description Whether an agent is let in.
+         * @enum {string}
+         */
+        AgentStatus: "active" | "revoked";
         /** @description An alert, as a row of the queue. */
         Alert: {
             id: string;
@@ -2299,6 +2599,50 @@ export interface components {
             total: number;
         };
         /** @description A list with its exact length. */
+        CountedList_Agent: {
+            /** @description The rows of this page. */
+            items: {
+                id: string;
+                /** @description Name of its host; actions find it by this name. */
+                host: string;
+                status: components["schemas"]["AgentStatus"];
+                group: string;
+                is_connected: boolean;
+                /** Format: date-time */
+                connected_since: string | null;
+                /** Format: date-time */
+                seen_at: string | null;
+                /** @description Address that it came from. */
+                address: string;
+                agent_version: string;
+                /** @description Whether the policy of its group is in force there. */
+                has_policy: boolean;
+                /** Format: date-time */
+                enrolled_at: string;
+                enrolled_by: string;
+                /** Format: date-time */
+                certificate_until: string;
+                serial: string;
+                /** @description What the host says of itself: `name`, `os_name`, `kernel`, `addresses` … */
+                identity: Record<string, never>;
+                /**
+                 * @description How the agent is: `cpu_percent`, `memory_bytes`, `queue_records`, `dropped`,
+                 *     `collectors` …; `null` before its first heartbeat.
+                 */
+                health: Record<string, never> | null;
+                doubts: components["schemas"]["AgentDoubt"][];
+                /** Format: int64 */
+                version: number;
+            }[];
+            /** @description Cursor of the next page. */
+            next: string | null;
+            /**
+             * Format: int64
+             * @description Rows of the whole list.
+             */
+            total: number;
+        };
+        /** @description A list with its exact length. */
         CountedList_Alert: {
             /** @description The rows of this page. */
             items: {
@@ -2491,6 +2835,25 @@ export interface components {
              * @description When it was read.
              */
             loaded_at: string;
+        };
+        /** @description A right to enrol; its secret is not kept. */
+        Enrolment: {
+            id: string;
+            group: string;
+            /** Format: int32 */
+            uses_left: number;
+            /** Format: date-time */
+            expires_at: string;
+            created_by: string;
+            /** Format: date-time */
+            created_at: string;
+        };
+        /** @description What enrols an endpoint. */
+        EnrolmentLine: {
+            /** @description The one-time token; shown once. */
+            token: string;
+            /** @description One line for a shell of the endpoint, that downloads the agent, checks it and enrols. */
+            command: string;
         };
         /** @description Somebody or something that took part. */
         Entity: {
@@ -2692,6 +3055,38 @@ export interface components {
             exact: boolean;
             /** @description Fields, those that most events have first. */
             fields: components["schemas"]["FieldSummary"][];
+        };
+        /** @description The fleet: how it stands, and its groups. */
+        Fleet: components["schemas"]["FleetStatus"] & {
+            groups: components["schemas"]["AgentGroup"][];
+        };
+        /** @description The fleet as a whole. */
+        FleetStatus: {
+            /** @description Where agents are waited for. */
+            listen: string | null;
+            /** @description Why they are not, and how to mend it. */
+            problem: string | null;
+            /**
+             * Format: int64
+             * @description Agents that are connected.
+             */
+            connected: number;
+            /**
+             * Format: int64
+             * @description Of these, agents with the policy that their group has now.
+             */
+            with_policy: number;
+            /**
+             * Format: int32
+             * @description Seconds between heartbeats.
+             */
+            heartbeat_s: number;
+            /** @description Connections that came to nothing, by reason. */
+            refused: components["schemas"]["RefusedAgents"][];
+            /** @description Binaries of the agent. */
+            binaries: components["schemas"]["AgentBinary"][];
+            /** @description What agents can collect. */
+            artifacts: components["schemas"]["AgentArtifact"][];
         };
         /**
          * @description A form of exported data.
@@ -2978,6 +3373,21 @@ export interface components {
             next: string | null;
         };
         /** @description A list. */
+        List_AgentFile: {
+            /** @description The rows. */
+            items: {
+                name: string;
+                agent: string;
+                /** Format: int64 */
+                size: number;
+                sha256: string;
+                /** Format: date-time */
+                kept_at: string;
+            }[];
+            /** @description Cursor of the next page. */
+            next: string | null;
+        };
+        /** @description A list. */
         List_Connector: {
             /** @description The rows. */
             items: {
@@ -3019,6 +3429,23 @@ export interface components {
                  * @description When it was read.
                  */
                 loaded_at: string;
+            }[];
+            /** @description Cursor of the next page. */
+            next: string | null;
+        };
+        /** @description A list. */
+        List_Enrolment: {
+            /** @description The rows. */
+            items: {
+                id: string;
+                group: string;
+                /** Format: int32 */
+                uses_left: number;
+                /** Format: date-time */
+                expires_at: string;
+                created_by: string;
+                /** Format: date-time */
+                created_at: string;
             }[];
             /** @description Cursor of the next page. */
             next: string | null;
@@ -3473,6 +3900,10 @@ export interface components {
             /** @description Always `null`: the list is whole. */
             next: string | null;
         };
+        /** @description A right to enrol just made, with what enrols an endpoint by it. */
+        MadeEnrolment: components["schemas"]["EnrolmentLine"] & {
+            enrolment: components["schemas"]["Enrolment"];
+        };
         /** @description A mapping pack in force. */
         MappingPack: {
             /** @description Its name, by which a source names its product. */
@@ -3527,6 +3958,10 @@ export interface components {
              */
             time_limit_s?: number | null;
         };
+        /** @description A group that is to be made. */
+        NewAgentGroup: {
+            name: string;
+        };
         /** @description A connector to be opened. */
         NewConnector: {
             name: string;
@@ -3538,6 +3973,21 @@ export interface components {
             secrets?: {
                 [key: string]: string;
             };
+        };
+        /** @description A right to enrol that is to be made. */
+        NewEnrolment: {
+            /** @description Id of the group that its agents join; the standard one when absent. */
+            group?: string | null;
+            /**
+             * Format: int32
+             * @description How many agents it lets in; one when absent.
+             */
+            uses?: number | null;
+            /**
+             * Format: int32
+             * @description Hours until it is over; 24 when absent.
+             */
+            life_hours?: number | null;
         };
         /** @description Asks for a deletion. */
         NewErasure: {
@@ -3816,6 +4266,25 @@ export interface components {
         /** @description Why. */
         Reason: {
             reason: string;
+        };
+        /** @description Connections of agents that came to nothing, for one reason. */
+        RefusedAgents: {
+            /** @description Stable word. */
+            reason: string;
+            /**
+             * Format: int64
+             * @description How many since the server started.
+             */
+            count: number;
+            /**
+             * Format: date-time
+             * @description When last.
+             */
+            last_at: string;
+            /** @description From where last. */
+            address: string;
+            /** @description In words, of the last. */
+            text: string;
         };
         /** @description A line of a list that gave no indicator. */
         RefusedIndicator: {
@@ -5412,6 +5881,57 @@ export interface operations {
             };
         };
     };
+    list_files: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["List_AgentFile"];
+                };
+            };
+        };
+    };
+    get_file: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: string;
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/octet-stream": number[];
+                };
+            };
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
     get_record: {
         parameters: {
             query?: never;
@@ -6346,6 +6866,438 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["List_FieldInfo"];
+                };
+            };
+        };
+    };
+    get_fleet: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Fleet"];
+                };
+            };
+        };
+    };
+    list_agents: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description Part of the host's name. */
+                host: string | null;
+                /** @description Id of a group. */
+                group: string | null;
+                /** @description `active` or `revoked`. */
+                status: string | null;
+                /** @description From `next` of the page before. */
+                cursor: string | null;
+                /** @description At most 1,000; 100 when absent. */
+                limit: number | null;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["CountedList_Agent"];
+                };
+            };
+        };
+    };
+    get_agent: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Agent"];
+                };
+            };
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    patch_agent: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["AgentPatch"];
+            };
+        };
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Agent"];
+                };
+            };
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    clear_agent: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["Reason"];
+            };
+        };
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Agent"];
+                };
+            };
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    revoke_agent: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["Reason"];
+            };
+        };
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Agent"];
+                };
+            };
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    list_enrolments: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["List_Enrolment"];
+                };
+            };
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    add_enrolment: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["NewEnrolment"];
+            };
+        };
+        responses: {
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["MadeEnrolment"];
+                };
+            };
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    end_enrolment: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    add_group: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["NewAgentGroup"];
+            };
+        };
+        responses: {
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["AgentGroup"];
+                };
+            };
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    patch_group: {
+        parameters: {
+            query?: never;
+            header?: {
+                "If-Match"?: string | null;
+            };
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["AgentGroupPatch"];
+            };
+        };
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["AgentGroup"];
+                };
+            };
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            412: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
                 };
             };
         };

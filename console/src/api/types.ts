@@ -99,6 +99,15 @@ export type ActionKind = Schemas['ActionKind']
 export type ActionPolicy = Schemas['ActionPolicy']
 export type ActionRecord = Schemas['ActionRecord']
 export type Approvals = Schemas['Approvals']
+export type Agent = Omit<Schemas['Agent'], 'identity' | 'health'> & {
+  identity: HostIdentity | null
+  health: AgentHealth | null
+}
+export type AgentGroup = Schemas['AgentGroup']
+export type AgentFile = Schemas['AgentFile']
+export type Enrolment = Schemas['Enrolment']
+export type Fleet = Schemas['Fleet']
+export type MadeEnrolment = Schemas['MadeEnrolment']
 export type Connector = Schemas['Connector']
 export type ConnectorKind = Schemas['ConnectorKind']
 export type PlaybookFault = Schemas['PlaybookFault']
@@ -109,3 +118,27 @@ export type PlaybookRunRow = Schemas['RunRow']
 export type Rehearsal = Schemas['Rehearsal']
 export type RunStep = Schemas['RunStep']
 export type Trial = Schemas['Trial']
+
+/** What a host says of itself to its agent. */
+export interface HostIdentity {
+  name: string
+  machine: string
+  boot: string
+  addresses: string[]
+  os: string
+  os_name: string
+  kernel: string
+  arch: string
+}
+
+/** How an agent says it is. */
+export interface AgentHealth {
+  cpu_percent: number
+  memory_bytes: number
+  queue_records: number
+  queue_bytes: number
+  dropped: Record<string, number>
+  collectors: { name: string; records: number; trouble: string | null }[]
+  is_isolated: boolean
+  undo_at_ms: Record<string, number>
+}

@@ -6,6 +6,7 @@ import {
   Gauge,
   HardDrive,
   Inbox,
+  Laptop,
   type LucideIcon,
   Plug,
   ScrollText,
@@ -24,6 +25,7 @@ export interface Place {
     | '/approvals'
     | '/playbooks'
     | '/connectors'
+    | '/fleet'
     | '/indicators'
     | '/sources'
     | '/storage'
@@ -44,6 +46,7 @@ export const PLACES: readonly Place[] = [
   { to: '/approvals', label: 'Approvals', key: 'g a', icon: UserCheck },
   { to: '/playbooks', label: 'Playbooks', key: 'g p', icon: Workflow, isUpkeep: true },
   { to: '/connectors', label: 'Connectors', key: 'g c', icon: Plug, isUpkeep: true },
+  { to: '/fleet', label: 'Fleet', key: 'g f', icon: Laptop, isUpkeep: true },
   { to: '/indicators', label: 'Indicators', key: 'g n', icon: Fingerprint, isUpkeep: true },
   { to: '/sources', label: 'Sources', key: 'g s', icon: Activity, isUpkeep: true },
   { to: '/storage', label: 'Storage', key: 'g d', icon: HardDrive, isUpkeep: true },
