@@ -49,6 +49,7 @@ impl<T> Entry<T> {
 #[derive(Debug)]
 pub struct AgentLink {
     stream: TlsStream<TcpStream>,
+    buffer: Vec<u8>,
 }
 
 /// An agent that has a certificate.
@@ -166,7 +167,10 @@ impl AgentLink {
         stream.set_nodelay(true)?;
         let name = ServerName::try_from(SERVER_NAME)?;
         let stream = TlsConnector::from(config).connect(name, stream).await?;
-        Ok(Self { stream })
+        Ok(Self {
+            stream,
+            buffer: Vec::new(),
+        })
     }
 
     /// Sends a frame.
@@ -186,17 +190,25 @@ impl AgentLink {
         Ok(self.stream.flush().await?)
     }
 
-    /// The next frame.
+    /// The next frame. Nothing is lost when the waiting is given up.
     ///
     /// # Errors
     /// If the connection is gone.
     pub async fn next(&mut self) -> Result<Frame<ToAgent>> {
-        let mut head = [0; HEAD_BYTES];
-        self.stream.read_exact(&mut head).await?;
-        let head = Head::parse(head)?;
-        let mut rest = vec![0; head.rest()];
-        self.stream.read_exact(&mut rest).await?;
-        Ok(Frame::decode(head, rest)?)
+        loop {
+            if let Some(head) = self.buffer.first_chunk::<HEAD_BYTES>() {
+                let head = Head::parse(*head)?;
+                let whole = HEAD_BYTES + head.rest();
+                if self.buffer.len() >= whole {
+                    let rest = self.buffer[HEAD_BYTES..whole].to_vec();
+                    self.buffer.drain(..whole);
+                    return Ok(Frame::decode(head, rest)?);
+                }
+            }
+            if self.stream.read_buf(&mut self.buffer).await? == 0 {
+                bail!("the server hung up");
+            }
+        }
     }
 
     /// Sends records, numbered from `first` of a spool.
