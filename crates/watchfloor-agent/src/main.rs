@@ -1,3 +1,7 @@
 //! Watchfloor on an endpoint.
 
+mod data;
+mod spool;
+mod tell;
+
 fn main() {}
