@@ -15,15 +15,3 @@ pub(crate) fn tell(words: fmt::Arguments<'_>) {
     let now = Timestamp::now();
     let _ = writeln!(std::io::stderr(), "{now:.3} {clean}");
 }
-
-/// The whole chain of an error, cause after cause.
-pub(crate) fn chain(error: &(dyn std::error::Error + 'static)) -> String {
-    let mut text = error.to_string();
-    let mut next = error.source();
-    while let Some(cause) = next {
-        text.push_str(": ");
-        text.push_str(&cause.to_string());
-        next = cause.source();
-    }
-    text
-}
