@@ -4,6 +4,7 @@
 mod actions;
 mod agent;
 mod board;
+mod checks;
 mod clock;
 mod collect;
 mod core;

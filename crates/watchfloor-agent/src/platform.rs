@@ -3,7 +3,11 @@
 
 pub(crate) mod accounts;
 pub(crate) mod command;
+pub(crate) mod connector;
 pub(crate) mod firewall;
 pub(crate) mod host;
+pub(crate) mod logins;
 pub(crate) mod own;
 pub(crate) mod process;
+pub(crate) mod sockets;
+pub(crate) mod writers;

@@ -13,7 +13,11 @@ use server::{Agent, Authority, Server, now_ms, quiet_policy};
 use watchfloor_link::{Act, ActOutcome, LogFile, ToAgent};
 
 fn append(path: &Path, text: &str) {
-    let mut file = OpenOptions::new().create(true).append(true).open(path).unwrap();
+    let mut file = OpenOptions::new()
+        .create(true)
+        .append(true)
+        .open(path)
+        .unwrap();
     file.write_all(text.as_bytes()).unwrap();
 }
 
@@ -37,14 +41,21 @@ fn wait_for_first_look(agent: &Agent) {
     let until = Instant::now() + server::WAIT;
     let spool = agent.data().join("spool");
     loop {
-        let has_mark = fs::read_dir(&spool).into_iter().flatten().flatten().any(|entry| {
-            let bytes = fs::read(entry.path()).unwrap_or_default();
-            bytes.windows(5).any(|part| part == b"glob:")
-        });
+        let has_mark = fs::read_dir(&spool)
+            .into_iter()
+            .flatten()
+            .flatten()
+            .any(|entry| {
+                let bytes = fs::read(entry.path()).unwrap_or_default();
+                bytes.windows(5).any(|part| part == b"glob:")
+            });
         if has_mark {
             return;
         }
-        assert!(Instant::now() < until, "the agent does not look at its files");
+        assert!(
+            Instant::now() < until,
+            "the agent does not look at its files"
+        );
         std::thread::sleep(Duration::from_millis(20));
     }
 }
@@ -82,7 +93,9 @@ fn an_agent_is_enrolled_once_and_tells_how_it_is() {
     assert!(!again.status.success());
     let health = server.wait("health", |heard| heard.health.clone());
     assert!(health.memory_bytes > 0);
-    let started = server.wait("the first record", |heard| heard.of_kind("agent_started").pop());
+    let started = server.wait("the first record", |heard| {
+        heard.of_kind("agent_started").pop()
+    });
     assert_eq!(started["watchfloor"]["agent"], "agent-1");
     let until = Instant::now() + server::WAIT;
     while !agent.status().contains("state       connected") {
@@ -99,7 +112,10 @@ fn a_server_with_another_authority_gets_no_token() {
     let output = agent.try_enrol(&server.address.to_string(), &token);
     assert!(!output.status.success());
     let words = String::from_utf8_lossy(&output.stderr).into_owned();
-    assert!(words.contains("not the server that made the token"), "{words}");
+    assert!(
+        words.contains("not the server that made the token"),
+        "{words}"
+    );
     assert!(server.heard.lock().unwrap().enrolments.is_empty());
     assert!(!agent.data().join("settings.json").exists());
 }
@@ -166,7 +182,10 @@ fn what_happens_while_the_server_is_away_comes_when_it_is_back() {
     assert_eq!(wait_for_messages(&server, 2_000), expected(0..2_000));
     assert!(server.heard.lock().unwrap().hellos >= 2);
     let spool = server.wait("an empty queue", |heard| {
-        heard.health.clone().filter(|health| health.queue_records == 0)
+        heard
+            .health
+            .clone()
+            .filter(|health| health.queue_records == 0)
     });
     assert!(spool.dropped.is_empty());
 }
@@ -196,12 +215,20 @@ fn another_epoch_frees_nothing() {
         through: 1_000,
     });
     server.wait("a queue", |heard| {
-        heard.health.as_ref().filter(|health| health.queue_records >= 10).map(|_| ())
+        heard
+            .health
+            .as_ref()
+            .filter(|health| health.queue_records >= 10)
+            .map(|_| ())
     });
     agent.kill();
     server.heard.lock().unwrap().records.clear();
     agent.run();
-    assert_eq!(wait_for_messages(&server, 10), expected(0..10), "they are sent again");
+    assert_eq!(
+        wait_for_messages(&server, 10),
+        expected(0..10),
+        "they are sent again"
+    );
 }
 
 #[test]
@@ -218,18 +245,25 @@ fn a_policy_is_followed_at_once_and_kept() {
     server.say(ToAgent::Policy {
         policy: Box::new(policy),
     });
-    server.wait("the policy in force", |heard| (heard.policy == 7).then_some(()));
+    server.wait("the policy in force", |heard| {
+        (heard.policy == 7).then_some(())
+    });
     std::thread::sleep(Duration::from_secs(3));
     append(&other, "opened\n");
     let record = server.wait("a line", |heard| heard.of_kind("log").pop());
     assert_eq!(record["message"], "opened");
     assert_eq!(record["watchfloor"]["product"], "door");
-    assert_eq!(record["log"]["file"]["path"], other.to_string_lossy().as_ref());
+    assert_eq!(
+        record["log"]["file"]["path"],
+        other.to_string_lossy().as_ref()
+    );
     agent.kill();
     let hellos = server.heard.lock().unwrap().hellos;
     server.heard.lock().unwrap().policy = 0;
     agent.run();
-    server.wait("the next hello", |heard| (heard.hellos > hellos).then_some(()));
+    server.wait("the next hello", |heard| {
+        (heard.hellos > hellos).then_some(())
+    });
     assert_eq!(server.heard.lock().unwrap().policy, 7);
 }
 
@@ -245,7 +279,11 @@ fn what_is_not_on_the_list_or_comes_too_late_is_refused() {
     };
     server.act(&late);
     assert!(reason(server.outcome("k2")).contains("too late"));
-    server.act(&act("k3", "quarantine_file", json!({"path": "../etc/passwd"})));
+    server.act(&act(
+        "k3",
+        "quarantine_file",
+        json!({"path": "../etc/passwd"}),
+    ));
     assert!(reason(server.outcome("k3")).contains("absolute path"));
 }
 
@@ -255,7 +293,11 @@ fn a_repeated_key_is_done_once() {
     let mut agent = Agent::begin(&server);
     let path = agent.folder.path().join("tool");
     fs::write(&path, "one").unwrap();
-    let take = act("k1", "quarantine_file", json!({"path": path, "host": "ws-042"}));
+    let take = act(
+        "k1",
+        "quarantine_file",
+        json!({"path": path, "host": "ws-042"}),
+    );
     server.act(&take);
     let first = evidence(server.outcome("k1"));
     assert!(!path.exists());
@@ -285,7 +327,10 @@ fn time_limits_hold_while_the_server_is_away_and_over_kills() {
     server.act(&take);
     evidence(server.outcome("k1"));
     let health = server.wait("the time", |heard| {
-        heard.health.clone().filter(|health| !health.undo_at_ms.is_empty())
+        heard
+            .health
+            .clone()
+            .filter(|health| !health.undo_at_ms.is_empty())
     });
     assert_eq!(health.undo_at_ms["k1"], take.undo_at_ms.unwrap());
     let (address, authority, heard) = server.stop();
@@ -299,7 +344,9 @@ fn time_limits_hold_while_the_server_is_away_and_over_kills() {
     }
     assert!(now_ms() >= take.undo_at_ms.unwrap());
     let server = Server::start_at(&address, authority, heard);
-    let undone = server.wait("a record of it", |heard| heard.of_kind("action_undone").pop());
+    let undone = server.wait("a record of it", |heard| {
+        heard.of_kind("action_undone").pop()
+    });
     assert_eq!(undone["key"], "k1");
 }
 
@@ -312,12 +359,23 @@ fn files_are_looked_through_with_rules() {
     fs::write(place.join("a.php"), "<?php system($_GET['cmd']); ?>").unwrap();
     fs::write(place.join("b.php"), "<?php echo 1; ?>").unwrap();
     let rules = r#"rule shell : web { strings: $a = "system($_GET" condition: $a }"#;
-    server.act(&act("k1", "scan_files", json!({"rules": rules, "paths": [place]})));
+    server.act(&act(
+        "k1",
+        "scan_files",
+        json!({"rules": rules, "paths": [place]}),
+    ));
     let proof = evidence(server.outcome("k1"));
-    assert_eq!((proof["files"].as_str(), proof["matches"].as_str()), ("2", "1"));
+    assert_eq!(
+        (proof["files"].as_str(), proof["matches"].as_str()),
+        ("2", "1")
+    );
     let found = server.wait("a match", |heard| heard.of_kind("yara_match").pop());
     assert_eq!(found["rule"], "shell");
-    server.act(&act("k2", "scan_files", json!({"rules": "rule", "paths": [place]})));
+    server.act(&act(
+        "k2",
+        "scan_files",
+        json!({"rules": "rule", "paths": [place]}),
+    ));
     assert!(reason(server.outcome("k2")).contains("rules cannot be used"));
 }
 
@@ -332,19 +390,29 @@ fn triage_comes_as_one_file_with_a_list() {
     let mut policy = quiet_policy(&agent.log());
     policy.revision = 2;
     let artifact = json!({"paths": [format!("{}/*.conf", place.display())], "states": ["processes", "nonsense"], "file_bytes_max": 1_000_000});
-    policy
-        .artifacts
-        .insert("configs".to_owned(), serde_json::from_value(artifact).unwrap());
+    policy.artifacts.insert(
+        "configs".to_owned(),
+        serde_json::from_value(artifact).unwrap(),
+    );
     server.say(ToAgent::Policy {
         policy: Box::new(policy),
     });
-    server.wait("the policy in force", |heard| (heard.policy == 2).then_some(()));
-    server.act(&act("k1", "collect_triage", json!({"artifacts": ["configs"]})));
+    server.wait("the policy in force", |heard| {
+        (heard.policy == 2).then_some(())
+    });
+    server.act(&act(
+        "k1",
+        "collect_triage",
+        json!({"artifacts": ["configs"]}),
+    ));
     let proof = evidence(server.outcome("k1"));
     let heard = server.heard.lock().unwrap();
     let bytes = &heard.files[&proof["file"]];
     assert_eq!(heard.hashes[&proof["file"]], proof["sha256"]);
-    assert_eq!(hex::encode(ring::digest::digest(&ring::digest::SHA256, bytes)), proof["sha256"]);
+    assert_eq!(
+        hex::encode(ring::digest::digest(&ring::digest::SHA256, bytes)),
+        proof["sha256"]
+    );
     let mut archive = tar::Archive::new(flate2::read::GzDecoder::new(bytes.as_slice()));
     let mut names = Vec::new();
     let mut manifest = Value::Null;

@@ -42,7 +42,9 @@ impl Authority {
         let key = KeyPair::generate().unwrap();
         let mut params = CertificateParams::default();
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-        params.distinguished_name.push(DnType::CommonName, "authority");
+        params
+            .distinguished_name
+            .push(DnType::CommonName, "authority");
         let made = params.self_signed(&key).unwrap();
         Self {
             certificate: made.der().clone(),
@@ -62,11 +64,15 @@ impl Authority {
         let request = CertificateSigningRequestDer::from(request.to_vec());
         let request = CertificateSigningRequestParams::from_der(&request).unwrap();
         let mut params = CertificateParams::default();
-        params.distinguished_name.push(DnType::CommonName, "agent-1");
+        params
+            .distinguished_name
+            .push(DnType::CommonName, "agent-1");
         params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ClientAuth];
         let made = params.signed_by(&request.public_key, &self.issuer).unwrap();
         let key = base64(self.update_key.public_key().as_ref());
-        let key = format!("-----BEGIN ED25519 PUBLIC KEY-----\n{key}\n-----END ED25519 PUBLIC KEY-----\n");
+        let key = format!(
+            "-----BEGIN ED25519 PUBLIC KEY-----\n{key}\n-----END ED25519 PUBLIC KEY-----\n"
+        );
         format!("{}{}{key}", made.pem(), self.pem).into_bytes()
     }
 
@@ -100,7 +106,9 @@ fn base64(bytes: &[u8]) -> String {
     const LETTERS: &[u8] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
     let mut text = String::new();
     for part in bytes.chunks(3) {
-        let word = part.iter().fold(0u32, |sum, byte| (sum << 8) | u32::from(*byte))
+        let word = part
+            .iter()
+            .fold(0u32, |sum, byte| (sum << 8) | u32::from(*byte))
             << (8 * (3 - part.len()));
         for at in 0..4 {
             match at <= part.len() {
@@ -143,8 +151,13 @@ impl Heard {
     }
 
     pub fn of_kind(&self, kind: &str) -> Vec<Value> {
-        let values = self.records.values().map(|text| serde_json::from_str::<Value>(text).unwrap());
-        values.filter(|value| value["watchfloor"]["kind"] == kind).collect()
+        let values = self
+            .records
+            .values()
+            .map(|text| serde_json::from_str::<Value>(text).unwrap());
+        values
+            .filter(|value| value["watchfloor"]["kind"] == kind)
+            .collect()
     }
 }
 
@@ -179,8 +192,11 @@ impl Server {
             (authority.tls(), Arc::clone(&authority), Arc::clone(&heard));
         runtime.spawn(async move {
             while let Ok((tcp, _)) = listener.accept().await {
-                let (acceptor, authority, heard) =
-                    (acceptor.clone(), Arc::clone(&authority_of), Arc::clone(&heard_of));
+                let (acceptor, authority, heard) = (
+                    acceptor.clone(),
+                    Arc::clone(&authority_of),
+                    Arc::clone(&heard_of),
+                );
                 tokio::spawn(async move {
                     if let Ok(stream) = acceptor.accept(tcp).await {
                         serve(stream, authority, heard).await;
@@ -202,7 +218,11 @@ impl Server {
             runtime.shutdown_timeout(Duration::from_secs(1));
         }
         self.heard.lock().unwrap().outgoing = None;
-        (self.address.to_string(), Arc::clone(&self.authority), Arc::clone(&self.heard))
+        (
+            self.address.to_string(),
+            Arc::clone(&self.authority),
+            Arc::clone(&self.heard),
+        )
     }
 
     pub fn token(&self) -> String {
@@ -211,7 +231,12 @@ impl Server {
 
     pub fn say(&self, message: ToAgent) {
         let heard = self.heard.lock().unwrap();
-        heard.outgoing.as_ref().unwrap().send(message.into()).unwrap();
+        heard
+            .outgoing
+            .as_ref()
+            .unwrap()
+            .send(message.into())
+            .unwrap();
     }
 
     pub fn act(&self, act: &Act) {
@@ -240,7 +265,11 @@ impl Server {
             let found = heard.outcomes.iter().find(|(of, _)| of == key)?;
             Some(found.1.clone())
         });
-        self.heard.lock().unwrap().outcomes.retain(|(of, _)| of != key);
+        self.heard
+            .lock()
+            .unwrap()
+            .outcomes
+            .retain(|(of, _)| of != key);
         outcome
     }
 
@@ -293,7 +322,11 @@ async fn serve(
         }
     }
     let mut heard = heard.lock().unwrap();
-    if heard.outgoing.as_ref().is_some_and(|one| one.same_channel(&say)) {
+    if heard
+        .outgoing
+        .as_ref()
+        .is_some_and(|one| one.same_channel(&say))
+    {
         heard.outgoing = None;
     }
     drop(heard);
@@ -327,9 +360,11 @@ fn answer(
                 .into(),
             ]
         }
-        ToServer::Records { epoch, first, count } => {
-            records(&mut heard, epoch, first, count, &frame.payload)
-        }
+        ToServer::Records {
+            epoch,
+            first,
+            count,
+        } => records(&mut heard, epoch, first, count, &frame.payload),
         ToServer::Heartbeat { policy, health, .. } => {
             heard.policy = policy;
             heard.health = Some(health);
@@ -392,7 +427,10 @@ fn records(
     assert_eq!(text.lines().count(), count as usize);
     for (number, line) in (first..).zip(text.lines()) {
         let before = heard.records.insert((epoch, number), line.to_owned());
-        assert!(before.is_none_or(|before| before == line), "{number} has two contents");
+        assert!(
+            before.is_none_or(|before| before == line),
+            "{number} has two contents"
+        );
     }
     if heard.is_silent {
         return Vec::new();
@@ -478,7 +516,9 @@ impl Agent {
     }
 
     pub fn is_running(&mut self) -> bool {
-        self.process.as_mut().is_some_and(|one| one.try_wait().unwrap().is_none())
+        self.process
+            .as_mut()
+            .is_some_and(|one| one.try_wait().unwrap().is_none())
     }
 
     pub fn status(&self) -> String {
