@@ -4,6 +4,7 @@
 mod checks;
 mod files;
 mod hash;
+mod integrity;
 pub(crate) mod inventory;
 mod journald;
 mod logins;
@@ -24,6 +25,7 @@ pub(crate) fn start(core: &Arc<Core>) -> Vec<JoinHandle<()>> {
     parts.extend(core.spawn("processes", SMALL_STACK, |core| processes::run(&core)));
     parts.extend(core.spawn("logins", SMALL_STACK, |core| logins::run(&core)));
     parts.extend(core.spawn("network", SMALL_STACK, |core| network::run(&core)));
+    parts.extend(core.spawn("integrity", SMALL_STACK, |core| integrity::run(&core)));
     parts.extend(core.spawn("inventory", SMALL_STACK, |core| inventory::run(&core)));
     parts.extend(core.spawn("checks", LARGE_STACK, |core| checks::run(&core)));
     parts

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
-use nix::unistd::{Gid, Group, Uid, User};
+use nix::unistd::{Uid, User};
 
 /// Names are asked for again after this time: accounts change.
 const KEPT: Duration = Duration::from_secs(300);
@@ -38,13 +38,6 @@ impl Names {
 /// The name of a user, asked for now.
 pub(crate) fn user_of(uid: u32) -> Option<String> {
     User::from_uid(Uid::from_raw(uid)).ok()?.map(|one| one.name)
-}
-
-/// The name of a group, asked for now.
-pub(crate) fn group_of(gid: u32) -> Option<String> {
-    Group::from_gid(Gid::from_raw(gid))
-        .ok()?
-        .map(|one| one.name)
 }
 
 /// The number of an account, if there is one.

@@ -2,7 +2,6 @@
 
 use std::fs;
 use std::os::unix::ffi::OsStrExt;
-use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
 /// Longest command line that is told, in bytes.
@@ -86,11 +85,6 @@ pub(crate) fn stat(pid: i32) -> Option<Stat> {
 /// The path of a process's program as the kernel has it.
 pub(crate) fn exe(pid: i32) -> Option<String> {
     link(Path::new(&format!("/proc/{pid}/exe")))
-}
-
-/// The user whose rights a process has.
-pub(crate) fn uid(pid: i32) -> Option<u32> {
-    Some(fs::metadata(format!("/proc/{pid}")).ok()?.uid())
 }
 
 /// The line of `proc_pid_stat(5)`.
