@@ -17,6 +17,8 @@ const FILE_BYTES_MAX: u64 = 4 << 20;
 const FILES_MAX: usize = 500;
 /// Longest compiled expression.
 const REGEX_BYTES_MAX: usize = 1 << 20;
+/// Files that name files that name files.
+const INCLUDES_MAX: usize = 4;
 /// Characters of a line that are shown.
 const SHOWN_CHARS_MAX: usize = 200;
 
@@ -197,29 +199,56 @@ fn lines(
     Ok(verdict(!expected, format!("{path} has no such line")))
 }
 
-/// The value of a setting: the last one in all files, or the first. What stands in a `Match` block
-/// of sshd holds for some only, and does not count.
+/// The value of a setting: the last one in all files, or the first.
 fn setting(root: &Path, path: &str, name: &str, first_counts: bool) -> Option<String> {
+    if first_counts {
+        return first_setting(root, path, name, INCLUDES_MAX);
+    }
     let mut last = None;
     for file in glob::expand(root, path, FILES_MAX) {
-        for line in read(&file).lines() {
-            let line = line.trim();
-            if line.starts_with(['#', ';']) {
-                continue;
-            }
+        for line in settings(&read(&file)) {
             let (word, rest) = split_setting(line);
-            if first_counts && word.eq_ignore_ascii_case("match") {
-                break;
-            }
             if word.eq_ignore_ascii_case(name) {
-                if first_counts {
-                    return Some(rest.to_owned());
-                }
                 last = Some(rest.to_owned());
             }
         }
     }
     last
+}
+
+/// As sshd reads its settings: the first one counts, other files are read where they are named,
+/// and what stands in a `Match` block holds for some only (`sshd_config(5)`).
+fn first_setting(root: &Path, path: &str, name: &str, includes: usize) -> Option<String> {
+    for file in glob::expand(root, path, FILES_MAX) {
+        for line in settings(&read(&file)) {
+            let (word, rest) = split_setting(line);
+            if word.eq_ignore_ascii_case("match") {
+                break;
+            }
+            if word.eq_ignore_ascii_case(name) {
+                return Some(rest.to_owned());
+            }
+            if word.eq_ignore_ascii_case("include") && includes > 0 {
+                let folder = Path::new(path).parent().unwrap_or(Path::new("/"));
+                let found = rest.split_whitespace().find_map(|pattern| {
+                    // A pattern without a folder is beside the file that names it.
+                    let pattern = folder.join(pattern).to_string_lossy().into_owned();
+                    first_setting(root, &pattern, name, includes - 1)
+                });
+                if found.is_some() {
+                    return found;
+                }
+            }
+        }
+    }
+    None
+}
+
+/// Lines that are no comments.
+fn settings(text: &str) -> impl Iterator<Item = &str> {
+    text.lines()
+        .map(str::trim)
+        .filter(|line| !line.starts_with(['#', ';']))
 }
 
 fn split_setting(line: &str) -> (&str, &str) {

@@ -167,4 +167,19 @@ fn settings_are_read_as_their_programs_read_them() {
     assert_eq!(value("PermitRootLogin", false).as_deref(), Some("yes"));
     assert_eq!(value("X11Forwarding", true), None, "it stands in a block");
     assert_eq!(value("X11Forwarding", false).as_deref(), Some("yes"));
+    let text = "Include d/*.conf\nPermitRootLogin no\n";
+    fs::write(folder.path().join("c"), text).unwrap();
+    fs::create_dir(folder.path().join("d")).unwrap();
+    fs::write(
+        folder.path().join("d/a.conf"),
+        "PermitRootLogin yes\nInclude a.conf\n",
+    )
+    .unwrap();
+    let value = |name, first| setting(folder.path(), "/c", name, first);
+    assert_eq!(value("PermitRootLogin", true).as_deref(), Some("yes"));
+    assert_eq!(
+        value("Port", true),
+        None,
+        "a file that names itself ends too"
+    );
 }
