@@ -21,6 +21,7 @@ const TEST: &[Needed] = &[
     ("postgresql", "/usr/lib/postgresql"),
     ("nats-server", "nats-server"),
     ("iproute2", "ip"),
+    ("nftables", "nft"),
 ];
 
 /// Makes sure that the program can be built.

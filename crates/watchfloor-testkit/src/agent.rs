@@ -117,6 +117,23 @@ impl EnrolledAgent {
         }
     }
 
+    /// An agent with a certificate that a test had made for `key`.
+    ///
+    /// # Errors
+    /// If certificate and key do not fit.
+    pub fn with_certificate(
+        id: &str,
+        host: HostIdentity,
+        pem: &str,
+        key: &KeyPair,
+    ) -> Result<Self> {
+        Ok(Self {
+            id: id.to_owned(),
+            host,
+            config: Arc::new(mutual(pem.as_bytes(), key)?),
+        })
+    }
+
     /// Connects and says hello with its host, with the policy that it has.
     ///
     /// # Errors

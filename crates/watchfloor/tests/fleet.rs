@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 use serde_json::{Value, json};
+use watchfloor_fleet::Authority;
 use watchfloor_link::{ActOutcome, EnrolmentToken, RefusalCode, ToAgent, ToServer};
 use watchfloor_testkit::{
     AgentLink, Client, EnrolledAgent, Entry, ServerProcess, host, now_ms, wait_for,
@@ -405,6 +406,59 @@ async fn agents_that_lie_flood_or_talk_nonsense_are_contained_and_named() -> Res
         refused.to_string().contains("over the limits")
             || refused.to_string().contains("message cannot be read"),
         "{refused}"
+    );
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_certificate_that_is_over_or_of_another_authority_lets_nobody_in() -> Result<()> {
+    let scene = Scene::open()?;
+    let door = scene.door()?;
+    let agent = enrolled(&scene, "old-1").await?;
+    let key = rcgen::KeyPair::generate()?;
+    let request = rcgen::CertificateParams::default().serialize_request(&key)?;
+    let now = jiff::Timestamp::now();
+    let long_ago = now.checked_sub(jiff::SignedDuration::from_hours(24 * 120))?;
+    let authority = Authority::open(&scene.folder.path().join("fleet"), now)?;
+    let over = authority.issue("main", &agent.id, request.der(), long_ago)?;
+    let old = EnrolledAgent::with_certificate(&agent.id, agent.host.clone(), &over.pem, &key)?;
+    assert!(
+        old.connect(&door, 0).await.is_err(),
+        "a certificate that is over"
+    );
+    scene.waits_for_doubt(&agent.id, "expired")?;
+    // Another authority may name whom it wants: nobody is let in, and nobody is suspected.
+    let other = tempfile::tempdir()?;
+    let other = Authority::open(other.path(), now)?;
+    let forged = other.issue("main", &agent.id, request.der(), now)?;
+    let own = over
+        .pem
+        .split_inclusive("-----END CERTIFICATE-----\n")
+        .nth(1);
+    let leaf = forged
+        .pem
+        .split_inclusive("-----END CERTIFICATE-----\n")
+        .next();
+    let pem = format!(
+        "{}{}",
+        leaf.context("no leaf")?,
+        own.context("no authority")?
+    );
+    let forger = EnrolledAgent::with_certificate(&agent.id, agent.host.clone(), &pem, &key)?;
+    assert!(
+        forger.connect(&door, 0).await.is_err(),
+        "a forged certificate"
+    );
+    wait_for("they are counted", || {
+        let refused = scene.fleet()?["refused"].clone();
+        let rows = refused.as_array().cloned().unwrap_or_default();
+        Ok(rows
+            .iter()
+            .any(|row| row["reason"] == "tls" && row["count"].as_u64() >= Some(2)))
+    })?;
+    assert!(
+        matches!(agent.connect(&door, 0).await?, Entry::In(_)),
+        "its own is good"
     );
     Ok(())
 }
