@@ -7,6 +7,7 @@ mod lake;
 mod load;
 mod path;
 mod process;
+mod triage;
 
 use anyhow::{Result, bail};
 
@@ -21,8 +22,9 @@ pub(crate) fn run(arguments: &[String]) -> Result<()> {
         }
         Some("cluster") => lake::cluster(),
         Some("collect") => collect::run(is_quick),
+        Some("triage") => triage::run(arguments),
         _ => bail!(
-            "there are: bench detect [--quick], bench path [--quick], bench lake [--quick | --full], bench cluster, bench collect [--quick]"
+            "there are: bench detect [--quick], bench path [--quick], bench lake [--quick | --full], bench cluster, bench collect [--quick], bench triage [NAME]... [--own] [--verbose]"
         ),
     }
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use jiff::Timestamp;
 use watchfloor_model::{
     Actor, Alert, AlertId, AlertStatus, Attachment, Clocks, IllegalMove, Incident, IncidentId,
-    IncidentStatus, Note, NoteId, Permission, Severity, Verdict,
+    IncidentStatus, Note, NoteId, Permission, Risk, Severity, Verdict,
 };
 use watchfloor_store::{AlertFilter, AlertSort, Page, PageRequest, WriteTx};
 
@@ -402,6 +402,8 @@ impl Casework {
             summary_by_hand: false,
             severity: Severity::Medium,
             severity_by_hand: false,
+            severity_reasons: Vec::new(),
+            risk: Risk::default(),
             status: IncidentStatus::New,
             verdict: None,
             assignee: None,

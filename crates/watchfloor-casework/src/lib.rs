@@ -5,6 +5,7 @@
 
 mod access;
 mod alerts;
+mod binding;
 mod clock;
 mod detail;
 mod error;

@@ -2,5 +2,7 @@
 //! what an incident then says of itself.
 
 pub(crate) mod bind;
+pub(crate) mod evidence;
 pub(crate) mod intake;
 pub(crate) mod portrait;
+pub(crate) mod risk;

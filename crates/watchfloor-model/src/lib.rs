@@ -14,6 +14,7 @@ mod id;
 mod incident;
 mod playbook;
 mod retention;
+mod risk;
 mod rule_version;
 mod search;
 mod suppression;
@@ -37,6 +38,7 @@ pub use id::{
 pub use incident::{Clocks, Incident, IncidentStatus};
 pub use playbook::{PlaybookRecord, PlaybookRun, RunStatus, RunStep, StepStatus, WaitsFor};
 pub use retention::{Erasure, ErasureState, LegalHold, Retention, RetentionRule};
+pub use risk::{Risk, RiskKind, RiskPart};
 pub use rule_version::RuleVersion;
 pub use search::{SavedSearch, SearchAlarm, SearchRun, SearchSchedule, SearchSharing};
 pub use suppression::{Condition, ConditionOp, DayWindow, Facts, Suppression, Threshold};

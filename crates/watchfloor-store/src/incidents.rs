@@ -6,7 +6,7 @@ use watchfloor_model::{AlertId, Clocks, Incident, IncidentId, IncidentStatus, Se
 use crate::alerts::{push_contains, push_in, search_text};
 use crate::row::{
     corrupt, entities_from_json, entities_to_json, from_json, id, micros, signed, time, time_opt,
-    to_json, unsigned, word,
+    risk_from_json, risk_to_json, to_json, unsigned, word,
 };
 use crate::sql::{self, Builder, Row};
 use crate::{Change, Cursor, Page, PageRequest, Queries, StoreError, WriteTx};
@@ -39,6 +39,11 @@ fn incident_from(row: &Row, alert_ids: Vec<AlertId>) -> Result<Incident, StoreEr
         severity: Severity::from_rank(severity)
             .ok_or_else(|| corrupt("incidents.severity", severity))?,
         severity_by_hand: flag("severity_by_hand")?,
+        severity_reasons: from_json(
+            "incidents.severity_reasons",
+            row.try_get("severity_reasons")?,
+        )?,
+        risk: risk_from_json("incidents.risk_parts", row.try_get("risk_parts")?)?,
         status: word(
             "incidents.status",
             row.try_get("status")?,
@@ -230,9 +235,10 @@ impl WriteTx {
             "INSERT INTO incidents (tenant, id, number, title, title_by_hand, summary, \
              summary_by_hand, severity, severity_by_hand, status, verdict, assignee, created_at, \
              updated_at, first_time, last_time, entities, tactics, techniques, detected_at, \
-             acknowledged_at, contained_at, resolved_at, merged_into, version, search_text) \
+             acknowledged_at, contained_at, resolved_at, merged_into, version, search_text, \
+             severity_reasons, risk, risk_parts) \
              VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, \
-             $18, $19, $20, $21, $22, $23, $24, $25, $26) \
+             $18, $19, $20, $21, $22, $23, $24, $25, $26, $27, $28, $29) \
              ON CONFLICT (tenant, id) DO UPDATE SET title = excluded.title, \
              title_by_hand = excluded.title_by_hand, summary = excluded.summary, \
              summary_by_hand = excluded.summary_by_hand, severity = excluded.severity, \
@@ -244,7 +250,8 @@ impl WriteTx {
              detected_at = excluded.detected_at, acknowledged_at = excluded.acknowledged_at, \
              contained_at = excluded.contained_at, resolved_at = excluded.resolved_at, \
              merged_into = excluded.merged_into, version = excluded.version, \
-             search_text = excluded.search_text",
+             search_text = excluded.search_text, severity_reasons = excluded.severity_reasons, \
+             risk = excluded.risk, risk_parts = excluded.risk_parts",
         )
         .bind(tenant)
         .bind(incident.id.as_str())
@@ -275,6 +282,9 @@ impl WriteTx {
             [&*incident.title, &*incident.summary],
             &incident.entities,
         ))
+        .bind(to_json(&incident.severity_reasons))
+        .bind(i64::from(incident.risk.score))
+        .bind(risk_to_json(&incident.risk))
         .execute(self.conn())
         .await?;
         self.record(change, incident.id.as_str()).await

@@ -16,13 +16,14 @@ use crate::sql::{self, Conn, Target};
 use crate::{OpenError, Reader, StoreError, WriteTx};
 
 /// Migrations in order; the n-th brings the schema to version n+1. Never edit one that shipped.
-const MIGRATIONS: [&str; 6] = [
+const MIGRATIONS: [&str; 7] = [
     include_str!("../migrations/0001_control_plane.sql"),
     include_str!("../migrations/0002_rule_versions.sql"),
     include_str!("../migrations/0003_exceptions.sql"),
     include_str!("../migrations/0004_retention.sql"),
     include_str!("../migrations/0005_saved_searches.sql"),
     include_str!("../migrations/0006_response.sql"),
+    include_str!("../migrations/0009_risk.sql"),
 ];
 
 /// What PostgreSQL lacks of what the repositories use.

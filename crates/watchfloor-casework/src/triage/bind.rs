@@ -1,9 +1,13 @@
 //! What ties two alerts together.
 //!
-//! A pair of alerts is bound from [`BINDING_WEIGHT`] up. A host, a user or an internal address
-//! alone says little (weight 1); two of them, or one external address, hash or domain, say
-//! enough. A program counts only beside the host or user on which it ran. Things that are
-//! everywhere count nothing.
+//! A pair of alerts is bound from [`BINDING_POINTS`] on. A host, a user or an internal address
+//! alone says little (2 points); two of them, or one external address, hash or domain, say
+//! enough. A process that both tell of, or its child, says more than any name (6), a log-on
+//! session as much as two names (4). A program counts only beside the host or user on which it
+//! ran, and only if it does not come with the system. Things that are everywhere count nothing.
+//! Nearness in time counts 2, unless the two name different accounts on the machine they share:
+//! people meet on servers. What only a place and a time speak for joins an alert to an incident,
+//! but never makes two incidents one. See `docs/adr/0021`.
 
 use std::collections::BTreeSet;
 use std::net::IpAddr;
@@ -11,11 +15,38 @@ use std::net::IpAddr;
 use jiff::SignedDuration;
 use watchfloor_model::{Alert, EntityKind, EntityRef, Severity};
 
-/// Weight from which two alerts are bound.
-pub(crate) const BINDING_WEIGHT: u8 = 2;
+/// Points from which two alerts are bound.
+pub(crate) const BINDING_POINTS: u8 = 4;
+
+/// Points of a process, or a child of one, of which both alerts tell.
+const POINTS_OF_PROCESS: u8 = 6;
+
+/// Points of a log-on session of which both alerts tell.
+const POINTS_OF_SESSION: u8 = 4;
+
+/// Things of a kind from which on each is one of many.
+const ONE_OF_MANY: usize = 3;
 
 /// Two grave alerts so near in time need only one thing in common.
 const NEAR: SignedDuration = SignedDuration::from_hours(1);
+
+/// What happens on one place so soon, with nothing against it, makes two incidents one.
+const SOON: SignedDuration = SignedDuration::from_mins(20);
+
+/// Any two alerts so near in time do.
+const MOMENT: SignedDuration = SignedDuration::from_secs(10);
+
+/// Folders of programs that come with the system.
+const STOCK_FOLDERS: [&str; 8] = [
+    ":\\windows\\system32",
+    ":\\windows\\syswow64",
+    ":\\program files",
+    "/usr/bin",
+    "/usr/sbin",
+    "/usr/lib",
+    "/bin",
+    "/sbin",
+];
 
 /// Accounts that exist on every machine.
 const COMMON_USERS: [&str; 13] = [
@@ -87,21 +118,37 @@ fn is_external(value: &str) -> bool {
         })
 }
 
-fn weight_alone(entity: &EntityRef) -> u8 {
-    match entity.kind {
-        EntityKind::Host | EntityKind::User | EntityKind::File => 1,
-        EntityKind::Address => 1 + u8::from(is_external(&entity.value)),
-        EntityKind::Hash | EntityKind::Url => 2,
+/// Points of a thing that both alerts name. What one of them names as one of many, as guessing
+/// does with accounts, counts less.
+fn points_of(entity: &EntityRef, is_one_of_many: bool) -> u8 {
+    let alone = match entity.kind {
+        EntityKind::Host | EntityKind::User | EntityKind::File => 2,
+        EntityKind::Address => 2 + 2 * u8::from(is_external(&entity.value)),
+        EntityKind::Hash | EntityKind::Url => 4,
         EntityKind::Domain => {
             let inside = INTERNAL_ZONES.iter().any(|end| entity.value.ends_with(end));
             if entity.value.contains('.') && !inside {
-                2
+                4
             } else {
                 0
             }
         }
         EntityKind::Process => 0,
-    }
+    };
+    if is_one_of_many { alone / 2 } else { alone }
+}
+
+/// Whether an alert over several events names several things of this kind: then one of them
+/// need not be in each event.
+fn is_one_of_many(alert: &Alert, kind: EntityKind) -> bool {
+    let keys: BTreeSet<EntityRef> = alert
+        .entities
+        .iter()
+        .filter(|entity| entity.kind == kind)
+        .map(watchfloor_model::Entity::key)
+        .filter(|key| !is_commonplace(key))
+        .collect();
+    keys.len() > ONE_OF_MANY || (keys.len() > 1 && alert.event_ids.len() > 1)
 }
 
 const fn is_anchor(kind: EntityKind) -> bool {
@@ -111,20 +158,174 @@ const fn is_anchor(kind: EntityKind) -> bool {
     )
 }
 
-/// How strongly two alerts are bound by what they share.
-pub(crate) fn weight(left: &Alert, right: &Alert, shared: &BTreeSet<EntityRef>) -> u8 {
-    let alone: u8 = shared.iter().map(weight_alone).fold(0, u8::saturating_add);
-    let anchored = shared
+/// What two alerts share.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Shared {
+    /// Who and what took part in both.
+    pub(crate) entities: BTreeSet<EntityRef>,
+    /// Processes and sessions of both.
+    pub(crate) traces: BTreeSet<String>,
+    /// Those of the entities that are known of the other alert's incident alone.
+    pub(crate) own: BTreeSet<EntityRef>,
+}
+
+/// How strongly two alerts are bound; sure bonds are the greater.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Bond {
+    /// Whether more than the place speaks for it: only then two incidents are one.
+    pub(crate) is_sure: bool,
+    /// Bound from [`BINDING_POINTS`] on.
+    pub(crate) points: u8,
+}
+
+impl Bond {
+    pub(crate) const fn binds(self) -> bool {
+        self.points >= BINDING_POINTS
+    }
+}
+
+/// Accounts that an alert names, without those that every machine has.
+pub(crate) fn accounts(alert: &Alert) -> BTreeSet<EntityRef> {
+    alert
+        .entities
         .iter()
-        .any(|entity| matches!(entity.kind, EntityKind::Host | EntityKind::User));
-    let program = anchored && shared.iter().any(|e| e.kind == EntityKind::Process);
-    let grave = left.severity >= Severity::High && right.severity >= Severity::High;
-    let near = grave
-        && distance(left, right) <= NEAR
-        && shared.iter().any(|entity| is_anchor(entity.kind));
-    alone
-        .saturating_add(u8::from(program))
-        .saturating_add(u8::from(near))
+        .filter(|entity| entity.kind == EntityKind::User)
+        .map(watchfloor_model::Entity::key)
+        .filter(|key| !is_commonplace(key))
+        .collect()
+}
+
+/// Whether both sides name accounts, and none of them is the same.
+fn are_of_other_hands(left: &BTreeSet<EntityRef>, right: &BTreeSet<EntityRef>) -> bool {
+    !left.is_empty() && !right.is_empty() && left.is_disjoint(right)
+}
+
+/// How strongly a new alert is bound to another by what they share. Beside the new one stand the
+/// accounts that were at work with it, beside the other those of which its incident tells on the
+/// machines that they share.
+pub(crate) fn bond(
+    (left, left_hands): (&Alert, &BTreeSet<EntityRef>),
+    (right, right_hands): (&Alert, &BTreeSet<EntityRef>),
+    shared: &Shared,
+) -> Bond {
+    let entities = &shared.entities;
+    let has = |kind: EntityKind| entities.iter().any(|entity| entity.kind == kind);
+    let mut there = accounts(right);
+    there.extend(right_hands.iter().cloned());
+    let is_strange = shared.traces.is_empty()
+        && !has(EntityKind::User)
+        && are_of_other_hands(left_hands, &there);
+    let names = points_of_names((left, right), shared, is_strange);
+    let program = (has(EntityKind::Host) || has(EntityKind::User))
+        && entities
+            .iter()
+            .any(|entity| entity.kind == EntityKind::Process && !is_stock(&entity.value));
+    let trace = points_of_traces(&shared.traces);
+    let onward = 2 * u8::from(leads_on(left, right, entities));
+    let near = (!is_strange || has_external(entities))
+        && entities.iter().any(|entity| is_anchor(entity.kind))
+        && is_near(left, right);
+    let sure = names
+        .saturating_add(trace)
+        .saturating_add(onward)
+        .saturating_add(2 * u8::from(program));
+    let is_soon = near && distance(left, right) <= SOON;
+    Bond {
+        is_sure: sure >= BINDING_POINTS || (near && has(EntityKind::User)) || is_soon,
+        points: sure.saturating_add(2 * u8::from(near)),
+    }
+}
+
+fn has_external(entities: &BTreeSet<EntityRef>) -> bool {
+    let mut all = entities.iter();
+    all.any(|entity| entity.kind == EntityKind::Address && is_external(&entity.value))
+}
+
+/// Points of the names that both alerts tell. A machine counts once, though it is told by name
+/// and by address. An address from which different accounts came may be the way out of a whole
+/// office, and counts half.
+fn points_of_names(
+    (left, right): (&Alert, &Alert),
+    shared: &Shared,
+    is_strange: bool,
+) -> u8 {
+    let (mut hosts, mut addresses, mut others) = (0_u8, 0_u8, 0_u8);
+    for entity in &shared.entities {
+        let many = is_one_of_many(left, entity.kind) || is_one_of_many(right, entity.kind);
+        let mut points = points_of(entity, many);
+        let is_outside = entity.kind == EntityKind::Address && is_external(&entity.value);
+        if is_outside && is_strange {
+            points /= 2;
+        }
+        if shared.own.contains(entity) && !many {
+            points += 2;
+        }
+        let sum = match entity.kind {
+            EntityKind::Host => &mut hosts,
+            EntityKind::Address if !is_outside => &mut addresses,
+            _ => &mut others,
+        };
+        *sum = sum.saturating_add(points);
+    }
+    hosts.max(addresses).saturating_add(others)
+}
+
+fn points_of_traces(traces: &BTreeSet<String>) -> u8 {
+    let points = traces.iter().map(|trace| {
+        if trace.starts_with("session ") {
+            POINTS_OF_SESSION
+        } else {
+            POINTS_OF_PROCESS
+        }
+    });
+    points.max().unwrap_or(0)
+}
+
+/// Whether the later of two alerts comes from a machine on which the earlier one was seen: who
+/// holds a machine goes on from there.
+fn leads_on(left: &Alert, right: &Alert, entities: &BTreeSet<EntityRef>) -> bool {
+    let (earlier, later) = if left.time <= right.time {
+        (left, right)
+    } else {
+        (right, left)
+    };
+    let plays = |alert: &Alert, host: &EntityRef, role: &str| {
+        let mut all = alert.entities.iter();
+        all.any(|one| one.role == role && one.kind == EntityKind::Host && one.key() == *host)
+    };
+    earlier.severity >= Severity::Medium
+        && entities.iter().any(|host| {
+            host.kind == EntityKind::Host
+                && plays(earlier, host, "host")
+                && plays(later, host, "source")
+                && !plays(later, host, "host")
+        })
+}
+
+/// Whether two alerts are of one moment.
+pub(crate) fn is_of_the_moment(left: &Alert, right: &Alert) -> bool {
+    distance(left, right) <= MOMENT
+}
+
+/// Whether two alerts are so near in time that one thing in common is enough: grave ones within
+/// an hour, others within a moment.
+fn is_near(left: &Alert, right: &Alert) -> bool {
+    let apart = distance(left, right);
+    let (lesser, greater) = if left.severity <= right.severity {
+        (left.severity, right.severity)
+    } else {
+        (right.severity, left.severity)
+    };
+    let grave = lesser >= Severity::Medium && greater >= Severity::High;
+    (grave && apart <= NEAR) || (lesser >= Severity::Low && apart <= MOMENT)
+}
+
+/// Whether a program comes with the system and does what it is told, by anybody.
+fn is_stock(path: &str) -> bool {
+    let path = path.to_lowercase();
+    let folder = path.rsplit_once(['\\', '/']).map_or("", |(folder, _)| folder);
+    // A bare name says no more than the name of a stock program does.
+    folder.is_empty() || STOCK_FOLDERS.iter().any(|stock| folder.contains(stock))
 }
 
 /// Time between two alerts; zero when they overlap.
@@ -153,14 +354,18 @@ pub(crate) fn span_in_words(span: SignedDuration) -> String {
 const NAMED_MAX: usize = 4;
 
 /// Why two alerts are bound, as a sentence.
-pub(crate) fn sentence(new: &Alert, other: &Alert, shared: &BTreeSet<EntityRef>) -> String {
+pub(crate) fn sentence(new: &Alert, other: &Alert, shared: &Shared) -> String {
+    let all = shared.traces.len() + shared.entities.len();
+    let entities = shared.entities.iter().map(ToString::to_string);
     let mut named: Vec<String> = shared
+        .traces
         .iter()
+        .cloned()
+        .chain(entities)
         .take(NAMED_MAX)
-        .map(ToString::to_string)
         .collect();
-    if shared.len() > NAMED_MAX {
-        named.push(format!("{} more", shared.len() - NAMED_MAX));
+    if all > NAMED_MAX {
+        named.push(format!("{} more", all - NAMED_MAX));
     }
     let list = match named.split_last() {
         Some((last, [])) => last.clone(),

@@ -4,8 +4,8 @@ use jiff::Timestamp;
 use sha2::{Digest, Sha256};
 use watchfloor_event::{EntityKind as EventEntityKind, Finding, FindingLevel};
 use watchfloor_model::{
-    Alert, AlertId, AlertStatus, Entity, EntityKind, EntityRef, InvalidId, MatchedField, Severity,
-    TenantId,
+    Alert, AlertId, AlertStatus, Entity, EntityKind, EntityRef, InvalidId, MatchedField, Risk,
+    Severity, TenantId,
 };
 
 /// Hex digits of an alert id.
@@ -137,6 +137,8 @@ pub(crate) fn alert_of(
             .collect(),
         event_ids: event_ids_of(finding),
         repeat_key,
+        traces: Vec::new(),
+        risk: Risk::default(),
         version: 1,
     })
 }
