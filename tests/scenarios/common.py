@@ -131,19 +131,19 @@ class World:
     def account(self, at, host, by, name):
         return demo.security(at, host, 4720, TargetUserName=name, TargetDomainName=self.domain,
                              TargetSid="S-1-5-21-1004336348-1177238915-682003330-%d" % (2000 + demo.hash_of(name) % 900),
-                             **demo.subject(by, "0x51f2a0"), PrivilegeList="-", SamAccountName=name, DisplayName=name,
+                             **demo.subject(by, hex(0x60000 + demo.hash_of(host + by) % 0xFFFFF)), PrivilegeList="-", SamAccountName=name, DisplayName=name,
                              UserAccountControl="\n\t\t%%2080\n\t\t%%2082")
 
     def member(self, at, host, by, name, group="Administrators"):
         return demo.security(at, host, 4732, MemberName=f"CN={name},CN=Users,DC={self.domain.lower()},DC=example",
                              MemberSid="S-1-5-21-1004336348-1177238915-682003330-%d" % (2000 + demo.hash_of(name) % 900),
                              TargetUserName=group, TargetDomainName="Builtin", TargetSid="S-1-5-32-544",
-                             **demo.subject(by, "0x51f2a0"), PrivilegeList="-")
+                             **demo.subject(by, hex(0x60000 + demo.hash_of(host + by) % 0xFFFFF)), PrivilegeList="-")
 
     def cleared(self, at, host, by):
         return demo.windows(at, host, "Microsoft-Windows-Eventlog", "Security", 1102, None, 104, 4, "0x4020000000000000",
                             {"LogFileCleared": {"#attributes": {"xmlns": "http://manifests.microsoft.com/win/2004/08/windows/eventlog"},
-                                                **demo.subject(by, "0x51f2a0")}})
+                                                **demo.subject(by, hex(0x60000 + demo.hash_of(host + by) % 0xFFFFF))}})
 
     def script(self, at, host, text):
         return demo.windows(at, host, "Microsoft-Windows-PowerShell", "Microsoft-Windows-PowerShell/Operational", 4104,
@@ -211,7 +211,7 @@ class World:
     def dns(self, at, source, name, answer="192.0.2.10", kind="A"):
         return self.zeek(at, "dns", source, self.rnd.randint(49_152, 65_000), "dns", 53, proto="udp", query=name, qclass=1,
                          qclass_name="C_INTERNET", qtype={"A": 1, "TXT": 16}[kind], qtype_name=kind, rcode=0,
-                         rcode_name="NOERROR", answers=[answer])
+                         rcode_name="NOERROR", AA=False, TC=False, RD=True, RA=True, Z=0, answers=[answer], rejected=False)
 
     def forti(self, at, text, level="notice"):
         return demo.record(at, "fortigate:fw-01", "syslog",

@@ -11,7 +11,7 @@ use watchfloor_model::{
 use watchfloor_store::WriteTx;
 
 use crate::findings::Touched;
-use crate::triage::bind::{self, Bond, Shared};
+use crate::triage::bind::{self, Bond, Ground, Hands, Shared};
 use crate::triage::portrait;
 use crate::{Casework, CaseworkError};
 
@@ -24,6 +24,13 @@ const LOOKED_UP_ENTITIES_MAX: usize = 40;
 /// An incident takes no more alerts by itself beyond this: it could no longer be read, nor
 /// computed anew with every alert.
 const INCIDENT_ALERTS_MAX: usize = 2_000;
+
+/// Machines beside a name from which on it serves everybody.
+const HUB_MACHINES: usize = 8;
+
+/// A rule of no great gravity with so many alerts in a day tells of every day: only the same
+/// process or session binds its alerts.
+pub(crate) const EVERYDAY_ALERTS: usize = 8;
 
 /// Sentences kept per attachment.
 const REASONS_MAX: usize = 3;
@@ -50,12 +57,16 @@ impl Casework {
         &self,
         tx: &mut WriteTx,
         alert: &Alert,
+        same_rule: &[Alert],
     ) -> Result<Vec<Bound>, CaseworkError> {
         let mut found = self.sharing_alerts(tx, alert).await?;
+        if alert.severity <= Severity::Medium && same_rule.len() >= EVERYDAY_ALERTS {
+            found.retain(|_, (_, shared)| !shared.traces.is_empty());
+        }
         mark_own(&mut found);
         let hands = hands_of(alert, &found);
-        let known = accounts_on_shared_machines(&found);
-        let nobody = BTreeSet::new();
+        let known = hands_on_shared_machines(&found);
+        let nobody = Hands::default();
         let mut bound: Vec<Bound> = found
             .into_values()
             .map(|(other, shared)| {
@@ -108,7 +119,7 @@ impl Casework {
                 .await?;
             let incidents: BTreeSet<&IncidentId> =
                 alerts.iter().filter_map(Alert::incident_id).collect();
-            if incidents.len() > settings.entity_incidents_max {
+            if incidents.len() > settings.entity_incidents_max || is_hub(&key, &alerts) {
                 continue;
             }
             for other in alerts.into_iter().filter(|other| other.id != alert.id) {
@@ -131,15 +142,17 @@ impl Casework {
         Ok(found)
     }
 
-    /// Decides to which incident a new alert belongs. Returns whether one was opened.
+    /// Decides to which incident a new alert belongs, beside the latest alerts of its rule.
+    /// Returns whether one was opened.
     pub(crate) async fn place(
         &self,
         tx: &mut WriteTx,
         actor: &Actor,
         alert: &mut Alert,
+        same_rule: &[Alert],
         touched: &mut Touched,
     ) -> Result<bool, CaseworkError> {
-        let bound = self.bound_alerts(tx, alert).await?;
+        let bound = self.bound_alerts(tx, alert, same_rule).await?;
         let mut candidates: Vec<Candidate> = Vec::new();
         let mut loose: Vec<Bound> = Vec::new();
         let mut reasons: Vec<(IncidentId, String)> = Vec::new();
@@ -169,6 +182,9 @@ impl Casework {
             let sentence = bind::sentence(alert, &bound.alert, &bound.shared);
             reasons.push((id.clone(), sentence));
         }
+        let is_common = |incident: &IncidentId| is_seen_elsewhere(alert, same_rule, incident);
+        candidates
+            .retain(|one| one.bond.ground > Ground::Place || !is_common(&one.incident.id));
         let incidents = chosen(candidates);
         let mut reasons: Vec<String> = reasons
             .into_iter()
@@ -280,15 +296,43 @@ impl Casework {
     }
 }
 
-/// The incidents that a new alert joins: all that more than the place speaks for, which are one
-/// then; else the one with the strongest bond, the nearest of equals.
+/// Whether a rule of no great gravity fired on other machines as well, outside an incident: then
+/// the place alone does not make its alert part of that incident.
+fn is_seen_elsewhere(alert: &Alert, same_rule: &[Alert], incident: &IncidentId) -> bool {
+    alert.severity <= Severity::Medium
+        && same_rule
+            .iter()
+            .any(|other| other.incident_id() != Some(incident) && other.repeat_key != alert.repeat_key)
+}
+
+/// Whether a name or an address serves everybody: many machines are told beside it, and nothing
+/// grave is.
+fn is_hub(key: &EntityRef, alerts: &[Alert]) -> bool {
+    let may_be = matches!(
+        key.kind,
+        EntityKind::Address | EntityKind::Domain | EntityKind::Host
+    );
+    let machines: BTreeSet<EntityRef> = alerts
+        .iter()
+        .flat_map(|alert| &alert.entities)
+        .filter(|one| one.kind == EntityKind::Host || one.kind == EntityKind::Address)
+        .map(watchfloor_model::Entity::key)
+        .filter(|one| one != key && !bind::is_commonplace(one))
+        .collect();
+    may_be
+        && machines.len() >= HUB_MACHINES
+        && alerts.iter().all(|alert| alert.severity < Severity::High)
+}
+
+/// The incidents that a new alert joins: all whose bonds make them one; else the one with the
+/// strongest bond, the nearest of equals.
 fn chosen(candidates: Vec<Candidate>) -> Vec<Incident> {
-    if candidates.iter().any(|one| one.bond.is_sure) {
-        let sure = candidates.into_iter().filter(|one| one.bond.is_sure);
-        return sure.map(|one| one.incident).collect();
+    if candidates.iter().any(|one| one.bond.merges) {
+        let merging = candidates.into_iter().filter(|one| one.bond.merges);
+        return merging.map(|one| one.incident).collect();
     }
     let best = candidates.into_iter().reduce(|best, one| {
-        if one.bond.points > best.bond.points {
+        if one.bond > best.bond {
             one
         } else {
             best
@@ -320,30 +364,33 @@ fn mark_own(found: &mut Found) {
     }
 }
 
-/// The accounts of a new alert, and those that were at work on its machine in the same moment:
-/// many an alert names none.
-fn hands_of(alert: &Alert, found: &Found) -> BTreeSet<EntityRef> {
-    let mut hands = bind::accounts(alert);
+/// Who is named by a new alert, and who was at work on its machine in the same moment: many an
+/// alert names nobody.
+fn hands_of(alert: &Alert, found: &Found) -> Hands {
+    let mut hands = Hands::of(alert);
     for (other, shared) in found.values() {
-        let is_there = shared.entities.iter().any(|one| one.kind == EntityKind::Host);
-        if is_there && bind::is_of_the_moment(alert, other) {
-            hands.extend(bind::accounts(other));
+        if is_of_one_machine(shared) && bind::is_of_the_moment(alert, other) {
+            hands.extend(Hands::of(other));
         }
     }
     hands
 }
 
-/// Accounts of which alerts of each incident tell on the machines of the new alert.
-fn accounts_on_shared_machines(found: &Found) -> BTreeMap<IncidentId, BTreeSet<EntityRef>> {
-    let mut accounts: BTreeMap<IncidentId, BTreeSet<EntityRef>> = BTreeMap::new();
+fn is_of_one_machine(shared: &Shared) -> bool {
+    let mut all = shared.entities.iter();
+    all.any(|one| one.kind == EntityKind::Host)
+}
+
+/// Of whom alerts of each incident tell on the machines of the new alert.
+fn hands_on_shared_machines(found: &Found) -> BTreeMap<IncidentId, Hands> {
+    let mut hands: BTreeMap<IncidentId, Hands> = BTreeMap::new();
     for (other, shared) in found.values() {
-        let is_there = shared.entities.iter().any(|one| one.kind == EntityKind::Host);
-        if let Some(id) = other.incident_id().filter(|_| is_there) {
-            let known = accounts.entry(id.clone()).or_default();
-            known.extend(bind::accounts(other));
+        if let Some(id) = other.incident_id().filter(|_| is_of_one_machine(shared)) {
+            let known = hands.entry(id.clone()).or_default();
+            known.extend(Hands::of(other));
         }
     }
-    accounts
+    hands
 }
 
 /// An incident around its first alert.

@@ -10,6 +10,7 @@ use watchfloor_model::{
 };
 use watchfloor_store::{Change, FindingOutcome, WriteTx};
 
+use crate::binding::EVERYDAY_ALERTS;
 use crate::exceptions::{self, EventFields};
 use crate::triage::bind::is_commonplace;
 use crate::triage::{evidence, intake, portrait, risk};
@@ -265,8 +266,10 @@ impl Casework {
         // What binds alerts is read from the store.
         self.save_repeated(tx, actor, touched).await?;
         let fields = intake::event_of(finding).and_then(|id| exceptions.events.get(&id));
-        self.weigh(tx, &mut alert, finding, fields).await?;
-        let opened = self.place(tx, actor, &mut alert, touched).await?;
+        let same_rule = self.weigh(tx, &mut alert, finding, fields).await?;
+        let opened = self
+            .place(tx, actor, &mut alert, &same_rule, touched)
+            .await?;
         count.incidents += u64::from(opened);
         let change = self.change(actor, "alert.create", format!("finding {}", finding.id));
         tx.save_alert(&alert, &change).await?;
@@ -277,13 +280,14 @@ impl Casework {
     }
 
     /// Adds to a new alert what its event says beside who took part, and how much it matters.
+    /// Returns the latest alerts of its rule.
     async fn weigh(
         &self,
         tx: &mut WriteTx,
         alert: &mut Alert,
         finding: &Finding,
         fields: Option<&BTreeMap<String, String>>,
-    ) -> Result<(), CaseworkError> {
+    ) -> Result<Vec<Alert>, CaseworkError> {
         let known: BTreeSet<EntityRef> = alert.entities.iter().map(Entity::key).collect();
         let named = evidence::named_in(finding, fields);
         let new = named.into_iter().filter(|one| !known.contains(&one.key()));
@@ -312,7 +316,11 @@ impl Casework {
         };
         alert.traces = fields.map_or_else(Vec::new, evidence::traces_of);
         alert.risk = risk::of_alert(alert, &facts);
-        Ok(())
+        let window = self.settings().incident_window;
+        let lately = alert.time.saturating_sub(window).unwrap_or(alert.time);
+        let limit = u32::try_from(EVERYDAY_ALERTS).unwrap_or(u32::MAX);
+        let rule = Some(alert.rule_id.as_str());
+        Ok(tx.q().recent_alerts(rule, lately, limit).await?)
     }
 
     /// The open alert that a finding repeats, as this transaction left it.

@@ -715,7 +715,7 @@ impl WriteTx {
              severity = excluded.severity, status = excluded.status, verdict = excluded.verdict, \
              verdict_reason = excluded.verdict_reason, assignee = excluded.assignee, \
              incident_id = excluded.incident_id, attachment_reasons = excluded.attachment_reasons, \
-             first_time = excluded.first_time, last_time = excluded.last_time, \
+             time = excluded.time, first_time = excluded.first_time, last_time = excluded.last_time, \
              updated_at = excluded.updated_at, acknowledged_at = excluded.acknowledged_at, \
              closed_at = excluded.closed_at, count = excluded.count, summary = excluded.summary, \
              entities = excluded.entities, tactics = excluded.tactics, \

@@ -262,6 +262,7 @@ impl Scenario {
             is_grave: !matches!(text("severity").as_str(), "low" | "informational"),
             is_intrusion: records.iter().any(|one| one.is_intrusion),
             is_root: records.iter().any(|one| one.is_root),
+            reasons: detail["attachment"]["reasons"].to_string(),
             id: text("id"),
         })
     }
@@ -290,7 +291,7 @@ impl Scenario {
             strangers: ordered
                 .iter()
                 .filter(|one| !one.is_intrusion)
-                .map(|one| one.name.clone())
+                .map(|one| format!("{} because it {}", one.name, one.reasons))
                 .collect(),
             missed: grave()
                 .filter(|one| !inside(one))
@@ -313,6 +314,8 @@ struct Told {
     is_grave: bool,
     is_intrusion: bool,
     is_root: bool,
+    /// Why it is in its incident.
+    reasons: String,
 }
 
 /// All alerts, by event time.

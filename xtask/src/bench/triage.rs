@@ -82,7 +82,6 @@ fn judge(scenario: &Scenario, rules: &[PathBuf]) -> Result<(Judged, usize)> {
     let server = scenario.server(&shell::watchfloor(), &folder, rules)?;
     let judged = scenario.judge(&server.client("ingest,read")?)?;
     drop(server);
-    std::fs::remove_dir_all(&folder)?;
     Ok(judged)
 }
 

@@ -13,7 +13,7 @@ use std::collections::BTreeSet;
 use std::net::IpAddr;
 
 use jiff::SignedDuration;
-use watchfloor_model::{Alert, EntityKind, EntityRef, Severity};
+use watchfloor_model::{Alert, Entity, EntityKind, EntityRef, Severity};
 
 /// Points from which two alerts are bound.
 pub(crate) const BINDING_POINTS: u8 = 4;
@@ -49,9 +49,10 @@ const STOCK_FOLDERS: [&str; 8] = [
 ];
 
 /// Accounts that exist on every machine.
-const COMMON_USERS: [&str; 13] = [
+const COMMON_USERS: [&str; 14] = [
     "system",
     "local system",
+    "localsystem",
     "local service",
     "localservice",
     "network service",
@@ -122,9 +123,12 @@ fn is_external(value: &str) -> bool {
 /// does with accounts, counts less.
 fn points_of(entity: &EntityRef, is_one_of_many: bool) -> u8 {
     let alone = match entity.kind {
-        EntityKind::Host | EntityKind::User | EntityKind::File => 2,
+        EntityKind::Host | EntityKind::User => 2,
+        EntityKind::File => 2 * u8::from(is_telling_file(&entity.value)),
         EntityKind::Address => 2 + 2 * u8::from(is_external(&entity.value)),
-        EntityKind::Hash | EntityKind::Url => 4,
+        EntityKind::Hash => 4,
+        // A path alone is asked of every server that is scanned.
+        EntityKind::Url => 4 * u8::from(entity.value.contains("://")),
         EntityKind::Domain => {
             let inside = INTERNAL_ZONES.iter().any(|end| entity.value.ends_with(end));
             if entity.value.contains('.') && !inside {
@@ -138,6 +142,13 @@ fn points_of(entity: &EntityRef, is_one_of_many: bool) -> u8 {
     if is_one_of_many { alone / 2 } else { alone }
 }
 
+/// Whether a path names one file of somebody's own: folders, and what comes with the system, are
+/// the same everywhere.
+fn is_telling_file(path: &str) -> bool {
+    let name = path.rsplit(['\\', '/']).next().unwrap_or(path);
+    name.contains('.') && !is_stock(path)
+}
+
 /// Whether an alert over several events names several things of this kind: then one of them
 /// need not be in each event.
 fn is_one_of_many(alert: &Alert, kind: EntityKind) -> bool {
@@ -145,7 +156,7 @@ fn is_one_of_many(alert: &Alert, kind: EntityKind) -> bool {
         .entities
         .iter()
         .filter(|entity| entity.kind == kind)
-        .map(watchfloor_model::Entity::key)
+        .map(Entity::key)
         .filter(|key| !is_commonplace(key))
         .collect();
     keys.len() > ONE_OF_MANY || (keys.len() > 1 && alert.event_ids.len() > 1)
@@ -169,11 +180,24 @@ pub(crate) struct Shared {
     pub(crate) own: BTreeSet<EntityRef>,
 }
 
-/// How strongly two alerts are bound; sure bonds are the greater.
+/// What speaks for a bond.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Ground {
+    /// One place, and a time that is near.
+    Place,
+    /// One goes on from the machine of the other.
+    Onward,
+    /// Names, processes or sessions that are the same.
+    Names,
+}
+
+/// How strongly two alerts are bound; the firmer ground is the greater.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Bond {
-    /// Whether more than the place speaks for it: only then two incidents are one.
-    pub(crate) is_sure: bool,
+    /// Whether two incidents that an alert is bound to so are one.
+    pub(crate) merges: bool,
+    /// What speaks for it.
+    pub(crate) ground: Ground,
     /// Bound from [`BINDING_POINTS`] on.
     pub(crate) points: u8,
 }
@@ -184,39 +208,69 @@ impl Bond {
     }
 }
 
-/// Accounts that an alert names, without those that every machine has.
-pub(crate) fn accounts(alert: &Alert) -> BTreeSet<EntityRef> {
-    alert
-        .entities
-        .iter()
-        .filter(|entity| entity.kind == EntityKind::User)
-        .map(watchfloor_model::Entity::key)
-        .filter(|key| !is_commonplace(key))
-        .collect()
+/// Who did something: accounts, and the machines from which they came.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Hands {
+    accounts: BTreeSet<EntityRef>,
+    sources: BTreeSet<EntityRef>,
 }
 
-/// Whether both sides name accounts, and none of them is the same.
-fn are_of_other_hands(left: &BTreeSet<EntityRef>, right: &BTreeSet<EntityRef>) -> bool {
+/// Whether both are known, and nothing is the same.
+fn are_disjoint(left: &BTreeSet<EntityRef>, right: &BTreeSet<EntityRef>) -> bool {
     !left.is_empty() && !right.is_empty() && left.is_disjoint(right)
 }
 
+impl Hands {
+    /// Those that an alert names, without accounts that every machine has.
+    pub(crate) fn of(alert: &Alert) -> Self {
+        let telling = |entity: &Entity| Some(entity.key()).filter(|key| !is_commonplace(key));
+        let all = || alert.entities.iter();
+        let users = all().filter(|one| one.kind == EntityKind::User);
+        let sources = all().filter(|one| {
+            one.role == "source" && matches!(one.kind, EntityKind::Host | EntityKind::Address)
+        });
+        Self {
+            accounts: users.filter_map(telling).collect(),
+            sources: sources.filter_map(telling).collect(),
+        }
+    }
+
+    /// Takes others along.
+    pub(crate) fn extend(&mut self, others: Self) {
+        self.accounts.extend(others.accounts);
+        self.sources.extend(others.sources);
+    }
+
+    /// Whether both name somebody, and nobody is the same.
+    fn are_others_than(&self, others: &Self) -> bool {
+        let is_nobody_same = self.accounts.is_disjoint(&others.accounts)
+            && self.sources.is_disjoint(&others.sources);
+        is_nobody_same
+            && (are_disjoint(&self.accounts, &others.accounts)
+                || are_disjoint(&self.sources, &others.sources))
+    }
+}
+
 /// How strongly a new alert is bound to another by what they share. Beside the new one stand the
-/// accounts that were at work with it, beside the other those of which its incident tells on the
+/// hands that were at work with it, beside the other those of which its incident tells on the
 /// machines that they share.
 pub(crate) fn bond(
-    (left, left_hands): (&Alert, &BTreeSet<EntityRef>),
-    (right, right_hands): (&Alert, &BTreeSet<EntityRef>),
+    (left, left_hands): (&Alert, &Hands),
+    (right, right_hands): (&Alert, &Hands),
     shared: &Shared,
 ) -> Bond {
     let entities = &shared.entities;
     let has = |kind: EntityKind| entities.iter().any(|entity| entity.kind == kind);
-    let mut there = accounts(right);
-    there.extend(right_hands.iter().cloned());
+    let mut there = Hands::of(right);
+    there.extend(right_hands.clone());
     let is_strange = shared.traces.is_empty()
         && !has(EntityKind::User)
-        && are_of_other_hands(left_hands, &there);
-    let names = points_of_names((left, right), shared, is_strange);
-    let program = (has(EntityKind::Host) || has(EntityKind::User))
+        && left_hands.are_others_than(&there);
+    let are_other_accounts = are_disjoint(&left_hands.accounts, &there.accounts);
+    let names = points_of_names((left, right), shared, are_other_accounts);
+    let won = u8::from(is_won(left, right, entities));
+    let program = !is_strange
+        && (has(EntityKind::Host) || has(EntityKind::User))
         && entities
             .iter()
             .any(|entity| entity.kind == EntityKind::Process && !is_stock(&entity.value));
@@ -227,13 +281,43 @@ pub(crate) fn bond(
         && is_near(left, right);
     let sure = names
         .saturating_add(trace)
-        .saturating_add(onward)
+        .saturating_add(won)
         .saturating_add(2 * u8::from(program));
     let is_soon = near && distance(left, right) <= SOON;
+    let ground = if sure >= BINDING_POINTS || (near && has(EntityKind::User)) {
+        Ground::Names
+    } else if onward > 0 {
+        Ground::Onward
+    } else {
+        Ground::Place
+    };
     Bond {
-        is_sure: sure >= BINDING_POINTS || (near && has(EntityKind::User)) || is_soon,
-        points: sure.saturating_add(2 * u8::from(near)),
+        merges: ground == Ground::Names || is_soon,
+        ground,
+        points: sure
+            .saturating_add(onward)
+            .saturating_add(2 * u8::from(near)),
     }
+}
+
+/// Whether the later of two alerts tells of an account at work whose password the earlier one
+/// saw tried, within an hour: it may have been found.
+fn is_won(left: &Alert, right: &Alert, entities: &BTreeSet<EntityRef>) -> bool {
+    let (earlier, later) = if left.time <= right.time {
+        (left, right)
+    } else {
+        (right, left)
+    };
+    let plays = |alert: &Alert, user: &EntityRef, is_target: bool| {
+        let users = alert.entities.iter();
+        let mut users = users.filter(|one| one.kind == EntityKind::User && one.key() == *user);
+        users.any(|one| (one.role == "target") == is_target)
+    };
+    distance(left, right) <= NEAR
+        && earlier.tactics.iter().any(|tactic| tactic == "credential-access")
+        && entities.iter().any(|user| {
+            user.kind == EntityKind::User && plays(earlier, user, true) && plays(later, user, false)
+        })
 }
 
 fn has_external(entities: &BTreeSet<EntityRef>) -> bool {
@@ -247,17 +331,17 @@ fn has_external(entities: &BTreeSet<EntityRef>) -> bool {
 fn points_of_names(
     (left, right): (&Alert, &Alert),
     shared: &Shared,
-    is_strange: bool,
+    are_other_accounts: bool,
 ) -> u8 {
     let (mut hosts, mut addresses, mut others) = (0_u8, 0_u8, 0_u8);
     for entity in &shared.entities {
         let many = is_one_of_many(left, entity.kind) || is_one_of_many(right, entity.kind);
         let mut points = points_of(entity, many);
         let is_outside = entity.kind == EntityKind::Address && is_external(&entity.value);
-        if is_outside && is_strange {
+        if is_outside && are_other_accounts {
             points /= 2;
         }
-        if shared.own.contains(entity) && !many {
+        if shared.own.contains(entity) && !many && left.severity >= Severity::Low {
             points += 2;
         }
         let sum = match entity.kind {
@@ -281,8 +365,8 @@ fn points_of_traces(traces: &BTreeSet<String>) -> u8 {
     points.max().unwrap_or(0)
 }
 
-/// Whether the later of two alerts comes from a machine on which the earlier one was seen: who
-/// holds a machine goes on from there.
+/// Whether the later of two alerts comes from a machine on which the earlier one saw something
+/// run: who holds a machine goes on from there.
 fn leads_on(left: &Alert, right: &Alert, entities: &BTreeSet<EntityRef>) -> bool {
     let (earlier, later) = if left.time <= right.time {
         (left, right)
@@ -293,7 +377,9 @@ fn leads_on(left: &Alert, right: &Alert, entities: &BTreeSet<EntityRef>) -> bool
         let mut all = alert.entities.iter();
         all.any(|one| one.role == role && one.kind == EntityKind::Host && one.key() == *host)
     };
-    earlier.severity >= Severity::Medium
+    let ran = |alert: &Alert| alert.entities.iter().any(|one| one.kind == EntityKind::Process);
+    earlier.severity >= Severity::High
+        && ran(earlier)
         && entities.iter().any(|host| {
             host.kind == EntityKind::Host
                 && plays(earlier, host, "host")

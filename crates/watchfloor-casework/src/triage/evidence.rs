@@ -189,10 +189,19 @@ fn names_in(text: &str, found: &mut BTreeSet<(EntityKind, String)>) {
         }
     }
     // A number of a version has more or fewer parts, or parts beyond 255, or stands in a name.
-    for word in text.split(|c: char| !is_name(c)) {
-        let word = word.trim_end_matches(['.', '-']);
-        if word.matches('.').count() == 3 && word.parse::<IpAddr>().is_ok() {
-            found.insert((EntityKind::Address, word.to_owned()));
+    // What is written as a network names no machine.
+    for word in text.split(|c: char| !is_name(c) && c != '/') {
+        let is_network = word
+            .split_once('/')
+            .is_some_and(|(_, bits)| bits.len() <= 2 && bits.parse::<u8>().is_ok());
+        if is_network {
+            continue;
+        }
+        for word in word.split('/') {
+            let word = word.trim_end_matches(['.', '-']);
+            if word.matches('.').count() == 3 && word.parse::<IpAddr>().is_ok() {
+                found.insert((EntityKind::Address, word.to_owned()));
+            }
         }
     }
 }
@@ -274,6 +283,7 @@ mod tests {
                 vec!["drop.example.net"],
             ),
             ("setup.exe 10.0.22621.1 v1.2.3.4 4.18.24090.11", vec![]),
+            ("nmap -sT -p 22 10.44.1.0/24", vec![]),
             ("ping 127.0.0.1", vec!["127.0.0.1"]),
         ] {
             let mut found = BTreeSet::new();

@@ -160,6 +160,7 @@ fn event_ids_of(finding: &Finding) -> Vec<String> {
 /// Takes a finding into the alert that it repeats.
 pub(crate) fn raise(alert: &mut Alert, finding: &Finding, entities: Vec<Entity>, now: Timestamp) {
     alert.count = alert.count.saturating_add(1);
+    alert.time = alert.time.min(finding.time);
     alert.first_time = alert.first_time.min(finding.first_time);
     alert.last_time = alert.last_time.max(finding.time);
     alert.severity = alert.severity.max(severity_of(finding.level));
