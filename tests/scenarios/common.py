@@ -379,7 +379,7 @@ class World:
             start = at + n * 4 * MINUTE
             self.good(self.logon(start, target, user, 3, server), self.share(start + 400, target, user, server, "C$"))
             self.good(self.run(start + 2_000, target, SYSTEM, S32 + "vssadmin.exe", "vssadmin create shadow /for=C:",
-                               "C:\\Program Files\\Backup\\agent.exe", 6_001 + n, 2_200, integrity="System"))
+                               "C:\\Program Files\\Backup\\agent.exe", 16_001 + n, 2_200, integrity="System"))
             self.good(self.conn(start + 3_000, target, server, 9_392, self.rnd.randint(10**8, 10**9), 90_000, "-", 200.0))
         self.good(self.conn(at + 50 * MINUTE, server, "198.51.100.9", 443, 6_500_000_000, 3_000_000, "ssl", 1_800.0))
 

@@ -103,7 +103,7 @@ def webshell():
           w.exec(at + 24 * MINUTE, "web-01", "root", 0, ["cat", "/etc/shadow"]),
           w.path_made(at + 26 * MINUTE, "web-01", "/root/.ssh/authorized_keys"),
           w.path_made(at + 27 * MINUTE, "web-01", "/etc/cron.d/apt-refresh"),
-          w.exec(at + 30 * MINUTE, "web-01", "deploy", 1_002, ["nmap", "-sT", "-p", "22,3306,5432", f"{w.net}.1.0/24"]))
+          w.exec(at + 30 * MINUTE, "web-01", "root", 0, ["nmap", "-sT", "-p", "22,3306,5432", f"{w.net}.1.0/24"]))
     t = at + 70 * MINUTE
     w.bad(w.ssh_ok(t, "db-01", "deploy", "web-01"), w.conn(t + 200, "web-01", "db-01", 22, 60_000, 90_000, "ssh", 900.0))
     for n, words in enumerate([["id"], ["whoami"], ["uname", "-a"], ["ss", "-tlnp"], ["getent", "passwd"]]):

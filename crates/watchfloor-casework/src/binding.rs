@@ -29,7 +29,7 @@ const INCIDENT_ALERTS_MAX: usize = 2_000;
 const HUB_MACHINES: usize = 8;
 
 /// A rule of no great gravity with so many alerts in a day tells of every day: only the same
-/// process or session binds its alerts.
+/// process or session, or an account of one incident, binds its alerts.
 pub(crate) const EVERYDAY_ALERTS: usize = 8;
 
 /// Sentences kept per attachment.
@@ -60,10 +60,14 @@ impl Casework {
         same_rule: &[Alert],
     ) -> Result<Vec<Bound>, CaseworkError> {
         let mut found = self.sharing_alerts(tx, alert).await?;
+        mark_own(&mut found);
         if alert.severity <= Severity::Medium && same_rule.len() >= EVERYDAY_ALERTS {
+            found.retain(|_, (_, shared)| !shared.traces.is_empty() || !shared.own.is_empty());
+        }
+        // What only tells what happened belongs to what the same process or session did.
+        if alert.severity == Severity::Informational {
             found.retain(|_, (_, shared)| !shared.traces.is_empty());
         }
-        mark_own(&mut found);
         let hands = hands_of(alert, &found);
         let known = hands_on_shared_machines(&found);
         let nobody = Hands::default();

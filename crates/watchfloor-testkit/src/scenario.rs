@@ -257,13 +257,11 @@ impl Scenario {
             .collect();
         Ok(Told {
             name: format!("{} [{}]: {}", text("title"), text("severity"), text("summary")),
-            time: text("time"),
             incident: alert["incident_id"].as_str().map(str::to_owned),
             is_grave: !matches!(text("severity").as_str(), "low" | "informational"),
             is_intrusion: records.iter().any(|one| one.is_intrusion),
             is_root: records.iter().any(|one| one.is_root),
             reasons: detail["attachment"]["reasons"].to_string(),
-            id: text("id"),
         })
     }
 
@@ -278,8 +276,8 @@ impl Scenario {
         let main = main.map(|(incident, _)| *incident);
         let incidents: BTreeSet<&str> = told.iter().filter_map(|o| o.incident.as_deref()).collect();
         let inside = |one: &&Told| main.is_some() && one.incident.as_deref() == main;
-        let mut ordered: Vec<&Told> = told.iter().filter(inside).collect();
-        ordered.sort_by(|left, right| (&left.time, &left.id).cmp(&(&right.time, &right.id)));
+        // As the queue gives them: by event time.
+        let ordered: Vec<&Told> = told.iter().filter(inside).collect();
         let grave = || told.iter().filter(|one| one.is_intrusion && one.is_grave);
         let judged = Judged {
             name: self.name.clone(),
@@ -307,9 +305,7 @@ impl Scenario {
 
 /// An alert and what it rests on.
 struct Told {
-    id: String,
     name: String,
-    time: String,
     incident: Option<String>,
     is_grave: bool,
     is_intrusion: bool,
