@@ -21,6 +21,7 @@ mod password;
 mod playbooks;
 mod report;
 mod response;
+mod presence;
 mod retention;
 mod rules;
 mod searches;
@@ -35,7 +36,7 @@ mod users;
 pub use access::{Credential, Peer, SignInError, SignedIn};
 pub use alerts::{BulkAction, BulkOutcome};
 pub use clock::{Clock, FixedClock, SystemClock};
-pub use detail::{AlertDetail, AlertWithReasons, IncidentDetail};
+pub use detail::{AlertDetail, AlertWithReasons, IncidentDetail, SimilarIncident};
 pub use error::CaseworkError;
 pub use exceptions::{
     EventFields, EventFieldsFuture, EventLookup, forecast_alerts, is_held_back, minute_of_day,
@@ -57,11 +58,12 @@ pub use service::{Casework, CaseworkSettings};
 pub use suppressions::{NewSuppression, SuppressionPreview, check_conditions};
 pub use timeline::{TimelineEntry, TimelineKind};
 pub use tokens::NewApiToken;
+pub use triage::scope::Touch;
 /// Reading and checking of playbooks.
 pub use watchfloor_playbook as playbook;
 
 /// The store's types that appear in this crate's methods.
 pub use watchfloor_store::{
-    AlertFilter, AlertSort, AlertSortKey, AuditFault, Cursor, IncidentFilter, IncidentPart,
+    AlertFilter, AlertSort, AlertSortKey, AuditFault, Cursor, IncidentFilter, IncidentSort, IncidentPart,
     InvalidCursor, OpenError, Page, PageRequest, PostgresOptions, Store, StoreError,
 };

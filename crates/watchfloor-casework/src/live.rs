@@ -17,6 +17,10 @@ pub enum LiveChange {
     Rules(TenantId, Arc<RuleNotice>),
     /// An action or a run changed.
     Response(TenantId, Arc<ResponseNotice>),
+    /// Others look at an incident now.
+    Presence(TenantId, IncidentId, Vec<String>),
+    /// A user was mentioned on an alert or incident.
+    Mention(TenantId, String, String),
 }
 
 /// An action or a run that changed; watchers read it again.
@@ -53,7 +57,9 @@ impl LiveChange {
             | Self::AlertChanged(tenant, _)
             | Self::Incident(tenant, _)
             | Self::Rules(tenant, _)
-            | Self::Response(tenant, _) => tenant,
+            | Self::Response(tenant, _)
+            | Self::Presence(tenant, ..)
+            | Self::Mention(tenant, ..) => tenant,
         }
     }
 }

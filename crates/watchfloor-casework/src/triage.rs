@@ -6,3 +6,4 @@ pub(crate) mod evidence;
 pub(crate) mod intake;
 pub(crate) mod portrait;
 pub(crate) mod risk;
+pub(crate) mod scope;

@@ -42,4 +42,4 @@ pub use risk::{Risk, RiskKind, RiskPart};
 pub use rule_version::RuleVersion;
 pub use search::{SavedSearch, SearchAlarm, SearchRun, SearchSchedule, SearchSharing};
 pub use suppression::{Condition, ConditionOp, DayWindow, Facts, Suppression, Threshold};
-pub use work::{IllegalMove, Note, Observable, Task, TaskStatus};
+pub use work::{IllegalMove, Mention, Note, Observable, Task, TaskStatus, mentioned_in};

@@ -14,6 +14,7 @@ mod corrections;
 mod error;
 mod incidents;
 mod ledger;
+mod mentions;
 mod page;
 mod playbooks;
 mod pool;
@@ -31,7 +32,7 @@ pub use alerts::{AlertFilter, AlertSort, AlertSortKey, FindingOutcome, IncidentP
 pub use audit::AuditFault;
 pub use corrections::CorrectionKind;
 pub use error::{OpenError, StoreError};
-pub use incidents::IncidentFilter;
+pub use incidents::{IncidentFilter, IncidentSort};
 pub use ledger::LedgerRow;
 pub use page::{Cursor, InvalidCursor, Page, PageRequest};
 pub use pool::{PostgresOptions, SCHEMA_VERSION, Store};

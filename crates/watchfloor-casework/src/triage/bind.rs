@@ -325,6 +325,15 @@ fn has_external(entities: &BTreeSet<EntityRef>) -> bool {
     all.any(|entity| entity.kind == EntityKind::Address && is_external(&entity.value))
 }
 
+/// Whether a shared address may be that of a shared machine: both play one part in an alert.
+fn is_of_shared_machine(address: &EntityRef, alert: &Alert, shared: &Shared) -> bool {
+    let mut roles = alert.entities.iter().filter(|one| one.key() == *address);
+    roles.any(|one| {
+        let mut hosts = alert.entities.iter().filter(|host| host.kind == EntityKind::Host);
+        hosts.any(|host| host.role == one.role && shared.entities.contains(&host.key()))
+    })
+}
+
 /// Points of the names that both alerts tell. A machine counts once, though it is told by name
 /// and by address. An address from which different accounts came may be the way out of a whole
 /// office, and counts half.
@@ -346,7 +355,13 @@ fn points_of_names(
         }
         let sum = match entity.kind {
             EntityKind::Host => &mut hosts,
-            EntityKind::Address if !is_outside => &mut addresses,
+            EntityKind::Address
+                if !is_outside
+                    && (is_of_shared_machine(entity, left, shared)
+                        || is_of_shared_machine(entity, right, shared)) =>
+            {
+                &mut addresses
+            }
             _ => &mut others,
         };
         *sum = sum.saturating_add(points);
