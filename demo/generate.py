@@ -389,6 +389,15 @@ PROGRAMS = [("C:\\Program Files\\Google\\Chrome\\Application\\chrome.exe", "Goog
             ("C:\\Windows\\System32\\SearchProtocolHost.exe", "", "Global\\UsGthrFltPipeMssGthrPipe1")]
 
 
+def parent_of(image):
+    """Who starts a program on a healthy machine."""
+    system, name = "C:\\Windows\\System32\\", image.rsplit("\\", 1)[-1]
+    known = {"svchost.exe": system + "services.exe", "conhost.exe": system + "cmd.exe",
+             "SearchProtocolHost.exe": system + "SearchIndexer.exe"}
+    hosted = ("backgroundTaskHost.exe", "RuntimeBroker.exe", "taskhostw.exe")
+    return known.get(name, system + "svchost.exe" if name in hosted else "C:\\Windows\\explorer.exe")
+
+
 def workstation_user():
     host = RND.choice(list(WORKSTATIONS))
     return host, WORKSTATIONS[host], OWNER[host]
@@ -458,7 +467,7 @@ def benign_sysmon(at):
     pid = RND.randint(1000, 14_000)
     choice = RND.random()
     if choice < 0.26:
-        parent = "C:\\Windows\\System32\\services.exe" if "svchost" in image else "C:\\Windows\\explorer.exe"
+        parent = parent_of(image)
         return process(at, host, user, image, f'"{image}" {argument}'.strip(), parent, parent, pid, RND.randint(600, 4000), product)
     if choice < 0.52:
         site, target = RND.choice(SITES)
@@ -505,7 +514,7 @@ def benign_security(at):
         return security(at, host, 4688, **subject(name), NewProcessId=hex(RND.randint(1000, 14_000)), NewProcessName=image,
                         TokenElevationType="%%1938", ProcessId="0x113c", CommandLine=f'"{image}" {argument}'.strip(),
                         TargetUserSid="S-1-0-0", TargetUserName="-", TargetDomainName="-", TargetLogonId="0x0",
-                        ParentProcessName="C:\\Windows\\explorer.exe", MandatoryLabel="S-1-16-8192")
+                        ParentProcessName=parent_of(image), MandatoryLabel="S-1-16-8192")
     return windows(at, host, "Service Control Manager", "System", 7036,
                    {"param1": RND.choice(["Windows Update", "Windows Defender Antivirus Service", "Print Spooler"]),
                     "param2": RND.choice(["running", "stopped"])}, 0, 4, "0x8080000000000000")

@@ -10,6 +10,7 @@ import { Dialog, openDialog } from '../ui/Dialog'
 import { Kbd } from '../ui/Kbd'
 import { toast } from '../ui/toast'
 import { IncidentPicker } from './attachDialog'
+import { textDialog } from './noteDialog'
 
 interface Patch {
   title?: string
@@ -98,8 +99,12 @@ export function useIncidentActions(incident: IncidentDetail) {
       task: (title: string) => post('tasks', { title }, 'Task added'),
       observable: (kind: string, value: string, note: string) =>
         post('observables', { kind, value, note: note || undefined }, 'Observable added'),
-      merge: (from: Incident) =>
-        post('merge', { from: [from.id] }, `Incident #${from.number} merged into this one`),
+      merge: (from: Incident, reason: string) =>
+        post(
+          'merge',
+          { from: [from.id], reason: reason || undefined },
+          `Incident #${from.number} merged into this one`,
+        ),
       setTask: async (taskId: string, status: 'open' | 'done') => {
         client.setQueryData<IncidentDetail>(key, (data) =>
           data ? { ...data, tasks: data.tasks.map((t) => (t.id === taskId ? { ...t, status } : t)) } : data,
@@ -111,9 +116,12 @@ export function useIncidentActions(incident: IncidentDetail) {
         }
         refresh()
       },
-      split: async (alertIds: string[]): Promise<Incident | undefined> => {
+      split: async (alertIds: string[], reason: string): Promise<Incident | undefined> => {
         try {
-          const made = await api.post<Incident>(`${path}/split`, { alert_ids: alertIds })
+          const made = await api.post<Incident>(`${path}/split`, {
+            alert_ids: alertIds,
+            reason: reason || undefined,
+          })
           toast({ tone: 'plain', text: `${plural(alertIds.length, 'alert')} moved to a new incident` })
           refresh()
           return made
@@ -173,7 +181,13 @@ export function mergeDialog(incident: IncidentDetail, actions: IncidentActions):
       close={close}
       exclude={incident.id}
       choose={(other) => {
-        if (other) actions.merge(other).catch((error) => toast({ tone: 'error', text: 'Not merged', error }))
+        if (!other) return
+        textDialog({
+          title: `Merge #${other.number} into #${incident.number}`,
+          label: 'Why they are one (kept with the correction)',
+          submitLabel: 'Merge',
+          save: (reason) => actions.merge(other, reason),
+        })
       }}
     />
   ))

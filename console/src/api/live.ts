@@ -29,6 +29,20 @@ const RETRY_MS = 5000
 /** A longer list than this is not read again as a whole; its rows are kept true one by one. */
 const PAGES_MAX = 2
 
+/** Who looks at an incident now. */
+interface PresenceNotice {
+  incident_id: string
+  names: string[]
+}
+
+const presenceListeners = new Set<(notice: PresenceNotice) => void>()
+
+/** Calls when others begin or end to look at an incident; returns what stops that. */
+export function onPresence(listener: (notice: PresenceNotice) => void): () => void {
+  presenceListeners.add(listener)
+  return () => presenceListeners.delete(listener)
+}
+
 export function connectLive(client: QueryClient): () => void {
   const due = new Map<string, readonly unknown[]>()
   let refreshTimer: ReturnType<typeof setTimeout> | undefined
@@ -96,6 +110,10 @@ export function connectLive(client: QueryClient): () => void {
       for (const key of ['rules', 'rules-refused', 'rule', 'suppressions']) refreshSoon(key)
       toast({ tone: notice.needs_attention ? 'error' : 'plain', text: visible(notice.text) })
     })
+    on<PresenceNotice>('presence', (notice) => {
+      for (const listener of presenceListeners) listener(notice)
+    })
+    on<unknown>('mention', () => refreshSoon('mentions'))
     on<unknown>('response', () => {
       for (const key of RESPONSE_KEYS) refreshSoon(key)
     })

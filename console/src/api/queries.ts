@@ -24,6 +24,7 @@ import type {
   IndicatorListRow,
   LedgerRow,
   ListOf,
+  Mention,
   Overview,
   Playbook,
   PlaybookRow,
@@ -37,6 +38,7 @@ import type {
   ServerStatus,
   Session,
   SessionRow,
+  SimilarIncident,
   SocEvent,
   SourceRow,
   Storage,
@@ -105,6 +107,19 @@ export const incidentsQuery = (filters: Query) =>
 
 export const incidentQuery = (id: string) =>
   queryOptions({ queryKey: ['incident', id], queryFn: () => api.get<IncidentDetail>(`/incidents/${id}`) })
+
+export const similarIncidentsQuery = (id: string) =>
+  queryOptions({
+    queryKey: ['similar', id],
+    queryFn: () => api.get<ListOf<SimilarIncident>>(`/incidents/${id}/similar`),
+    staleTime: 60_000,
+  })
+
+export const mentionsQuery = queryOptions({
+  queryKey: ['mentions'],
+  queryFn: () => api.get<ListOf<Mention>>('/mentions'),
+  staleTime: 60_000,
+})
 
 export interface SearchBody {
   query: string

@@ -786,7 +786,7 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** Incidents, latest activity first. */
+        /** Incidents, in the order asked for. */
         get: operations["list_incidents"];
         put?: never;
         /** Opens an incident by hand. */
@@ -866,6 +866,26 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/incidents/{id}/presence": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Says that the caller looks at an incident, which holds for 45 s, or does no more; answers who
+         *     looks at it now. Others hear of it as `presence` on the live stream.
+         */
+        post: operations["note_presence"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/incidents/{id}/report": {
         parameters: {
             query?: never;
@@ -875,6 +895,23 @@ export interface paths {
         };
         /** The report of an incident, as a download. */
         get: operations["get_report"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/incidents/{id}/similar": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Incidents like this one, of the last half year, with what both have. */
+        get: operations["similar_incidents"];
         put?: never;
         post?: never;
         delete?: never;
@@ -977,7 +1014,8 @@ export interface paths {
         };
         /**
          * Live data: `alert`, `alert_changed` (rows), `incident` (row), `rules` (what changed in words),
-         *     `response` (an action or a run changed),
+         *     `response` (an action or a run changed), `presence` (who looks at an incident now),
+         *     `mention` (a user was mentioned),
          *     `ledger` (counters, every two seconds), `lagged` (changes were missed: read again), `ping`.
          */
         get: operations["get_live"];
@@ -1000,6 +1038,40 @@ export interface paths {
         get: operations["list_mapping_packs"];
         put?: never;
         post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/mentions": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Notes that mention the caller, newest first. */
+        get: operations["get_mentions"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/mentions/seen": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Notes that the caller has seen what mentions them. */
+        post: operations["see_mentions"];
         delete?: never;
         options?: never;
         head?: never;
@@ -2133,6 +2205,11 @@ export interface components {
             rule_title: string;
             title: string;
             severity: components["schemas"]["Severity"];
+            /**
+             * Format: int32
+             * @description How much it matters, from 0 to 100.
+             */
+            risk: number;
             status: components["schemas"]["AlertStatus"];
             /**
              * Format: date-time
@@ -2175,6 +2252,8 @@ export interface components {
         /** @description An alert with everything its page shows at once. */
         AlertDetail: components["schemas"]["Alert"] & {
             reasons: components["schemas"]["MatchedField"][];
+            /** @description The parts of its risk. */
+            risk_parts: components["schemas"]["RiskPart"][];
             event: components["schemas"]["Event"] | null;
             rule: components["schemas"]["RuleDetail"] | null;
             /** @description Hash of the rule's text when it fired. */
@@ -2241,6 +2320,8 @@ export interface components {
         Attach: {
             /** @description Id of an incident; `null` opens a new one. */
             incident_id?: string | null;
+            /** @description Why; remembered with the correction. */
+            reason?: string | null;
         };
         /** @description The incident it belongs to, and why. */
         Attachment: {
@@ -2383,8 +2464,9 @@ export interface components {
         };
         /** @description Several alerts and what to do with them. */
         Bulk: {
-            /** @description At most 1,000. */
-            ids: string[];
+            /** @description At most 1,000; none if `matching` is given. */
+            ids?: string[];
+            matching?: components["schemas"]["BulkFilter"] | null;
             action: components["schemas"]["BulkActionName"];
             /** @description For `assign`; `null` for nobody. */
             assignee?: string | null;
@@ -2403,6 +2485,18 @@ export interface components {
         BulkFailure: {
             id: string;
             reason: string;
+        };
+        /** @description Which alerts a bulk action is for; each as in the query of the queue. */
+        BulkFilter: {
+            status?: string | null;
+            severity?: string | null;
+            assignee?: string | null;
+            incident_id?: string | null;
+            rule_id?: string | null;
+            entity?: string | null;
+            q?: string | null;
+            from?: string | null;
+            to?: string | null;
         };
         /** @description What became of several alerts. */
         BulkResult: {
@@ -2651,6 +2745,11 @@ export interface components {
                 rule_title: string;
                 title: string;
                 severity: components["schemas"]["Severity"];
+                /**
+                 * Format: int32
+                 * @description How much it matters, from 0 to 100.
+                 */
+                risk: number;
                 status: components["schemas"]["AlertStatus"];
                 /**
                  * Format: date-time
@@ -2725,6 +2824,11 @@ export interface components {
                 number: number;
                 title: string;
                 severity: components["schemas"]["Severity"];
+                /**
+                 * Format: int32
+                 * @description How much it matters, from 0 to 100.
+                 */
+                risk: number;
                 status: components["schemas"]["IncidentStatus"];
                 verdict: components["schemas"]["Verdict"] | null;
                 assignee: string | null;
@@ -3151,6 +3255,11 @@ export interface components {
             number: number;
             title: string;
             severity: components["schemas"]["Severity"];
+            /**
+             * Format: int32
+             * @description How much it matters, from 0 to 100.
+             */
+            risk: number;
             status: components["schemas"]["IncidentStatus"];
             verdict: components["schemas"]["Verdict"] | null;
             assignee: string | null;
@@ -3183,6 +3292,14 @@ export interface components {
         /** @description An incident with everything its page shows. */
         IncidentDetail: components["schemas"]["Incident"] & {
             summary: string;
+            /** @description Why it is as grave as it is, by stated criteria. */
+            severity_reasons: string[];
+            /** @description Whether a person set the severity. */
+            severity_by_hand: boolean;
+            /** @description The parts of its risk. */
+            risk_parts: components["schemas"]["RiskPart"][];
+            /** @description What it touched, and how that is known. */
+            scope: components["schemas"]["Touch"][];
             alert_rows: components["schemas"]["IncidentAlert"][];
             timeline: components["schemas"]["TimelineEntry"][];
             tasks: components["schemas"]["Task"][];
@@ -3586,6 +3703,23 @@ export interface components {
             next: string | null;
         };
         /** @description A list. */
+        List_Mention: {
+            /** @description The rows. */
+            items: {
+                note_id: string;
+                /** @description The alert or incident on which it stands. */
+                parent_id: string;
+                author: string;
+                text: string;
+                /** Format: date-time */
+                at: string;
+                /** Format: date-time */
+                seen_at: string | null;
+            }[];
+            /** @description Cursor of the next page. */
+            next: string | null;
+        };
+        /** @description A list. */
         List_PlaybookRow: {
             /** @description The rows. */
             items: {
@@ -3755,6 +3889,16 @@ export interface components {
                 /** @description Whether it is the one that asks. */
                 current: boolean;
             }[];
+            /** @description Cursor of the next page. */
+            next: string | null;
+        };
+        /** @description A list. */
+        List_SimilarIncident: {
+            /** @description The rows. */
+            items: (components["schemas"]["Incident"] & {
+                /** @description What both have, in sentences. */
+                reasons: string[];
+            })[];
             /** @description Cursor of the next page. */
             next: string | null;
         };
@@ -3937,9 +4081,23 @@ export interface components {
             /** Format: int64 */
             resolve_s: number | null;
         };
+        /** @description A note in which the caller is mentioned. */
+        Mention: {
+            note_id: string;
+            /** @description The alert or incident on which it stands. */
+            parent_id: string;
+            author: string;
+            text: string;
+            /** Format: date-time */
+            at: string;
+            /** Format: date-time */
+            seen_at: string | null;
+        };
         /** @description Incidents to be merged in. */
         Merge: {
             from: string[];
+            /** @description Why; remembered with the correction. */
+            reason?: string | null;
         };
         /** @description An action that is asked for. */
         NewAction: {
@@ -4205,6 +4363,16 @@ export interface components {
              */
             time_limit_s?: number | null;
         };
+        /** @description Whether the caller looks at an incident. */
+        Presence: {
+            /** @description `false` when the page is left. */
+            is_there: boolean;
+        };
+        /** @description Who looks at an incident now. */
+        Present: {
+            /** @description Names of users. */
+            names: string[];
+        };
         /**
          * @description What went wrong.
          *
@@ -4377,6 +4545,28 @@ export interface components {
              * @description Days after receipt, 1 to 36,500.
              */
             days: number;
+        };
+        /**
+         * @description What a part of a risk is about.
+         * @enum {string}
+         */
+        RiskKind: "severity" | "criticality" | "indicator" | "rarity" | "vulnerability" | "progress";
+        /** @description One part of a risk. */
+        RiskPart: {
+            /** @description What it is about. */
+            kind: components["schemas"]["RiskKind"];
+            /**
+             * Format: int32
+             * @description Its points.
+             */
+            points: number;
+            /**
+             * Format: int32
+             * @description Most points that it can have.
+             */
+            max: number;
+            /** @description Why it has them. */
+            reason: string;
         };
         /**
          * @description What a user is.
@@ -5075,6 +5265,11 @@ export interface components {
             name: string;
             password: string;
         };
+        /** @description An incident that is like another. */
+        SimilarIncident: components["schemas"]["Incident"] & {
+            /** @description What both have, in sentences. */
+            reasons: string[];
+        };
         /** @description A source of events. */
         SourceInfo: {
             /** @description Its name. */
@@ -5178,6 +5373,8 @@ export interface components {
         /** @description Alerts to be taken out into an incident of their own. */
         Split: {
             alert_ids: string[];
+            /** @description Why; remembered with the correction. */
+            reason?: string | null;
         };
         /** @description State of the server. */
         Status: {
@@ -5505,6 +5702,29 @@ export interface components {
             title: string;
             /** Format: int64 */
             count: number;
+        };
+        /** @description A thing that an incident touched. */
+        Touch: {
+            kind: components["schemas"]["EntityKind"];
+            value: string;
+            /** @description Its parts, such as `source` and `target`. */
+            roles: string[];
+            /** Format: date-time */
+            first_time: string;
+            /** Format: date-time */
+            last_time: string;
+            /** @description Alerts that tell of it, by time, the first twenty. */
+            alerts: string[];
+            /** Format: int64 */
+            alert_count: number;
+            /** @description How it is known. */
+            known_from: string;
+            /**
+             * Format: int32
+             * @description Its risk by the open alerts here; `null` when none is open.
+             */
+            risk: number | null;
+            risk_parts: components["schemas"]["RiskPart"][];
         };
         /** @description Something that an action would touch. */
         Touched: {
@@ -6113,7 +6333,7 @@ export interface operations {
                 from?: string;
                 /** @description Event time to (exclusive). */
                 to?: string;
-                /** @description `time`, `last_time`, `created_at`, `updated_at`, `severity` or `count`; `-` before it for descending. Default `-time`. */
+                /** @description `time`, `last_time`, `created_at`, `updated_at`, `severity`, `count` or `risk`; `-` before it for descending. Default `-time`. */
                 sort?: string;
                 /** @description From `next` of the page before. */
                 cursor?: string;
@@ -6390,7 +6610,10 @@ export interface operations {
     };
     detach_alert: {
         parameters: {
-            query?: never;
+            query?: {
+                /** @description Why; remembered with the correction. */
+                reason?: string;
+            };
             header?: never;
             path: {
                 id: string;
@@ -7332,6 +7555,8 @@ export interface operations {
                 assignee?: string;
                 /** @description Text in title, summary or entities. */
                 q?: string;
+                /** @description `-last_time`, `-risk` or `-severity`. Default `-last_time`. */
+                sort?: string;
                 /** @description From `next` of the page before. */
                 cursor?: string;
                 /** @description Rows of a page, 1 to 1,000; default 100. */
@@ -7561,6 +7786,39 @@ export interface operations {
             };
         };
     };
+    note_presence: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["Presence"];
+            };
+        };
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Present"];
+                };
+            };
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
     get_report: {
         parameters: {
             query: {
@@ -7583,6 +7841,35 @@ export interface operations {
                 content: {
                     "application/pdf": number[];
                     "text/html": string;
+                };
+            };
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    similar_incidents: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["List_SimilarIncident"];
                 };
             };
             404: {
@@ -7776,6 +8063,42 @@ export interface operations {
                 content: {
                     "application/json": components["schemas"]["MappingPacks"];
                 };
+            };
+        };
+    };
+    get_mentions: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["List_Mention"];
+                };
+            };
+        };
+    };
+    see_mentions: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
             };
         };
     };

@@ -15,6 +15,7 @@ import { Toasts } from '../ui/toast'
 import { ValueCardHost } from '../ui/ValueCard'
 import { HelpHost } from './Help'
 import { LiveSwitch } from './LiveSwitch'
+import { Mentions } from './Mentions'
 import { PLACES } from './nav'
 import { PaletteHost } from './Palette'
 import { QueryBar } from './QueryBar'
@@ -87,6 +88,7 @@ function Frame() {
           <span className="hidden-text">Commands </span>
           <Kbd keys="mod+k" />
         </button>
+        <Mentions />
         <UserMenu />
       </header>
       <main id="main" className="main" tabIndex={-1}>

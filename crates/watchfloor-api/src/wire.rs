@@ -70,6 +70,36 @@ mirrored!(
     EntityKind = model::EntityKind { Host, User, Process, Address, Domain, File, Hash, Url }
 );
 
+mirrored!(
+    /// What a part of a risk is about.
+    RiskKind = model::RiskKind { Severity, Criticality, Indicator, Rarity, Vulnerability, Progress }
+);
+
+/// One part of a risk.
+#[derive(Clone, Debug, Serialize, ToSchema)]
+pub(crate) struct RiskPart {
+    /// What it is about.
+    pub(crate) kind: RiskKind,
+    /// Its points.
+    pub(crate) points: u8,
+    /// Most points that it can have.
+    pub(crate) max: u8,
+    /// Why it has them.
+    pub(crate) reason: String,
+}
+
+pub(crate) fn risk_parts(risk: &model::Risk) -> Vec<RiskPart> {
+    risk.parts
+        .iter()
+        .map(|part| RiskPart {
+            kind: part.kind.into(),
+            points: part.points,
+            max: part.max,
+            reason: part.reason.clone(),
+        })
+        .collect()
+}
+
 /// A list.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct List<T> {

@@ -5,9 +5,9 @@ use std::sync::Arc;
 use jiff::Timestamp;
 use watchfloor_model::{
     Actor, Alert, AlertId, AlertStatus, Attachment, Clocks, IllegalMove, Incident, IncidentId,
-    IncidentStatus, Note, NoteId, Permission, Severity, Verdict,
+    IncidentStatus, Note, NoteId, Permission, Risk, Severity, Verdict,
 };
-use watchfloor_store::{AlertFilter, AlertSort, Page, PageRequest, WriteTx};
+use watchfloor_store::{AlertFilter, AlertSort, AlertSortKey, Page, PageRequest, WriteTx};
 
 use crate::error::checked_text;
 use crate::findings::redraw_saved;
@@ -21,6 +21,9 @@ pub(crate) const LINE_BYTES_MAX: usize = 500;
 
 /// Most alerts of one bulk call.
 const BULK_MAX: usize = 1_000;
+
+/// Most alerts of one call that names a filter.
+const MATCHING_MAX: u64 = 20_000;
 
 /// What to do with several alerts.
 #[derive(Clone, Debug)]
@@ -173,7 +176,9 @@ impl Casework {
         let note = self.new_note(&mut tx, actor, text).await?;
         let change = self.change(actor, "alert.note", note.text.clone());
         tx.add_note(id.as_str(), &note, &change).await?;
+        let mentioned = self.mention(&mut tx, id.as_str(), &note).await?;
         tx.commit().await?;
+        self.tell_mentions(&actor.tenant, mentioned, id.as_str());
         Ok(note)
     }
 
@@ -200,6 +205,7 @@ impl Casework {
         actor: &Actor,
         id: &AlertId,
         incident: Option<&IncidentId>,
+        reason: Option<&str>,
         expected: Option<u64>,
     ) -> Result<Alert, CaseworkError> {
         self.authorize(actor, Permission::WorkCases)?;
@@ -207,7 +213,7 @@ impl Casework {
         let alert = tx.q().alert(id).await?;
         check_version("alert", id.as_str(), alert.version, expected)?;
         let (home, touched) = self
-            .attach_all(&mut tx, actor, vec![alert], incident)
+            .attach_all(&mut tx, actor, vec![alert], incident, reason)
             .await?;
         let alert = tx.q().alert(id).await?;
         tx.commit().await?;
@@ -226,6 +232,7 @@ impl Casework {
         &self,
         actor: &Actor,
         id: &AlertId,
+        reason: Option<&str>,
         expected: Option<u64>,
     ) -> Result<Alert, CaseworkError> {
         self.authorize(actor, Permission::WorkCases)?;
@@ -239,12 +246,16 @@ impl Casework {
             });
         };
         let incident = attachment.incident_id;
-        let change = self.change(actor, "alert.detach", format!("from {incident}"));
+        let detail = with_reason(format!("from {incident}"), reason);
+        let change = self.change(actor, "alert.detach", detail);
         tx.keep_out(id, &incident, &change).await?;
         alert.version += 1;
         alert.updated_at = change.at;
         tx.save_alert(&alert, &change).await?;
-        let change = change.with("incident.detach", format!("alert {id} taken out"));
+        let change = change.with(
+            "incident.detach",
+            with_reason(format!("alert {id} taken out"), reason),
+        );
         let incident = redraw_saved(&mut tx, &incident, &change).await?;
         tx.commit().await?;
         self.tell_alert(&actor.tenant, &alert);
@@ -303,6 +314,57 @@ impl Casework {
         Ok(outcome)
     }
 
+    /// Does one thing to all alerts that match a filter.
+    ///
+    /// # Errors
+    /// [`CaseworkError::Invalid`] when more match than one call may change, and others when
+    /// nothing could be tried.
+    pub async fn bulk_matching(
+        &self,
+        actor: &Actor,
+        filter: &AlertFilter,
+        mut action: BulkAction,
+    ) -> Result<BulkOutcome, CaseworkError> {
+        self.authorize(actor, Permission::WorkCases)?;
+        let sort = AlertSort {
+            key: AlertSortKey::Time,
+            descending: false,
+        };
+        let mut ids: Vec<String> = Vec::new();
+        let mut after = None;
+        // All are found before the first is changed: what is changed may match no more.
+        loop {
+            let page = PageRequest::new(after, u32::try_from(BULK_MAX).ok());
+            let found = self.alerts(actor, filter, sort, &page).await?;
+            if found.total > MATCHING_MAX {
+                return Err(CaseworkError::Invalid {
+                    field: "matching",
+                    reason: format!(
+                        "matches {} alerts; at most {MATCHING_MAX} at once",
+                        found.total
+                    ),
+                });
+            }
+            ids.extend(found.items.iter().map(|alert| alert.id.to_string()));
+            after = found.next;
+            if after.is_none() {
+                break;
+            }
+        }
+        let mut outcome = BulkOutcome::default();
+        for chunk in ids.chunks(BULK_MAX) {
+            let done = self.bulk_alerts(actor, chunk, action.clone()).await?;
+            outcome.done.extend(done.done);
+            outcome.failed.extend(done.failed);
+            outcome.incident_id = done.incident_id.or(outcome.incident_id);
+            // What opened an incident goes on with it.
+            if let BulkAction::Attach(home) = &mut action {
+                *home = outcome.incident_id.clone();
+            }
+        }
+        Ok(outcome)
+    }
+
     async fn bulk_attach(
         &self,
         actor: &Actor,
@@ -322,7 +384,9 @@ impl Casework {
             return Ok(());
         }
         outcome.done = alerts.iter().map(|alert| alert.id.clone()).collect();
-        let (home, touched) = self.attach_all(&mut tx, actor, alerts, incident).await?;
+        let (home, touched) = self
+            .attach_all(&mut tx, actor, alerts, incident, None)
+            .await?;
         let alerts = tx.q().alerts_of(&home.id).await?;
         tx.commit().await?;
         for alert in alerts.iter().filter(|a| outcome.done.contains(&a.id)) {
@@ -342,6 +406,7 @@ impl Casework {
         actor: &Actor,
         alerts: Vec<Alert>,
         incident: Option<&IncidentId>,
+        reason: Option<&str>,
     ) -> Result<(Incident, Vec<Incident>), CaseworkError> {
         let home = match incident {
             Some(id) => {
@@ -358,7 +423,8 @@ impl Casework {
             if alert.incident_id() == Some(&home) {
                 continue;
             }
-            let change = self.change(actor, "alert.attach", format!("to {home}"));
+            let detail = with_reason(format!("to {home}"), reason);
+            let change = self.change(actor, "alert.attach", detail);
             if let Some(before) = alert.incident_id() {
                 tx.keep_out(&alert.id, before, &change).await?;
                 left.push(before.clone());
@@ -366,7 +432,7 @@ impl Casework {
             tx.let_in(&alert.id, &home).await?;
             alert.attachment = Some(Attachment {
                 incident_id: home.clone(),
-                reasons: vec![format!("attached by {}", actor.name)],
+                reasons: vec![with_reason(format!("attached by {}", actor.name), reason)],
             });
             alert.version += 1;
             alert.updated_at = change.at;
@@ -375,7 +441,8 @@ impl Casework {
         left.sort();
         left.dedup();
         let mut touched = Vec::new();
-        let change = self.change(actor, "incident.attach", "alerts attached or taken out");
+        let detail = with_reason("alerts attached or taken out".to_owned(), reason);
+        let change = self.change(actor, "incident.attach", detail);
         for id in left {
             touched.push(redraw_saved(tx, &id, &change).await?);
         }
@@ -402,6 +469,8 @@ impl Casework {
             summary_by_hand: false,
             severity: Severity::Medium,
             severity_by_hand: false,
+            severity_reasons: Vec::new(),
+            risk: Risk::default(),
             status: IncidentStatus::New,
             verdict: None,
             assignee: None,
@@ -519,6 +588,14 @@ fn note_outcome(
         Err(error) => outcome.failed.push((id.to_string(), error.to_string())),
     }
     Ok(())
+}
+
+/// A sentence, and the reason that somebody gave for it.
+pub(crate) fn with_reason(what: String, reason: Option<&str>) -> String {
+    match reason.map(str::trim).filter(|reason| !reason.is_empty()) {
+        Some(reason) => format!("{what}: {reason}"),
+        None => what,
+    }
 }
 
 pub(crate) fn check_version(

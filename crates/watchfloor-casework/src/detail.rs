@@ -1,15 +1,33 @@
 //! Everything that one page shows, read in one consistent view.
 
+use std::collections::BTreeSet;
+
+use jiff::{SignedDuration, Timestamp};
 use watchfloor_model::{
-    Actor, Alert, AlertId, AuditEntry, Incident, IncidentId, Judgement, Note, Observable,
+    Actor, Alert, AlertId, AuditEntry, Entity, EntityKind, EntityRef, Incident, IncidentId, Judgement, Note, Observable,
     Permission, Task, Verdict,
 };
 
 use crate::timeline;
+use crate::triage::bind::is_commonplace;
+use crate::triage::scope::{self, Touch};
 use crate::{Casework, CaseworkError, TimelineEntry};
 
 /// Earlier conclusions shown.
 const JUDGEMENTS_MAX: u32 = 20;
+
+/// Incidents shown as similar.
+const SIMILAR_MAX: u32 = 10;
+
+/// Rules and things by which similar incidents are looked for.
+const SIMILAR_RULES_MAX: usize = 20;
+const SIMILAR_ENTITIES_MAX: usize = 20;
+
+/// How far back similar incidents are looked for.
+const SIMILAR_SPAN: SignedDuration = SignedDuration::from_hours(24 * 180);
+
+/// Things named per sentence.
+const NAMED_MAX: usize = 4;
 
 /// Alerts of the same rule shown as context.
 const SAME_RULE_MAX: u32 = 10;
@@ -57,6 +75,17 @@ pub struct IncidentDetail {
     pub observables: Vec<Observable>,
     /// Every change, oldest first.
     pub history: Vec<AuditEntry>,
+    /// What it touched, the riskiest of each kind first.
+    pub scope: Vec<Touch>,
+}
+
+/// An incident that is like another.
+#[derive(Clone, Debug)]
+pub struct SimilarIncident {
+    /// It.
+    pub incident: Incident,
+    /// What both have, in sentences.
+    pub reasons: Vec<String>,
 }
 
 impl Casework {
@@ -116,6 +145,7 @@ impl Casework {
         let observables = reader.q().observables_of(id).await?;
         let history = reader.q().history_of(id.as_str()).await?;
         let timeline = timeline::build(&alerts, &notes, &tasks, &history);
+        let scope = scope::of(&alerts);
         let alerts = alerts
             .into_iter()
             .map(|alert| AlertWithReasons {
@@ -134,6 +164,83 @@ impl Casework {
             notes,
             observables,
             history,
+            scope,
         })
     }
+
+    /// Incidents like this one, of the last half year: with alerts of the same rules, about the
+    /// same things, or with the same techniques.
+    ///
+    /// # Errors
+    /// [`CaseworkError`].
+    pub async fn similar_incidents(
+        &self,
+        actor: &Actor,
+        id: &IncidentId,
+    ) -> Result<Vec<SimilarIncident>, CaseworkError> {
+        self.authorize(actor, Permission::ReadCases)?;
+        let mut reader = self.store().read(&actor.tenant).await?;
+        let incident = reader.q().incident(id).await?;
+        let alerts = reader.q().alerts_of(id).await?;
+        let rules: BTreeSet<String> = alerts.iter().map(|alert| alert.rule_id.clone()).collect();
+        let rules: Vec<String> = rules.into_iter().take(SIMILAR_RULES_MAX).collect();
+        let entities: Vec<EntityRef> = incident
+            .entities
+            .iter()
+            .filter(|entity| entity.kind != EntityKind::Process)
+            .map(Entity::key)
+            .filter(|key| !is_commonplace(key))
+            .take(SIMILAR_ENTITIES_MAX)
+            .collect();
+        let since = self.now().saturating_sub(SIMILAR_SPAN);
+        let since = since.unwrap_or(Timestamp::UNIX_EPOCH);
+        let found = reader
+            .q()
+            .incidents_sharing(id, &rules, &entities, since, SIMILAR_MAX)
+            .await?;
+        let mut similar = Vec::with_capacity(found.len());
+        for other in found {
+            let other_alerts = reader.q().alerts_of(&other).await?;
+            let other = reader.q().incident(&other).await?;
+            let reasons = shared_reasons((&incident, &alerts), (&other, &other_alerts));
+            similar.push(SimilarIncident {
+                incident: other,
+                reasons,
+            });
+        }
+        Ok(similar)
+    }
+}
+
+/// What two incidents have in common, in sentences.
+fn shared_reasons(
+    (left, left_alerts): (&Incident, &[Alert]),
+    (right, right_alerts): (&Incident, &[Alert]),
+) -> Vec<String> {
+    let rules = |alerts: &[Alert]| -> BTreeSet<String> {
+        alerts.iter().map(|alert| alert.rule_title.clone()).collect()
+    };
+    let things = |incident: &Incident| -> BTreeSet<String> {
+        let keys = incident.entities.iter().map(Entity::key);
+        let keys = keys.filter(|key| key.kind != EntityKind::Process && !is_commonplace(key));
+        keys.map(|key| key.to_string()).collect()
+    };
+    let techniques =
+        |incident: &Incident| -> BTreeSet<String> { incident.techniques.iter().cloned().collect() };
+    [
+        ("rules", rules(left_alerts), rules(right_alerts)),
+        ("things", things(left), things(right)),
+        ("techniques", techniques(left), techniques(right)),
+    ]
+    .into_iter()
+    .filter_map(|(what, left, right)| {
+        let shared: Vec<&String> = left.intersection(&right).collect();
+        let named: Vec<&str> = shared.iter().take(NAMED_MAX).map(|one| one.as_str()).collect();
+        let more = match shared.len().saturating_sub(NAMED_MAX) {
+            0 => String::new(),
+            more => format!(" and {more} more"),
+        };
+        (!shared.is_empty()).then(|| format!("same {what}: {}{more}", named.join(", ")))
+    })
+    .collect()
 }

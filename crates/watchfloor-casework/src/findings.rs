@@ -3,16 +3,17 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use jiff::{SignedDuration, Timestamp};
 use watchfloor_event::{Finding, partition_of};
 use watchfloor_model::{
-    Actor, Alert, AlertId, Attachment, Clocks, EntityRef, Incident, IncidentId, IncidentStatus,
-    Severity, Suppression,
+    Actor, Alert, AlertId, Entity, EntityKind, EntityRef, Incident, IncidentId, Suppression,
 };
 use watchfloor_store::{Change, FindingOutcome, WriteTx};
 
+use crate::binding::EVERYDAY_ALERTS;
 use crate::exceptions::{self, EventFields};
-use crate::triage::bind::{self, BINDING_WEIGHT};
-use crate::triage::{intake, portrait};
+use crate::triage::bind::is_commonplace;
+use crate::triage::{evidence, intake, portrait, risk};
 use crate::{Casework, CaseworkError, LiveChange};
 
 /// Name of the cursor that says up to which position findings were taken.
@@ -29,18 +30,8 @@ fn cursor_name(partition: u16) -> String {
 /// Findings of one transaction.
 const FINDINGS_PER_TX: usize = 200;
 
-/// Alerts looked at per shared entity.
-const CANDIDATES_PER_ENTITY: u32 = 50;
-
-/// Entities of an alert by which others are looked for.
-const LOOKED_UP_ENTITIES_MAX: usize = 40;
-
-/// An incident takes no more alerts by itself beyond this: it could no longer be read, nor
-/// computed anew with every alert.
-const INCIDENT_ALERTS_MAX: usize = 2_000;
-
-/// Sentences kept per attachment.
-const REASONS_MAX: usize = 3;
+/// Alerts so far back tell how rare a rule or an entity is.
+const RARITY_SPAN: SignedDuration = SignedDuration::from_hours(30 * 24);
 
 /// What became of findings.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -65,19 +56,12 @@ pub const fn take_error_is_transient(error: &CaseworkError) -> bool {
     )
 }
 
-/// An alert that the new one is bound to.
-struct Bound {
-    alert: Alert,
-    shared: BTreeSet<EntityRef>,
-    weight: u8,
-}
-
 /// What a transaction touched, to be told once it is committed.
 #[derive(Default)]
-struct Touched {
+pub(crate) struct Touched {
     new: BTreeSet<AlertId>,
-    changed: BTreeSet<AlertId>,
-    incidents: BTreeSet<IncidentId>,
+    pub(crate) changed: BTreeSet<AlertId>,
+    pub(crate) incidents: BTreeSet<IncidentId>,
     /// Alerts that were seen again, by their repeat keys, to be saved once for all findings that
     /// repeat them: a noisy rule repeats few alerts many times.
     repeated: BTreeMap<String, Alert>,
@@ -141,19 +125,53 @@ impl Casework {
         Ok(taken)
     }
 
-    /// Fields of the events of findings that suppressions in force ask for. Read before the
-    /// transaction begins, so that no one waits for the lake.
+    /// Fields of the events of findings: suppressions ask for them, and new alerts take from them
+    /// what binds them and what they matter. Read before the transaction begins, so that no one
+    /// waits for the lake. Findings that repeat each other are looked at once, unless a
+    /// suppression asks.
     async fn events_of(&self, findings: &[Finding]) -> Result<EventFields, CaseworkError> {
+        let Some(lookup) = self.event_lookup() else {
+            return Ok(EventFields::new());
+        };
         let mut reader = self.store().read(&self.settings().tenant).await?;
         let suppressions = reader.q().active_suppressions(self.now()).await?;
+        let ids: Vec<&str> = findings.iter().map(|finding| finding.id.as_str()).collect();
+        let known = reader.q().taken_findings(&ids).await?;
+        let mut keys: BTreeSet<String> = BTreeSet::new();
+        let mut wanted: BTreeSet<String> = BTreeSet::new();
+        for finding in findings.iter().filter(|one| !known.contains(&one.id)) {
+            let key = intake::repeat_key(finding, &intake::entities_of(finding));
+            let is_first = if keys.contains(&key) {
+                false
+            } else {
+                let (from, to) = self.repeat_span(finding);
+                let open = reader.q().repeated_alert(&key, from, to).await?;
+                keys.insert(key) && open.is_none()
+            };
+            let is_asked = suppressions.iter().any(|one| one.asks_event(&finding.rule_id));
+            if is_first || is_asked {
+                wanted.extend(intake::event_of(finding));
+            }
+        }
         drop(reader);
-        let all: Vec<&Suppression> = suppressions.iter().collect();
-        let ids: Vec<(&str, String)> = findings
-            .iter()
-            .filter_map(|finding| Some((finding.rule_id.as_str(), intake::event_of(finding)?)))
-            .collect();
-        let asked = ids.iter().map(|(rule, id)| (*rule, id));
-        self.fields_asked(&all, asked).await
+        if wanted.is_empty() {
+            return Ok(EventFields::new());
+        }
+        let found = lookup.fields(wanted.into_iter().collect()).await;
+        found.map_err(|_| CaseworkError::System {
+            what: "the events of findings could not be read",
+        })
+    }
+
+    /// Between which times an alert is repeated by a finding.
+    fn repeat_span(&self, finding: &Finding) -> (Timestamp, Timestamp) {
+        let window = self.settings().repeat_window;
+        let from = finding.first_time.saturating_sub(window);
+        let to = finding.time.saturating_add(window);
+        (
+            from.unwrap_or(finding.first_time),
+            to.unwrap_or(finding.time),
+        )
     }
 
     async fn take_chunk(
@@ -247,7 +265,11 @@ impl Casework {
         }
         // What binds alerts is read from the store.
         self.save_repeated(tx, actor, touched).await?;
-        let opened = self.place(tx, actor, &mut alert, touched).await?;
+        let fields = intake::event_of(finding).and_then(|id| exceptions.events.get(&id));
+        let same_rule = self.weigh(tx, &mut alert, finding, fields).await?;
+        let opened = self
+            .place(tx, actor, &mut alert, &same_rule, touched)
+            .await?;
         count.incidents += u64::from(opened);
         let change = self.change(actor, "alert.create", format!("finding {}", finding.id));
         tx.save_alert(&alert, &change).await?;
@@ -255,6 +277,50 @@ impl Casework {
         touched.new.insert(alert.id);
         count.alerts += 1;
         Ok(())
+    }
+
+    /// Adds to a new alert what its event says beside who took part, and how much it matters.
+    /// Returns the latest alerts of its rule.
+    async fn weigh(
+        &self,
+        tx: &mut WriteTx,
+        alert: &mut Alert,
+        finding: &Finding,
+        fields: Option<&BTreeMap<String, String>>,
+    ) -> Result<Vec<Alert>, CaseworkError> {
+        let known: BTreeSet<EntityRef> = alert.entities.iter().map(Entity::key).collect();
+        let named = evidence::named_in(finding, fields);
+        let new = named.into_iter().filter(|one| !known.contains(&one.key()));
+        alert.entities.extend(new);
+        alert.entities.sort();
+        let since = alert.time.saturating_sub(RARITY_SPAN);
+        let since = since.unwrap_or(alert.time);
+        let rule_alerts = tx.q().alerts_of_rule_since(&alert.rule_id, since).await?;
+        let mut rarest_entity = None;
+        for key in alert.entities.iter().map(Entity::key) {
+            let counts = matches!(key.kind, EntityKind::Host | EntityKind::User);
+            if !counts || is_commonplace(&key) {
+                continue;
+            }
+            let seen = tx.q().alerts_of_entity_since(&key, since).await?;
+            if rarest_entity.as_ref().is_none_or(|(_, least)| seen < *least) {
+                rarest_entity = Some((key.to_string(), seen));
+            }
+        }
+        let facts = risk::RiskFacts {
+            criticality: fields.and_then(evidence::criticality_of),
+            indicator: fields.and_then(evidence::indicator_of),
+            rule_alerts,
+            rarest_entity,
+            vulnerability: None,
+        };
+        alert.traces = fields.map_or_else(Vec::new, evidence::traces_of);
+        alert.risk = risk::of_alert(alert, &facts);
+        let window = self.settings().incident_window;
+        let lately = alert.time.saturating_sub(window).unwrap_or(alert.time);
+        let limit = u32::try_from(EVERYDAY_ALERTS).unwrap_or(u32::MAX);
+        let rule = Some(alert.rule_id.as_str());
+        Ok(tx.q().recent_alerts(rule, lately, limit).await?)
     }
 
     /// The open alert that a finding repeats, as this transaction left it.
@@ -266,12 +332,7 @@ impl Casework {
         key: &str,
         touched: &mut Touched,
     ) -> Result<Option<Alert>, CaseworkError> {
-        let window = self.settings().repeat_window;
-        let from = finding
-            .first_time
-            .saturating_sub(window)
-            .unwrap_or(finding.first_time);
-        let to = finding.time.saturating_add(window).unwrap_or(finding.time);
+        let (from, to) = self.repeat_span(finding);
         match touched.repeated.remove(key) {
             Some(open) if open.last_time >= from && open.first_time <= to => {
                 return Ok(Some(open));
@@ -306,233 +367,6 @@ impl Casework {
         tx.save_alert(open, &change).await?;
         touched.changed.insert(open.id.clone());
         Ok(())
-    }
-
-    /// Finds the alerts that a new one is bound to.
-    async fn bound_alerts(
-        &self,
-        tx: &mut WriteTx,
-        alert: &Alert,
-    ) -> Result<Vec<Bound>, CaseworkError> {
-        let settings = self.settings();
-        let window = settings.incident_window;
-        let from = alert
-            .first_time
-            .saturating_sub(window)
-            .unwrap_or(alert.first_time);
-        let to = alert
-            .last_time
-            .saturating_add(window)
-            .unwrap_or(alert.last_time);
-        let keys: BTreeSet<EntityRef> = alert
-            .entities
-            .iter()
-            .map(|entity| entity.key())
-            .filter(|key| !bind::is_commonplace(key))
-            .take(LOOKED_UP_ENTITIES_MAX)
-            .collect();
-        let mut found: BTreeMap<AlertId, (Alert, BTreeSet<EntityRef>)> = BTreeMap::new();
-        for key in keys {
-            let alerts = tx
-                .q()
-                .alerts_with_entity(&key, from, to, CANDIDATES_PER_ENTITY)
-                .await?;
-            let incidents: BTreeSet<&IncidentId> =
-                alerts.iter().filter_map(Alert::incident_id).collect();
-            if incidents.len() > settings.entity_incidents_max {
-                continue;
-            }
-            for other in alerts.into_iter().filter(|other| other.id != alert.id) {
-                found
-                    .entry(other.id.clone())
-                    .or_insert_with(|| (other, BTreeSet::new()))
-                    .1
-                    .insert(key.clone());
-            }
-        }
-        let mut bound: Vec<Bound> = found
-            .into_values()
-            .map(|(other, shared)| Bound {
-                weight: bind::weight(alert, &other, &shared),
-                alert: other,
-                shared,
-            })
-            .filter(|bound| bound.weight >= BINDING_WEIGHT)
-            .collect();
-        bound.sort_by(|left, right| {
-            bind::distance(alert, &left.alert)
-                .cmp(&bind::distance(alert, &right.alert))
-                .then_with(|| left.alert.id.cmp(&right.alert.id))
-        });
-        Ok(bound)
-    }
-
-    /// Decides to which incident a new alert belongs. Returns whether one was opened.
-    async fn place(
-        &self,
-        tx: &mut WriteTx,
-        actor: &Actor,
-        alert: &mut Alert,
-        touched: &mut Touched,
-    ) -> Result<bool, CaseworkError> {
-        let bound = self.bound_alerts(tx, alert).await?;
-        let mut incidents: Vec<Incident> = Vec::new();
-        let mut loose: Vec<Bound> = Vec::new();
-        let mut reasons: Vec<String> = Vec::new();
-        for bound in bound {
-            match bound.alert.incident_id() {
-                Some(id) => {
-                    let known = incidents.iter().any(|incident| incident.id == *id);
-                    if !known {
-                        let incident = tx.q().incident(id).await?;
-                        let is_full = incident.alert_ids.len() >= INCIDENT_ALERTS_MAX;
-                        if is_full || !incident.status.is_open() {
-                            continue;
-                        }
-                        incidents.push(incident);
-                    }
-                    reasons.push(bind::sentence(alert, &bound.alert, &bound.shared));
-                }
-                None if bound.alert.closed_at.is_none() => {
-                    let detached = tx.q().was_detached(&bound.alert.id).await?;
-                    if !detached {
-                        loose.push(bound);
-                    }
-                }
-                None => {}
-            }
-        }
-        reasons.extend(
-            loose
-                .iter()
-                .map(|bound| bind::sentence(alert, &bound.alert, &bound.shared)),
-        );
-        reasons.truncate(REASONS_MAX);
-        let opened = incidents.is_empty();
-        let home = if opened {
-            if !opens_incident(alert, &loose) {
-                return Ok(false);
-            }
-            if reasons.is_empty() {
-                reasons.push(format!("opens the incident, being {}", alert.severity));
-            }
-            self.open_incident(tx, actor, alert).await?
-        } else {
-            self.join(tx, actor, alert, incidents, touched).await?
-        };
-        for bound in loose {
-            self.adopt(tx, actor, alert, bound, &home, touched).await?;
-        }
-        alert.attachment = Some(Attachment {
-            incident_id: home.clone(),
-            reasons,
-        });
-        touched.incidents.insert(home);
-        Ok(opened)
-    }
-
-    /// Takes a loose alert into the incident of the new one.
-    async fn adopt(
-        &self,
-        tx: &mut WriteTx,
-        actor: &Actor,
-        new: &Alert,
-        bound: Bound,
-        home: &IncidentId,
-        touched: &mut Touched,
-    ) -> Result<(), CaseworkError> {
-        let mut other = bound.alert;
-        let reason = bind::sentence(&other, new, &bound.shared);
-        let change = self.change(actor, "alert.attach", format!("to {home}: {reason}"));
-        other.attachment = Some(Attachment {
-            incident_id: home.clone(),
-            reasons: vec![reason],
-        });
-        other.version += 1;
-        other.updated_at = change.at;
-        tx.save_alert(&other, &change).await?;
-        touched.changed.insert(other.id);
-        Ok(())
-    }
-
-    async fn open_incident(
-        &self,
-        tx: &mut WriteTx,
-        actor: &Actor,
-        alert: &Alert,
-    ) -> Result<IncidentId, CaseworkError> {
-        let number = tx.next_number("incident").await?;
-        let now = self.now();
-        let mut incident = Incident {
-            id: IncidentId::numbered(number),
-            number,
-            title: alert.title.clone(),
-            title_by_hand: false,
-            summary: String::new(),
-            summary_by_hand: false,
-            severity: alert.severity,
-            severity_by_hand: false,
-            status: IncidentStatus::New,
-            verdict: None,
-            assignee: None,
-            created_at: now,
-            updated_at: now,
-            first_time: alert.first_time,
-            last_time: alert.last_time,
-            alert_ids: Vec::new(),
-            entities: Vec::new(),
-            tactics: Vec::new(),
-            techniques: Vec::new(),
-            clocks: Clocks {
-                detected_at: now,
-                acknowledged_at: None,
-                contained_at: None,
-                resolved_at: None,
-            },
-            merged_into: None,
-            version: 1,
-        };
-        portrait::redraw(&mut incident, std::slice::from_ref(alert));
-        let change = self.change(actor, "incident.open", format!("by alert {}", alert.id));
-        tx.save_incident(&incident, &change).await?;
-        Ok(incident.id)
-    }
-
-    /// Joins an alert to open incidents: to the nearest, and merges the others into the oldest,
-    /// unless a person parted them.
-    async fn join(
-        &self,
-        tx: &mut WriteTx,
-        actor: &Actor,
-        alert: &Alert,
-        incidents: Vec<Incident>,
-        touched: &mut Touched,
-    ) -> Result<IncidentId, CaseworkError> {
-        let nearest = incidents.first().map(|incident| incident.id.clone());
-        let mut group: Vec<Incident> = Vec::new();
-        for incident in incidents {
-            let mut parted = false;
-            for member in &group {
-                parted |= tx.q().kept_apart(&member.id, &incident.id).await?;
-            }
-            if !parted {
-                group.push(incident);
-            }
-        }
-        group.sort_by_key(|incident| incident.number);
-        let mut group = group.into_iter();
-        let Some(oldest) = group.next() else {
-            return nearest.ok_or(CaseworkError::System { what: "merge" });
-        };
-        for incident in group {
-            let reason = format!("alert “{}” ({}) connects both", alert.title, alert.id);
-            touched.incidents.remove(&incident.id);
-            let moved = self
-                .fold_into(tx, actor, incident, &oldest, &reason)
-                .await?;
-            touched.changed.extend(moved);
-        }
-        Ok(oldest.id)
     }
 
     async fn redraw_touched(
@@ -653,18 +487,4 @@ async fn hold_back<'a>(
         );
     }
     Ok(None)
-}
-
-/// High and critical alerts open an incident by themselves; a medium one with a second alert
-/// that is at least low; low and informational ones never.
-fn opens_incident(alert: &Alert, loose: &[Bound]) -> bool {
-    let severities = || {
-        loose
-            .iter()
-            .map(|bound| bound.alert.severity)
-            .chain([alert.severity])
-    };
-    let gravest = severities().max().unwrap_or(Severity::Informational);
-    let counted = severities().filter(|s| *s >= Severity::Low).count();
-    gravest >= Severity::High || (gravest == Severity::Medium && counted >= 2)
 }

@@ -4,7 +4,7 @@ use watchfloor_model::{
     Actor, Alert, AlertId, AlertStatus, EntityKind, Incident, IncidentId, IncidentStatus, Note,
     Observable, ObservableId, Permission, Severity, Task, TaskId, TaskStatus, Verdict,
 };
-use watchfloor_store::{IncidentFilter, Page, PageRequest, WriteTx};
+use watchfloor_store::{IncidentFilter, IncidentSort, Page, PageRequest, WriteTx};
 
 use crate::alerts::{LINE_BYTES_MAX, NOTE_BYTES_MAX, check_version};
 use crate::error::checked_text;
@@ -31,7 +31,7 @@ pub struct IncidentPatch {
 }
 
 impl Casework {
-    /// A page of incidents, latest activity first.
+    /// A page of incidents in an order.
     ///
     /// # Errors
     /// [`CaseworkError`].
@@ -39,11 +39,12 @@ impl Casework {
         &self,
         actor: &Actor,
         filter: &IncidentFilter,
+        sort: IncidentSort,
         page: &PageRequest,
     ) -> Result<Page<Incident>, CaseworkError> {
         self.authorize(actor, Permission::ReadCases)?;
         let mut reader = self.store().read(&actor.tenant).await?;
-        Ok(reader.q().incident_page(filter, page).await?)
+        Ok(reader.q().incident_page(filter, sort, page).await?)
     }
 
     /// One incident.
@@ -88,7 +89,7 @@ impl Casework {
         let change = self.change(actor, "incident.update", "title and severity by hand");
         tx.save_incident(&incident, &change).await?;
         let (incident, left) = self
-            .attach_all(&mut tx, actor, alerts, Some(&incident.id))
+            .attach_all(&mut tx, actor, alerts, Some(&incident.id), None)
             .await?;
         let alerts = tx.q().alerts_of(&incident.id).await?;
         tx.commit().await?;
@@ -232,7 +233,9 @@ impl Casework {
         let note = self.new_note(&mut tx, actor, text).await?;
         let change = self.change(actor, "incident.note", note.text.clone());
         tx.add_note(id.as_str(), &note, &change).await?;
+        let mentioned = self.mention(&mut tx, id.as_str(), &note).await?;
         tx.commit().await?;
+        self.tell_mentions(&actor.tenant, mentioned, id.as_str());
         self.tell_incident(&actor.tenant, &incident);
         Ok(note)
     }

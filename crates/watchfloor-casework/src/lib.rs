@@ -5,6 +5,7 @@
 
 mod access;
 mod alerts;
+mod binding;
 mod clock;
 mod detail;
 mod error;
@@ -21,6 +22,7 @@ mod password;
 mod playbooks;
 mod report;
 mod response;
+mod presence;
 mod retention;
 mod rules;
 mod searches;
@@ -35,7 +37,7 @@ mod users;
 pub use access::{Credential, Peer, SignInError, SignedIn};
 pub use alerts::{BulkAction, BulkOutcome};
 pub use clock::{Clock, FixedClock, SystemClock};
-pub use detail::{AlertDetail, AlertWithReasons, IncidentDetail};
+pub use detail::{AlertDetail, AlertWithReasons, IncidentDetail, SimilarIncident};
 pub use error::CaseworkError;
 pub use exceptions::{
     EventFields, EventFieldsFuture, EventLookup, forecast_alerts, is_held_back, minute_of_day,
@@ -58,11 +60,12 @@ pub use service::{Casework, CaseworkSettings};
 pub use suppressions::{NewSuppression, SuppressionPreview, check_conditions};
 pub use timeline::{TimelineEntry, TimelineKind};
 pub use tokens::NewApiToken;
+pub use triage::scope::Touch;
 /// Reading and checking of playbooks.
 pub use watchfloor_playbook as playbook;
 
 /// The store's types that appear in this crate's methods.
 pub use watchfloor_store::{
     AgentFilter, AlertFilter, AlertSort, AlertSortKey, AuditFault, Cursor, IncidentFilter,
-    IncidentPart, InvalidCursor, OpenError, Page, PageRequest, PostgresOptions, Store, StoreError,
+    IncidentPart, IncidentSort, InvalidCursor, OpenError, Page, PageRequest, PostgresOptions, Store, StoreError,
 };

@@ -19,6 +19,10 @@ pub enum LiveChange {
     Response(TenantId, Arc<ResponseNotice>),
     /// An agent, or a group of agents, changed.
     Fleet(TenantId, Arc<FleetNotice>),
+    /// Others look at an incident now.
+    Presence(TenantId, IncidentId, Vec<String>),
+    /// A user was mentioned on an alert or incident.
+    Mention(TenantId, String, String),
 }
 
 /// An agent or a group that changed; watchers read it again.
@@ -65,7 +69,9 @@ impl LiveChange {
             | Self::Incident(tenant, _)
             | Self::Rules(tenant, _)
             | Self::Response(tenant, _)
-            | Self::Fleet(tenant, _) => tenant,
+            | Self::Fleet(tenant, _)
+            | Self::Presence(tenant, ..)
+            | Self::Mention(tenant, ..) => tenant,
         }
     }
 }

@@ -5,6 +5,7 @@ use watchfloor_model::{
 };
 use watchfloor_store::WriteTx;
 
+use crate::alerts::with_reason;
 use crate::findings::redraw_saved;
 use crate::{Casework, CaseworkError};
 
@@ -24,6 +25,7 @@ impl Casework {
         actor: &Actor,
         into: &IncidentId,
         from: &[IncidentId],
+        why: Option<&str>,
         expected: Option<u64>,
     ) -> Result<Incident, CaseworkError> {
         self.authorize(actor, Permission::WorkCases)?;
@@ -42,13 +44,14 @@ impl Casework {
             let incident = tx.q().incident(id).await?;
             refuse_merged(&incident)?;
             tx.let_join(id, into).await?;
-            let reason = format!("merged by {}", actor.name);
+            let reason = with_reason(format!("merged by {}", actor.name), why);
             moved.extend(
                 self.fold_into(&mut tx, actor, incident, &home, &reason)
                     .await?,
             );
         }
-        let change = self.change(actor, "incident.merge", "other incidents were merged in");
+        let detail = with_reason("other incidents were merged in".to_owned(), why);
+        let change = self.change(actor, "incident.merge", detail);
         let home = redraw_saved(&mut tx, into, &change).await?;
         let alerts = tx.q().alerts_of(into).await?;
         tx.commit().await?;
@@ -111,6 +114,7 @@ impl Casework {
         actor: &Actor,
         id: &IncidentId,
         alert_ids: &[AlertId],
+        why: Option<&str>,
         expected: Option<u64>,
     ) -> Result<Incident, CaseworkError> {
         self.authorize(actor, Permission::WorkCases)?;
@@ -129,8 +133,9 @@ impl Casework {
         for alert in alert_ids {
             alerts.push(tx.q().alert(alert).await?);
         }
-        let (new, left) = self.attach_all(&mut tx, actor, alerts, None).await?;
+        let (new, left) = self.attach_all(&mut tx, actor, alerts, None, why).await?;
         let detail = format!("#{} was split off from #{}", new.number, incident.number);
+        let detail = with_reason(detail, why);
         let change = self.change(actor, "incident.split", detail);
         tx.keep_apart(id, &new.id, &change).await?;
         tx.record(&change, id.as_str()).await?;

@@ -9,6 +9,7 @@ use watchfloor_store::{Change, Store};
 
 use crate::known_tokens::KnownTokens;
 use crate::limiter::SignInLimiter;
+use crate::presence::Presence;
 use crate::response::Response;
 use crate::{CaseworkError, Clock, EventLookup, LiveChange};
 
@@ -59,6 +60,7 @@ struct Inner {
     password_checks: Semaphore,
     event_lookup: OnceLock<Arc<dyn EventLookup>>,
     response: Response,
+    presence: Presence,
 }
 
 impl Casework {
@@ -76,6 +78,7 @@ impl Casework {
                 password_checks: Semaphore::new(PASSWORD_CHECKS_MAX),
                 event_lookup: OnceLock::new(),
                 response: Response::new(),
+                presence: Presence::default(),
             }),
         }
     }
@@ -130,6 +133,10 @@ impl Casework {
 
     pub(crate) fn password_checks(&self) -> &Semaphore {
         &self.inner.password_checks
+    }
+
+    pub(crate) fn presence(&self) -> &Presence {
+        &self.inner.presence
     }
 
     pub(crate) fn response(&self) -> &Response {

@@ -2,5 +2,8 @@
 //! what an incident then says of itself.
 
 pub(crate) mod bind;
+pub(crate) mod evidence;
 pub(crate) mod intake;
 pub(crate) mod portrait;
+pub(crate) mod risk;
+pub(crate) mod scope;

@@ -5,7 +5,7 @@ use std::fmt;
 use jiff::Timestamp;
 
 use crate::grade::words;
-use crate::{AlertId, Entity, IllegalMove, IncidentId, Severity, Verdict};
+use crate::{AlertId, Entity, IllegalMove, IncidentId, Risk, Severity, Verdict};
 
 /// State of an alert.
 ///
@@ -151,6 +151,11 @@ pub struct Alert {
     pub event_ids: Vec<String>,
     /// Same for findings that repeat each other.
     pub repeat_key: String,
+    /// Processes and sessions of its events, as `kind host/id`: what one process or one log-on
+    /// did is of one hand. Sorted, at most [`Alert::MAX_TRACES`].
+    pub traces: Vec<String>,
+    /// How much it matters.
+    pub risk: Risk,
     /// Raised by each change.
     pub version: u64,
 }
@@ -158,6 +163,9 @@ pub struct Alert {
 impl Alert {
     /// Most events an alert lists.
     pub const MAX_EVENT_IDS: usize = 1_000;
+
+    /// Most processes and sessions an alert lists.
+    pub const MAX_TRACES: usize = 32;
 
     /// The incident it belongs to.
     pub fn incident_id(&self) -> Option<&IncidentId> {

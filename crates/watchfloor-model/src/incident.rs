@@ -5,7 +5,7 @@ use std::fmt;
 use jiff::Timestamp;
 
 use crate::grade::words;
-use crate::{AlertId, Entity, IllegalMove, IncidentId, Severity, Verdict};
+use crate::{AlertId, Entity, IllegalMove, IncidentId, Risk, Severity, Verdict};
 
 /// State of an incident.
 ///
@@ -87,6 +87,10 @@ pub struct Incident {
     pub severity: Severity,
     /// The severity was set by a person and is kept.
     pub severity_by_hand: bool,
+    /// Why it is as grave as it is, in sentences.
+    pub severity_reasons: Vec<String>,
+    /// How much it matters.
+    pub risk: Risk,
     /// State.
     pub status: IncidentStatus,
     /// Conclusion.

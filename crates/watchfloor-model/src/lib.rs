@@ -15,6 +15,7 @@ mod id;
 mod incident;
 mod playbook;
 mod retention;
+mod risk;
 mod rule_version;
 mod search;
 mod suppression;
@@ -40,7 +41,8 @@ pub use id::{
 pub use incident::{Clocks, Incident, IncidentStatus};
 pub use playbook::{PlaybookRecord, PlaybookRun, RunStatus, RunStep, StepStatus, WaitsFor};
 pub use retention::{Erasure, ErasureState, LegalHold, Retention, RetentionRule};
+pub use risk::{Risk, RiskKind, RiskPart};
 pub use rule_version::RuleVersion;
 pub use search::{SavedSearch, SearchAlarm, SearchRun, SearchSchedule, SearchSharing};
 pub use suppression::{Condition, ConditionOp, DayWindow, Facts, Suppression, Threshold};
-pub use work::{IllegalMove, Note, Observable, Task, TaskStatus};
+pub use work::{IllegalMove, Mention, Note, Observable, Task, TaskStatus, mentioned_in};

@@ -75,6 +75,44 @@ impl Task {
     }
 }
 
+/// A note in which a user is mentioned.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Mention {
+    /// The note.
+    pub note_id: NoteId,
+    /// The alert or incident on which it stands.
+    pub parent_id: String,
+    /// Who wrote it.
+    pub author: String,
+    /// What it says.
+    pub text: String,
+    /// When.
+    pub at: Timestamp,
+    /// When the user saw it.
+    pub seen_at: Option<Timestamp>,
+}
+
+/// Names that a text mentions as `@name`, in lower case, in order, each once. Names hold letters,
+/// digits, dots, dashes and underscores; what looks like an address of mail mentions nobody.
+pub fn mentioned_in(text: &str) -> Vec<String> {
+    let is_name = |c: char| c.is_alphanumeric() || matches!(c, '.' | '-' | '_');
+    let mut names: Vec<String> = Vec::new();
+    let mut before = ' ';
+    for (at, c) in text.char_indices() {
+        if c == '@' && !is_name(before) {
+            let rest = text.get(at + 1..).unwrap_or_default();
+            let end = rest.find(|c: char| !is_name(c)).unwrap_or(rest.len());
+            let name = rest.get(..end).unwrap_or_default();
+            let name = name.trim_end_matches(['.', '-']).to_lowercase();
+            if !name.is_empty() && !names.contains(&name) {
+                names.push(name);
+            }
+        }
+        before = c;
+    }
+    names
+}
+
 /// What a person wrote down.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Note {
@@ -103,4 +141,20 @@ pub struct Observable {
     pub added_by: String,
     /// When.
     pub added_at: Timestamp,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::mentioned_in;
+
+    #[test]
+    fn mentions() {
+        for (text, expected) in [
+            ("@ann look, and @Bob.Lee.", vec!["ann", "bob.lee"]),
+            ("mail ann@corp.example", vec![]),
+            ("(@ann) @ann @", vec!["ann"]),
+        ] {
+            assert_eq!(mentioned_in(text), expected, "{text}");
+        }
+    }
 }

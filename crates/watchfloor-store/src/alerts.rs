@@ -10,7 +10,7 @@ use watchfloor_model::{
 
 use crate::row::{
     entities_from_json, entities_to_json, from_json, id, matched_from_json, matched_to_json,
-    micros, signed, time, time_opt, to_json, unsigned, word,
+    micros, risk_from_json, risk_to_json, signed, time, time_opt, to_json, unsigned, word,
 };
 use crate::sql::{self, Builder, Row};
 use crate::{Change, Cursor, Page, PageRequest, Queries, StoreError, WriteTx, row};
@@ -73,6 +73,8 @@ pub enum AlertSortKey {
     Severity,
     /// Findings it stands for.
     Count,
+    /// How much it matters.
+    Risk,
 }
 
 impl AlertSortKey {
@@ -85,6 +87,7 @@ impl AlertSortKey {
             "updated_at" => Self::UpdatedAt,
             "severity" => Self::Severity,
             "count" => Self::Count,
+            "risk" => Self::Risk,
             _ => return None,
         })
     }
@@ -97,6 +100,7 @@ impl AlertSortKey {
             Self::UpdatedAt => "updated_at",
             Self::Severity => "severity",
             Self::Count => "count",
+            Self::Risk => "risk",
         }
     }
 
@@ -108,6 +112,7 @@ impl AlertSortKey {
             Self::UpdatedAt => micros(alert.updated_at),
             Self::Severity => i64::from(alert.severity.rank()),
             Self::Count => signed(alert.count),
+            Self::Risk => i64::from(alert.risk.score),
         }
     }
 }
@@ -166,12 +171,17 @@ pub(crate) fn alert_from(row: &Row) -> Result<Alert, StoreError> {
         reasons: matched_from_json("alerts.reasons", row.try_get("reasons")?)?,
         event_ids: from_json("alerts.event_ids", row.try_get("event_ids")?)?,
         repeat_key: row.try_get("repeat_key")?,
+        traces: from_json("alerts.traces", row.try_get("traces")?)?,
+        risk: risk_from_json("alerts.risk_parts", row.try_get("risk_parts")?)?,
         version: unsigned("alerts.version", row.try_get("version")?)?,
     })
 }
 
 /// Findings in one statement; each takes five values, and SQLite takes 32,766.
 const FINDINGS_PER_QUESTION: usize = 500;
+
+/// Rarity is counted up to here: what was seen so often is not rare.
+pub(crate) const SEEN_MAX: i64 = 100;
 
 /// Longest text that is searched in, in bytes.
 const SEARCH_TEXT_BYTES_MAX: usize = 2_000;
@@ -422,6 +432,78 @@ impl Queries<'_> {
         rows.iter().map(alert_from).collect()
     }
 
+    /// Alerts that rest on the same process or session and lie in a span of event time, the
+    /// latest `limit`.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn alerts_with_trace(
+        &mut self,
+        trace: &str,
+        from: Timestamp,
+        to: Timestamp,
+        limit: u32,
+    ) -> Result<Vec<Alert>, StoreError> {
+        let rows = sql::query(
+            "SELECT a.* FROM alert_traces e JOIN alerts a ON a.tenant = e.tenant AND a.id = e.alert_id \
+             WHERE e.tenant = $1 AND e.trace = $2 AND e.last_time >= $3 \
+             AND a.first_time <= $4 ORDER BY e.last_time DESC LIMIT $5",
+        )
+        .bind(self.tenant)
+        .bind(trace)
+        .bind(micros(from))
+        .bind(micros(to))
+        .bind(i64::from(limit))
+        .fetch_all(&mut *self.conn)
+        .await?;
+        rows.iter().map(alert_from).collect()
+    }
+
+    /// How many alerts of a rule there are since a time; [`SEEN_MAX`] stands for more.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn alerts_of_rule_since(
+        &mut self,
+        rule_id: &str,
+        since: Timestamp,
+    ) -> Result<u64, StoreError> {
+        let count: i64 = sql::query_scalar(
+            "SELECT COUNT(*) FROM (SELECT 1 FROM alerts WHERE tenant = $1 AND rule_id = $2 \
+             AND time >= $3 LIMIT $4) AS seen",
+        )
+        .bind(self.tenant)
+        .bind(rule_id)
+        .bind(micros(since))
+        .bind(SEEN_MAX)
+        .fetch_one(&mut *self.conn)
+        .await?;
+        unsigned("count", count)
+    }
+
+    /// How many alerts with an entity there are since a time; [`SEEN_MAX`] stands for more.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn alerts_of_entity_since(
+        &mut self,
+        entity: &EntityRef,
+        since: Timestamp,
+    ) -> Result<u64, StoreError> {
+        let count: i64 = sql::query_scalar(
+            "SELECT COUNT(*) FROM (SELECT 1 FROM alert_entities WHERE tenant = $1 AND kind = $2 \
+             AND value = $3 AND last_time >= $4 LIMIT $5) AS seen",
+        )
+        .bind(self.tenant)
+        .bind(entity.kind.as_str())
+        .bind(&entity.value)
+        .bind(micros(since))
+        .bind(SEEN_MAX)
+        .fetch_one(&mut *self.conn)
+        .await?;
+        unsigned("count", count)
+    }
+
     /// Earlier conclusions on a rule: the latest `limit`, and how many of each verdict.
     ///
     /// # Errors
@@ -614,6 +696,7 @@ impl WriteTx {
     pub async fn save_alert(&mut self, alert: &Alert, change: &Change) -> Result<(), StoreError> {
         self.put_alert(alert).await?;
         self.put_alert_entities(alert).await?;
+        self.put_alert_traces(alert).await?;
         self.record(change, alert.id.as_str()).await
     }
 
@@ -624,19 +707,21 @@ impl WriteTx {
             "INSERT INTO alerts (tenant, id, rule_id, rule_title, rule_version, title, severity, \
              status, verdict, verdict_reason, assignee, incident_id, attachment_reasons, time, \
              first_time, last_time, created_at, updated_at, acknowledged_at, closed_at, count, \
-             source, summary, entities, tactics, techniques, reasons, event_ids, repeat_key, version, search_text) \
+             source, summary, entities, tactics, techniques, reasons, event_ids, repeat_key, version, search_text, \
+             traces, risk, risk_parts) \
              VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, \
-             $18, $19, $20, $21, $22, $23, $24, $25, $26, $27, $28, $29, $30, $31) \
+             $18, $19, $20, $21, $22, $23, $24, $25, $26, $27, $28, $29, $30, $31, $32, $33, $34) \
              ON CONFLICT (tenant, id) DO UPDATE SET title = excluded.title, \
              severity = excluded.severity, status = excluded.status, verdict = excluded.verdict, \
              verdict_reason = excluded.verdict_reason, assignee = excluded.assignee, \
              incident_id = excluded.incident_id, attachment_reasons = excluded.attachment_reasons, \
-             first_time = excluded.first_time, last_time = excluded.last_time, \
+             time = excluded.time, first_time = excluded.first_time, last_time = excluded.last_time, \
              updated_at = excluded.updated_at, acknowledged_at = excluded.acknowledged_at, \
              closed_at = excluded.closed_at, count = excluded.count, summary = excluded.summary, \
              entities = excluded.entities, tactics = excluded.tactics, \
              techniques = excluded.techniques, event_ids = excluded.event_ids, \
-             version = excluded.version, search_text = excluded.search_text",
+             version = excluded.version, search_text = excluded.search_text, \
+             traces = excluded.traces, risk = excluded.risk, risk_parts = excluded.risk_parts",
         )
         .bind(tenant)
         .bind(alert.id.as_str())
@@ -672,6 +757,9 @@ impl WriteTx {
             [&*alert.title, &*alert.summary, &*alert.rule_id, &*alert.source],
             &alert.entities,
         ))
+        .bind(to_json(&alert.traces))
+        .bind(i64::from(alert.risk.score))
+        .bind(risk_to_json(&alert.risk))
         .execute(self.conn())
         .await?;
         Ok(())
@@ -689,6 +777,24 @@ impl WriteTx {
             .bind(&tenant)
             .bind(key.kind.as_str())
             .bind(&key.value)
+            .bind(alert.id.as_str())
+            .bind(micros(alert.last_time))
+            .execute(self.conn())
+            .await?;
+        }
+        Ok(())
+    }
+
+    async fn put_alert_traces(&mut self, alert: &Alert) -> Result<(), StoreError> {
+        let tenant = self.tenant();
+        for trace in &alert.traces {
+            sql::query(
+                "INSERT INTO alert_traces (tenant, trace, alert_id, last_time) \
+                 VALUES ($1, $2, $3, $4) ON CONFLICT (tenant, trace, alert_id) \
+                 DO UPDATE SET last_time = excluded.last_time",
+            )
+            .bind(&tenant)
+            .bind(trace)
             .bind(alert.id.as_str())
             .bind(micros(alert.last_time))
             .execute(self.conn())

@@ -108,8 +108,8 @@ impl WriteTx {
     ) -> Result<(), StoreError> {
         let tenant = self.tenant();
         sql::query(
-            "INSERT INTO corrections (tenant, kind, left_id, right_id, actor, at) \
-             VALUES ($1, $2, $3, $4, $5, $6) ON CONFLICT DO NOTHING",
+            "INSERT INTO corrections (tenant, kind, left_id, right_id, actor, at, reason) \
+             VALUES ($1, $2, $3, $4, $5, $6, $7) ON CONFLICT DO NOTHING",
         )
         .bind(tenant)
         .bind(kind.as_str())
@@ -117,6 +117,7 @@ impl WriteTx {
         .bind(right)
         .bind(&change.actor)
         .bind(micros(change.at))
+        .bind(&change.detail)
         .execute(self.conn())
         .await?;
         Ok(())

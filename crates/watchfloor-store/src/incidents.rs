@@ -1,12 +1,12 @@
 //! Incidents with their filters and pages.
 
 use jiff::Timestamp;
-use watchfloor_model::{AlertId, Clocks, Incident, IncidentId, IncidentStatus, Severity, Verdict};
+use watchfloor_model::{AlertId, Clocks, EntityRef, Incident, IncidentId, IncidentStatus, Severity, Verdict};
 
 use crate::alerts::{push_contains, push_in, search_text};
 use crate::row::{
     corrupt, entities_from_json, entities_to_json, from_json, id, micros, signed, time, time_opt,
-    to_json, unsigned, word,
+    risk_from_json, risk_to_json, to_json, unsigned, word,
 };
 use crate::sql::{self, Builder, Row};
 use crate::{Change, Cursor, Page, PageRequest, Queries, StoreError, WriteTx};
@@ -24,6 +24,46 @@ pub struct IncidentFilter {
     pub text: Option<String>,
 }
 
+/// What incidents are sorted by, the largest first; the latest activity and id break ties.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum IncidentSort {
+    /// Latest activity.
+    #[default]
+    LastTime,
+    /// How much they matter.
+    Risk,
+    /// Gravity.
+    Severity,
+}
+
+impl IncidentSort {
+    /// The key of a word of the API.
+    pub fn parse(word: &str) -> Option<Self> {
+        Some(match word {
+            "-last_time" => Self::LastTime,
+            "-risk" => Self::Risk,
+            "-severity" => Self::Severity,
+            _ => return None,
+        })
+    }
+
+    const fn column(self) -> &'static str {
+        match self {
+            Self::LastTime => "last_time",
+            Self::Risk => "risk",
+            Self::Severity => "severity",
+        }
+    }
+
+    fn value(self, incident: &Incident) -> i64 {
+        match self {
+            Self::LastTime => micros(incident.last_time),
+            Self::Risk => i64::from(incident.risk.score),
+            Self::Severity => i64::from(incident.severity.rank()),
+        }
+    }
+}
+
 fn incident_from(row: &Row, alert_ids: Vec<AlertId>) -> Result<Incident, StoreError> {
     let severity: i64 = row.try_get("severity")?;
     let verdict: Option<&str> = row.try_get("verdict")?;
@@ -39,6 +79,11 @@ fn incident_from(row: &Row, alert_ids: Vec<AlertId>) -> Result<Incident, StoreEr
         severity: Severity::from_rank(severity)
             .ok_or_else(|| corrupt("incidents.severity", severity))?,
         severity_by_hand: flag("severity_by_hand")?,
+        severity_reasons: from_json(
+            "incidents.severity_reasons",
+            row.try_get("severity_reasons")?,
+        )?,
+        risk: risk_from_json("incidents.risk_parts", row.try_get("risk_parts")?)?,
         status: word(
             "incidents.status",
             row.try_get("status")?,
@@ -98,13 +143,14 @@ fn push_filter(query: &mut Builder, tenant: &str, filter: &IncidentFilter) {
 }
 
 impl Queries<'_> {
-    /// One page, latest activity first, with the exact total.
+    /// One page in an order, with the exact total.
     ///
     /// # Errors
     /// [`StoreError`].
     pub async fn incident_page(
         &mut self,
         filter: &IncidentFilter,
+        sort: IncidentSort,
         page: &PageRequest,
     ) -> Result<Page<Incident>, StoreError> {
         let mut count = Builder::new("SELECT COUNT(*) FROM incidents");
@@ -115,12 +161,24 @@ impl Queries<'_> {
             .await?;
         let mut query = Builder::new("SELECT * FROM incidents");
         push_filter(&mut query, self.tenant, filter);
+        let column = sort.column();
+        // A column named twice keeps SQLite from walking the index in order.
+        let by_time = sort == IncidentSort::LastTime;
         if let Some(after) = &page.after {
-            query.push(" AND (last_time, id) < (");
-            query.push_bind(after.primary).push(", ");
+            if by_time {
+                query.push(" AND (last_time, id) < (");
+            } else {
+                query.push(format_args!(" AND ({column}, last_time, id) < ("));
+                query.push_bind(after.primary).push(", ");
+            }
+            query.push_bind(after.secondary).push(", ");
             query.push_bind(after.id.clone()).push(")");
         }
-        query.push(" ORDER BY last_time DESC, id DESC LIMIT ");
+        query.push(" ORDER BY ");
+        if !by_time {
+            query.push(format_args!("{column} DESC, "));
+        }
+        query.push("last_time DESC, id DESC LIMIT ");
         query.push_bind(page.fetch());
         let rows = query.build().fetch_all(&mut *self.conn).await?;
         let mut items = Vec::with_capacity(rows.len());
@@ -130,8 +188,8 @@ impl Queries<'_> {
         }
         let total = unsigned("count", total)?;
         Ok(Page::cut(items, page, total, |incident| Cursor {
-            primary: micros(incident.last_time),
-            secondary: 0,
+            primary: sort.value(incident),
+            secondary: micros(incident.last_time),
             id: incident.id.as_str().to_owned(),
         }))
     }
@@ -167,6 +225,46 @@ impl Queries<'_> {
                 id: incident.to_string(),
             }),
         }
+    }
+
+    /// Ids of other incidents that have alerts of these rules or entities, with how many of them
+    /// each has; those with the most first, at most `limit`.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn incidents_sharing(
+        &mut self,
+        but: &IncidentId,
+        rules: &[String],
+        entities: &[EntityRef],
+        since: Timestamp,
+        limit: u32,
+    ) -> Result<Vec<IncidentId>, StoreError> {
+        let mut query = Builder::new("SELECT incident_id, COUNT(*) AS shared FROM (");
+        query.push("SELECT DISTINCT incident_id, rule_id AS what FROM alerts WHERE tenant = ");
+        query.push_bind(self.tenant.to_owned());
+        query.push(" AND incident_id IS NOT NULL AND time >= ");
+        query.push_bind(micros(since));
+        query.push(" AND rule_id IN (");
+        query.push_list(rules.iter().cloned());
+        query.push(")");
+        for entity in entities {
+            query.push(" UNION SELECT a.incident_id, e.value AS what FROM alert_entities e ");
+            query.push("JOIN alerts a ON a.tenant = e.tenant AND a.id = e.alert_id WHERE e.tenant = ");
+            query.push_bind(self.tenant.to_owned());
+            query.push(" AND a.incident_id IS NOT NULL AND e.kind = ");
+            query.push_bind(entity.kind.as_str());
+            query.push(" AND e.value = ").push_bind(entity.value.clone());
+            query.push(" AND e.last_time >= ").push_bind(micros(since));
+        }
+        query.push(") AS shares WHERE incident_id <> ");
+        query.push_bind(but.as_str().to_owned());
+        query.push(" GROUP BY incident_id ORDER BY shared DESC, incident_id LIMIT ");
+        query.push_bind(i64::from(limit));
+        let rows = query.build().fetch_all(&mut *self.conn).await?;
+        rows.iter()
+            .map(|row| id("alerts.incident_id", row.try_get("incident_id")?))
+            .collect()
     }
 
     /// How many incidents are open.
@@ -230,9 +328,10 @@ impl WriteTx {
             "INSERT INTO incidents (tenant, id, number, title, title_by_hand, summary, \
              summary_by_hand, severity, severity_by_hand, status, verdict, assignee, created_at, \
              updated_at, first_time, last_time, entities, tactics, techniques, detected_at, \
-             acknowledged_at, contained_at, resolved_at, merged_into, version, search_text) \
+             acknowledged_at, contained_at, resolved_at, merged_into, version, search_text, \
+             severity_reasons, risk, risk_parts) \
              VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, \
-             $18, $19, $20, $21, $22, $23, $24, $25, $26) \
+             $18, $19, $20, $21, $22, $23, $24, $25, $26, $27, $28, $29) \
              ON CONFLICT (tenant, id) DO UPDATE SET title = excluded.title, \
              title_by_hand = excluded.title_by_hand, summary = excluded.summary, \
              summary_by_hand = excluded.summary_by_hand, severity = excluded.severity, \
@@ -244,7 +343,8 @@ impl WriteTx {
              detected_at = excluded.detected_at, acknowledged_at = excluded.acknowledged_at, \
              contained_at = excluded.contained_at, resolved_at = excluded.resolved_at, \
              merged_into = excluded.merged_into, version = excluded.version, \
-             search_text = excluded.search_text",
+             search_text = excluded.search_text, severity_reasons = excluded.severity_reasons, \
+             risk = excluded.risk, risk_parts = excluded.risk_parts",
         )
         .bind(tenant)
         .bind(incident.id.as_str())
@@ -275,6 +375,9 @@ impl WriteTx {
             [&*incident.title, &*incident.summary],
             &incident.entities,
         ))
+        .bind(to_json(&incident.severity_reasons))
+        .bind(i64::from(incident.risk.score))
+        .bind(risk_to_json(&incident.risk))
         .execute(self.conn())
         .await?;
         self.record(change, incident.id.as_str()).await

@@ -2,7 +2,7 @@
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
-use watchfloor_model::{Entity, EntityKind, MatchedField};
+use watchfloor_model::{Entity, EntityKind, MatchedField, Risk, RiskKind, RiskPart};
 
 use crate::StoreError;
 
@@ -107,6 +107,43 @@ pub(crate) fn entities_from_json(
             })
         })
         .collect()
+}
+
+#[derive(Serialize, Deserialize)]
+struct RiskPartRow {
+    kind: String,
+    points: u8,
+    max: u8,
+    reason: String,
+}
+
+pub(crate) fn risk_to_json(risk: &Risk) -> String {
+    let rows: Vec<RiskPartRow> = risk
+        .parts
+        .iter()
+        .map(|part| RiskPartRow {
+            kind: part.kind.as_str().to_owned(),
+            points: part.points,
+            max: part.max,
+            reason: part.reason.clone(),
+        })
+        .collect();
+    to_json(&rows)
+}
+
+pub(crate) fn risk_from_json(column: &'static str, text: &str) -> Result<Risk, StoreError> {
+    let parts = from_json::<Vec<RiskPartRow>>(column, text)?
+        .into_iter()
+        .map(|row| {
+            Ok(RiskPart {
+                kind: word(column, &row.kind, RiskKind::parse)?,
+                points: row.points,
+                max: row.max,
+                reason: row.reason,
+            })
+        })
+        .collect::<Result<Vec<_>, StoreError>>()?;
+    Ok(Risk::of(parts))
 }
 
 pub(crate) fn matched_to_json(fields: &[MatchedField]) -> String {

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use jiff::{SignedDuration, Timestamp};
 use sqlx::sqlite::SqlitePoolOptions;
-use watchfloor_model::{Alert, AlertId, AlertStatus, Entity, EntityKind, Severity, TenantId};
+use watchfloor_model::{Alert, AlertId, AlertStatus, Entity, EntityKind, Risk, Severity, TenantId};
 use watchfloor_store::{
     AlertFilter, AlertSort, AlertSortKey, AuditFault, Change, FindingOutcome, OpenError,
     PageRequest, PostgresOptions, Store, StoreError,
@@ -59,6 +59,8 @@ fn alert(number: u32) -> Alert {
         reasons: Vec::new(),
         event_ids: vec!["1-0".to_owned()],
         repeat_key: format!("key-{number}"),
+        traces: Vec::new(),
+        risk: Risk::default(),
         version: 1,
     }
 }

@@ -7,6 +7,7 @@ mod checks;
 mod client;
 mod nats;
 mod postgres;
+mod scenario;
 mod server;
 
 pub use agent::{AgentLink, EnrolledAgent, Entry, host, now_ms};
@@ -15,6 +16,7 @@ pub use checks::LedgerTotals;
 pub use client::{Answer, Client};
 pub use nats::Nats;
 pub use postgres::{Durability, Postgres};
+pub use scenario::{Judged, Scenario, ScenarioRecord, incidents_of_recording};
 pub use server::ServerProcess;
 
 use std::time::{Duration, Instant};

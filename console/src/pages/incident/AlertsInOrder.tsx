@@ -2,6 +2,7 @@
 import { Link, useNavigate } from '@tanstack/react-router'
 import { useState } from 'react'
 import type { IncidentActions } from '../../actions/incidents'
+import { textDialog } from '../../actions/noteDialog'
 import type { IncidentDetail } from '../../api/types'
 import { plural } from '../../lib/format'
 import { visible } from '../../lib/text'
@@ -20,18 +21,24 @@ export function AlertsInOrder({ incident, actions }: { incident: IncidentDetail;
     if (!next.delete(id)) next.add(id)
     setPicked(next)
   }
-  const split = async () => {
-    const made = await actions.split([...picked])
-    setPicked(new Set())
-    if (made?.id) void navigate({ to: '/incidents/$id', params: { id: made.id } })
-  }
+  const split = () =>
+    textDialog({
+      title: `Split ${plural(picked.size, 'alert')} into a new incident`,
+      label: 'Why they do not belong here (kept with the correction)',
+      submitLabel: 'Split',
+      save: async (reason) => {
+        const made = await actions.split([...picked], reason)
+        setPicked(new Set())
+        if (made?.id) void navigate({ to: '/incidents/$id', params: { id: made.id } })
+      },
+    })
   return (
     <Section
       title="Alerts in order"
       note={plural(rows.length, 'alert')}
       tools={
         picked.size > 0 ? (
-          <button type="button" className="button" onClick={() => void split()}>
+          <button type="button" className="button" onClick={split}>
             Split {plural(picked.size, 'alert')} into a new incident
           </button>
         ) : (

@@ -9,9 +9,11 @@ import { visible, visibleBlock } from '../../lib/text'
 import { duration } from '../../lib/time'
 import { Kbd } from '../../ui/Kbd'
 import { Menu } from '../../ui/Menu'
+import { Risk } from '../../ui/Risk'
 import { Severity } from '../../ui/Severity'
 import { Status } from '../../ui/Status'
 import { Time } from '../../ui/Time'
+import { Presence } from './Presence'
 import { observableDialog } from './Work'
 
 interface Props {
@@ -74,6 +76,7 @@ export function IncidentHead({ incident, actions }: Props) {
       <div className="alert-line">
         <span className="tabular muted">Incident #{incident.number}</span>
         <Severity level={incident.severity} />
+        <Risk score={incident.risk} />
         <Status status={status} verdict={incident.verdict} />
         <span className="muted tabular">
           {plural(incident.alert_count, 'alert')} · <Time iso={incident.first_time} /> · over {duration(span)}
@@ -81,6 +84,7 @@ export function IncidentHead({ incident, actions }: Props) {
         <span className="muted">
           {incident.assignee ? `with ${visible(incident.assignee)}` : 'unassigned'}
         </span>
+        <Presence id={incident.id} />
       </div>
       {incident.merged_into && (
         <p className="merged">

@@ -17,6 +17,8 @@ import { EntityGraph } from './EntityGraph'
 import { IncidentHead } from './IncidentHead'
 import { Response } from './Response'
 import { Clocks, Scope } from './Scope'
+import { Similar } from './Similar'
+import { Standing } from './Standing'
 import { Timeline } from './Timeline'
 import { Notes, Observables, Tasks } from './Work'
 
@@ -48,8 +50,10 @@ function Loaded({ incident }: { incident: IncidentDetail }) {
           <Timeline incident={incident} />
           <EntityGraph alerts={incident.alert_rows} />
           <AlertsInOrder incident={incident} actions={actions} />
+          <Similar id={incident.id} />
         </div>
         <div className="alert-aside">
+          <Standing incident={incident} />
           <Clocks incident={incident} />
           <Tasks incident={incident} actions={actions} />
           <Notes incident={incident} actions={actions} />

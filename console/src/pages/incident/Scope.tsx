@@ -1,34 +1,60 @@
-import type { Entity, IncidentDetail } from '../../api/types'
-import { count, words } from '../../lib/format'
+import type { IncidentDetail, Touch } from '../../api/types'
+import { count, plural, words } from '../../lib/format'
+import { visible } from '../../lib/text'
 import { duration } from '../../lib/time'
 import { Section } from '../../ui/Page'
+import { Risk } from '../../ui/Risk'
 import { Time, useNow } from '../../ui/Time'
 import { Value } from '../../ui/Value'
 
 export function Scope({ incident }: { incident: IncidentDetail }) {
-  const kinds = new Map<string, Entity[]>()
-  for (const entity of incident.entities) {
-    const list = kinds.get(entity.kind) ?? []
-    if (!list.some((e) => e.value === entity.value)) list.push(entity)
-    kinds.set(entity.kind, list)
+  const kinds = new Map<string, Touch[]>()
+  for (const touch of incident.scope) {
+    kinds.set(touch.kind, [...(kinds.get(touch.kind) ?? []), touch])
   }
   return (
-    <Section title="Scope">
+    <Section title="Scope" note={plural(incident.scope.length, 'thing')}>
       <dl className="scope">
         {[...kinds].map(([kind, list]) => (
           <div key={kind}>
             <dt>
               {words(kind)} <span className="muted tabular">{count(list.length)}</span>
             </dt>
-            <dd className="values values-wrap">
-              {list.map((e) => (
-                <Value key={e.value} kind={e.kind} value={e.value} role={e.role} max={44} />
+            <dd>
+              {list.slice(0, SHOWN).map((touch) => (
+                <Known key={touch.value} touch={touch} />
               ))}
+              {list.length > SHOWN && (
+                <details>
+                  <summary className="small">{count(list.length - SHOWN)} more</summary>
+                  {list.slice(SHOWN).map((touch) => (
+                    <Known key={touch.value} touch={touch} />
+                  ))}
+                </details>
+              )}
             </dd>
           </div>
         ))}
       </dl>
     </Section>
+  )
+}
+
+/** Things of a kind that are shown at once. */
+const SHOWN = 8
+
+function Known({ touch }: { touch: Touch }) {
+  return (
+    <details className="known">
+      <summary>
+        <Value kind={touch.kind} value={touch.value} role={touch.roles.join(', ')} max={34} />
+        {touch.risk !== null && <Risk score={touch.risk} />}
+      </summary>
+      <p className="small muted">
+        {visible(touch.known_from)}; {plural(touch.alert_count, 'alert')} from{' '}
+        <Time iso={touch.first_time} show="short" /> to <Time iso={touch.last_time} show="short" />
+      </p>
+    </details>
   )
 }
 

@@ -13,6 +13,7 @@ import { useUrlState } from '../../lib/url'
 import { Kbd } from '../../ui/Kbd'
 import { Menu } from '../../ui/Menu'
 import { useTitle } from '../../ui/Page'
+import { Risk } from '../../ui/Risk'
 import { Severity } from '../../ui/Severity'
 import { Status } from '../../ui/Status'
 import { Ago, Time } from '../../ui/Time'
@@ -22,6 +23,11 @@ import { Entities } from '../../ui/Value'
 const OPEN = 'new,in_progress,contained'
 const STATUSES = Object.keys(INCIDENT_STATUS_WORD) as IncidentStatus[]
 const TYPING_MS = 200
+const SORTS = [
+  ['-last_time', 'latest'],
+  ['-risk', 'risk'],
+  ['-severity', 'severity'],
+] as const
 
 export default function Incidents() {
   useTitle('Incidents')
@@ -29,7 +35,9 @@ export default function Incidents() {
   const navigate = useNavigate()
   const client = useQueryClient()
   const status = search.status === 'all' ? undefined : (search.status ?? OPEN)
-  const query = useInfiniteQuery(incidentsQuery({ status, severity: search.severity, q: search.text }))
+  const query = useInfiniteQuery(
+    incidentsQuery({ status, severity: search.severity, q: search.text, sort: search.sort }),
+  )
   const rows = useMemo(() => query.data?.pages.flatMap((page) => page.items) ?? [], [query.data])
   const total = query.data?.pages[0]?.total ?? rows.length
   const [text, setText] = useState(search.text ?? '')
@@ -116,6 +124,16 @@ export default function Incidents() {
               })),
             ]}
           />
+          <Menu
+            label="Order of the list"
+            className="button filter"
+            button={`Order: ${SORTS.find(([key]) => key === (search.sort ?? '-last_time'))?.[1] ?? 'latest'}`}
+            items={SORTS.map(([key, word]) => ({
+              label: word,
+              checked: key === (search.sort ?? '-last_time'),
+              run: () => set({ sort: key === '-last_time' ? null : key }, { push: true }),
+            }))}
+          />
           <span className="spacer" />
           <button type="button" className="button" onClick={create}>
             New incident <Kbd keys="i" />
@@ -138,6 +156,7 @@ export default function Incidents() {
               <tr>
                 <th scope="col">No.</th>
                 <th scope="col">Severity</th>
+                <th scope="col">Risk</th>
                 <th scope="col">Incident</th>
                 <th scope="col">Status</th>
                 <th scope="col" className="number">
@@ -179,6 +198,9 @@ function Row({ incident, isActive }: { incident: Incident; isActive: boolean }) 
       <td className="tabular muted">#{incident.number}</td>
       <td>
         <Severity level={incident.severity} />
+      </td>
+      <td>
+        <Risk score={incident.risk} />
       </td>
       <td className="cell-wide">
         <a

@@ -170,7 +170,9 @@ export default function Queue() {
               onToggleAll={() => (selected.size > 0 ? clear() : all())}
             />
           )}
-          {selected.size > 0 && <BulkBar size={selected.size} verbs={verbs} clear={clear} />}
+          {selected.size > 0 && (
+            <BulkBar size={selected.size} total={total} filters={filters} verbs={verbs} clear={clear} />
+          )}
         </div>
         {panelId && <AlertPanel id={panelId} verbs={verbs} onClose={() => set({ panel: null })} />}
       </div>

@@ -3,6 +3,7 @@ import type { ReactNode } from 'react'
 import type { Alert } from '../../api/types'
 import { count } from '../../lib/format'
 import { visible } from '../../lib/text'
+import { Risk } from '../../ui/Risk'
 import { Severity } from '../../ui/Severity'
 import { Status } from '../../ui/Status'
 import { Time, ZONE } from '../../ui/Time'
@@ -29,6 +30,13 @@ export const COLUMNS: readonly Column[] = [
     sort: 'severity',
     narrow: true,
     cell: (a) => <Severity level={a.severity} />,
+  },
+  {
+    id: 'risk',
+    label: 'Risk',
+    width: '74px',
+    sort: 'risk',
+    cell: (a) => <Risk score={a.risk} />,
   },
   {
     id: 'time',

@@ -19,7 +19,7 @@ use crate::ports::{Event, RelatedRequest};
 use crate::problem::{ApiError, Problem};
 use crate::state::ApiState;
 use crate::wire::alert::{
-    Alert, AlertContext, AlertDetail, AlertQuery, Assign, Attach, Attachment, Bulk, BulkActionName,
+    Because, Alert, AlertContext, AlertDetail, AlertQuery, Assign, Attach, Attachment, Bulk, BulkActionName,
     BulkFailure, BulkResult, Close, ContextQuery, Judgement, MatchedField,
 };
 use crate::wire::{self, CountedList, NewNote, Note};
@@ -133,6 +133,7 @@ async fn get_alert(
     };
     let body = AlertDetail {
         alert: alert.into(),
+        risk_parts: crate::wire::risk_parts(&alert.risk),
         reasons: alert
             .reasons
             .iter()
@@ -369,24 +370,32 @@ async fn attach_alert(
     let incident = body.incident_id.as_deref().map(id).transpose()?;
     let result = state
         .casework()
-        .attach_alert(caller.actor(), &alert, incident.as_ref(), expected)
+        .attach_alert(
+            caller.actor(),
+            &alert,
+            incident.as_ref(),
+            body.reason.as_deref(),
+            expected,
+        )
         .await;
     answered(&state, &caller, &alert, result).await
 }
 
 /// Takes an alert out of its incident.
-#[utoipa::path(post, path = "/alerts/{id}/detach", tag = "alerts", params(("id" = String, Path)),
+#[utoipa::path(post, path = "/alerts/{id}/detach", tag = "alerts",
+    params(("id" = String, Path), Because),
     responses((status = 200, body = Alert), (status = 412, body = Problem)))]
 async fn detach_alert(
     State(state): State<ApiState>,
     caller: Caller,
     IfMatch(expected): IfMatch,
     ApiPath(alert): ApiPath<String>,
+    ApiQuery(because): ApiQuery<Because>,
 ) -> ApiResult<Response> {
     let alert = id(&alert)?;
     let result = state
         .casework()
-        .detach_alert(caller.actor(), &alert, expected)
+        .detach_alert(caller.actor(), &alert, because.reason.as_deref(), expected)
         .await;
     answered(&state, &caller, &alert, result).await
 }
@@ -413,10 +422,19 @@ async fn bulk_alerts(
             BulkAction::Attach(body.incident_id.as_deref().map(id).transpose()?)
         }
     };
-    let outcome = state
-        .casework()
-        .bulk_alerts(caller.actor(), &body.ids, action)
-        .await?;
+    let casework = state.casework();
+    let outcome = match body.matching {
+        Some(_) if !body.ids.is_empty() => {
+            return Err(ApiError::invalid("ids", "must be empty beside matching"));
+        }
+        Some(matching) => {
+            let filter = filter(matching.into())?;
+            casework
+                .bulk_matching(caller.actor(), &filter, action)
+                .await?
+        }
+        None => casework.bulk_alerts(caller.actor(), &body.ids, action).await?,
+    };
     Ok(Json(BulkResult {
         done: outcome.done.iter().map(ToString::to_string).collect(),
         failed: outcome

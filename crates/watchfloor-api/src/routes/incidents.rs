@@ -6,17 +6,17 @@ use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
-use watchfloor_casework::{CaseworkError, IncidentFilter};
+use watchfloor_casework::{CaseworkError, IncidentFilter, IncidentSort};
 use watchfloor_model as model;
 
 use super::{ApiResult, none_or, not_blank, page, tagged, words};
 use crate::extract::{ApiJson, ApiPath, ApiQuery, Caller, IfMatch, id};
 use crate::problem::{ApiError, Problem};
 use crate::state::ApiState;
-use crate::wire::CountedList;
+use crate::wire::{CountedList, List};
 use crate::wire::incident::{
-    Incident, IncidentDetail, IncidentPatch, IncidentQuery, Merge, NewIncident, ReportFormat,
-    ReportQuery, Split,
+    Incident, IncidentDetail, IncidentPatch, IncidentQuery, Mention, Merge, NewIncident, Presence,
+    Present, ReportFormat, ReportQuery, SimilarIncident, Split,
 };
 
 pub(crate) fn router() -> OpenApiRouter<ApiState> {
@@ -26,9 +26,13 @@ pub(crate) fn router() -> OpenApiRouter<ApiState> {
         .routes(routes!(merge_incidents))
         .routes(routes!(split_incident))
         .routes(routes!(get_report))
+        .routes(routes!(similar_incidents))
+        .routes(routes!(note_presence))
+        .routes(routes!(get_mentions))
+        .routes(routes!(see_mentions))
 }
 
-/// Incidents, latest activity first.
+/// Incidents, in the order asked for.
 #[utoipa::path(get, path = "/incidents", tag = "incidents", params(IncidentQuery), responses(
     (status = 200, body = CountedList<Incident>), (status = 400, body = Problem)))]
 async fn list_incidents(
@@ -37,6 +41,12 @@ async fn list_incidents(
     ApiQuery(query): ApiQuery<IncidentQuery>,
 ) -> ApiResult<Json<CountedList<Incident>>> {
     let request = page(query.cursor.as_deref(), query.limit)?;
+    let sort = match not_blank(query.sort) {
+        Some(word) => IncidentSort::parse(&word).ok_or_else(|| {
+            ApiError::invalid("sort", "expected -last_time, -risk or -severity")
+        })?,
+        None => IncidentSort::default(),
+    };
     let filter = IncidentFilter {
         statuses: words(
             "status",
@@ -53,7 +63,7 @@ async fn list_incidents(
     };
     let found = state
         .casework()
-        .incidents(caller.actor(), &filter, &request)
+        .incidents(caller.actor(), &filter, sort, &request)
         .await?;
     Ok(Json(CountedList {
         items: found.items.iter().map(Incident::from).collect(),
@@ -168,7 +178,13 @@ async fn merge_incidents(
     let from = ids(&body.from)?;
     let result = state
         .casework()
-        .merge_incidents(caller.actor(), &incident, &from, expected)
+        .merge_incidents(
+            caller.actor(),
+            &incident,
+            &from,
+            body.reason.as_deref(),
+            expected,
+        )
         .await;
     answered(&state, &caller, &incident, result).await
 }
@@ -187,7 +203,13 @@ async fn split_incident(
     let alerts = ids(&body.alert_ids)?;
     let result = state
         .casework()
-        .split_incident(caller.actor(), &incident, &alerts, expected)
+        .split_incident(
+            caller.actor(),
+            &incident,
+            &alerts,
+            body.reason.as_deref(),
+            expected,
+        )
         .await;
     let mut response = answered(&state, &caller, &incident, result).await?;
     *response.status_mut() = StatusCode::CREATED;
@@ -229,4 +251,58 @@ async fn get_report(
         headers.insert(header::CONTENT_DISPOSITION, value);
     }
     Ok(response)
+}
+
+/// Incidents like this one, of the last half year, with what both have.
+#[utoipa::path(get, path = "/incidents/{id}/similar", tag = "incidents", params(("id" = String, Path)),
+    responses((status = 200, body = List<SimilarIncident>), (status = 404, body = Problem)))]
+async fn similar_incidents(
+    State(state): State<ApiState>,
+    caller: Caller,
+    ApiPath(incident): ApiPath<String>,
+) -> ApiResult<Json<List<SimilarIncident>>> {
+    let found = state
+        .casework()
+        .similar_incidents(caller.actor(), &id(&incident)?)
+        .await?;
+    let found = found.iter().map(|one| SimilarIncident {
+        incident: (&one.incident).into(),
+        reasons: one.reasons.clone(),
+    });
+    Ok(Json(List::whole(found.collect())))
+}
+
+/// Says that the caller looks at an incident, which holds for 45 s, or does no more; answers who
+/// looks at it now. Others hear of it as `presence` on the live stream.
+#[utoipa::path(post, path = "/incidents/{id}/presence", tag = "incidents", params(("id" = String, Path)),
+    request_body = Presence, responses((status = 200, body = Present), (status = 404, body = Problem)))]
+async fn note_presence(
+    State(state): State<ApiState>,
+    caller: Caller,
+    ApiPath(incident): ApiPath<String>,
+    ApiJson(body): ApiJson<Presence>,
+) -> ApiResult<Json<Present>> {
+    let names = state
+        .casework()
+        .note_presence(caller.actor(), &id(&incident)?, body.is_there)
+        .await?;
+    Ok(Json(Present { names }))
+}
+
+/// Notes that mention the caller, newest first.
+#[utoipa::path(get, path = "/mentions", tag = "incidents",
+    responses((status = 200, body = List<Mention>)))]
+async fn get_mentions(
+    State(state): State<ApiState>,
+    caller: Caller,
+) -> ApiResult<Json<List<Mention>>> {
+    let found = state.casework().mentions(caller.actor()).await?;
+    Ok(Json(List::whole(found.into_iter().map(Into::into).collect())))
+}
+
+/// Notes that the caller has seen what mentions them.
+#[utoipa::path(post, path = "/mentions/seen", tag = "incidents", responses((status = 204)))]
+async fn see_mentions(State(state): State<ApiState>, caller: Caller) -> ApiResult<StatusCode> {
+    state.casework().see_mentions(caller.actor()).await?;
+    Ok(StatusCode::NO_CONTENT)
 }

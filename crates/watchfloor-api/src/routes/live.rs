@@ -60,6 +60,20 @@ struct ResponseChanged<'a> {
     text: &'a str,
 }
 
+/// Others look at an incident now.
+#[derive(Serialize)]
+struct PresenceChanged<'a> {
+    incident_id: &'a str,
+    names: &'a [String],
+}
+
+/// A user was mentioned.
+#[derive(Serialize)]
+struct Mentioned<'a> {
+    name: &'a str,
+    parent_id: &'a str,
+}
+
 struct Watcher {
     state: ApiState,
     tenant: TenantId,
@@ -70,7 +84,8 @@ struct Watcher {
 }
 
 /// Live data: `alert`, `alert_changed` (rows), `incident` (row), `rules` (what changed in words),
-/// `response` (an action or a run changed),
+/// `response` (an action or a run changed), `presence` (who looks at an incident now),
+/// `mention` (a user was mentioned),
 /// `ledger` (counters, every two seconds), `lagged` (changes were missed: read again), `ping`.
 #[utoipa::path(get, path = "/live", tag = "live", responses(
     (status = 200, description = "server-sent events", content_type = "text/event-stream", body = String)))]
@@ -143,6 +158,20 @@ fn event_of(change: &LiveChange) -> SseEvent {
             &FleetChanged {
                 action: notice.action,
                 target: &notice.target,
+            },
+        ),
+        LiveChange::Presence(_, incident, names) => json_event(
+            "presence",
+            &PresenceChanged {
+                incident_id: incident.as_str(),
+                names,
+            },
+        ),
+        LiveChange::Mention(_, name, parent) => json_event(
+            "mention",
+            &Mentioned {
+                name,
+                parent_id: parent,
             },
         ),
         LiveChange::Response(_, notice) => json_event(

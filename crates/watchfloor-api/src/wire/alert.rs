@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 use watchfloor_model as model;
 
-use super::{AlertStatus, Entity, HistoryEntry, Note, Severity, Verdict};
+use super::{AlertStatus, Entity, HistoryEntry, Note, RiskPart, Severity, Verdict};
 use crate::extract::present;
 use crate::ports::{Event, RuleDetail};
 
@@ -19,6 +19,8 @@ pub(crate) struct Alert {
     pub(crate) rule_title: String,
     pub(crate) title: String,
     pub(crate) severity: Severity,
+    /// How much it matters, from 0 to 100.
+    pub(crate) risk: u8,
     pub(crate) status: AlertStatus,
     /// Event time of the first finding.
     #[schema(value_type = String, format = DateTime)]
@@ -55,6 +57,7 @@ impl From<&model::Alert> for Alert {
             rule_title: alert.rule_title.clone(),
             title: alert.title.clone(),
             severity: alert.severity.into(),
+            risk: alert.risk.score,
             status: alert.status.into(),
             time: alert.time,
             created_at: alert.created_at,
@@ -111,6 +114,8 @@ pub(crate) struct AlertDetail {
     #[serde(flatten)]
     pub(crate) alert: Alert,
     pub(crate) reasons: Vec<MatchedField>,
+    /// The parts of its risk.
+    pub(crate) risk_parts: Vec<RiskPart>,
     /// The last event; `null` when the lake holds it no more.
     #[schema(required)]
     pub(crate) event: Option<Event>,
@@ -182,7 +187,7 @@ pub(crate) struct AlertQuery {
     pub(crate) from: Option<String>,
     /// Event time to (exclusive).
     pub(crate) to: Option<String>,
-    /// `time`, `last_time`, `created_at`, `updated_at`, `severity` or `count`; `-` before it for descending. Default `-time`.
+    /// `time`, `last_time`, `created_at`, `updated_at`, `severity`, `count` or `risk`; `-` before it for descending. Default `-time`.
     pub(crate) sort: Option<String>,
     /// From `next` of the page before.
     pub(crate) cursor: Option<String>,
@@ -222,6 +227,17 @@ pub(crate) struct Close {
 pub(crate) struct Attach {
     /// Id of an incident; `null` opens a new one.
     pub(crate) incident_id: Option<String>,
+    /// Why; remembered with the correction.
+    pub(crate) reason: Option<String>,
+}
+
+/// Why somebody corrects.
+#[derive(Debug, Default, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub(crate) struct Because {
+    /// Why; remembered with the correction.
+    pub(crate) reason: Option<String>,
 }
 
 /// What to do with several alerts.
@@ -238,8 +254,11 @@ pub(crate) enum BulkActionName {
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Bulk {
-    /// At most 1,000.
+    /// At most 1,000; none if `matching` is given.
+    #[serde(default)]
     pub(crate) ids: Vec<String>,
+    /// All that match, as the queue is filtered, instead of `ids`.
+    pub(crate) matching: Option<BulkFilter>,
     pub(crate) action: BulkActionName,
     /// For `assign`; `null` for nobody.
     #[serde(default, deserialize_with = "present")]
@@ -251,6 +270,40 @@ pub(crate) struct Bulk {
     pub(crate) reason: Option<String>,
     /// For `attach`; absent or `null` opens a new one.
     pub(crate) incident_id: Option<String>,
+}
+
+/// Which alerts a bulk action is for; each as in the query of the queue.
+#[derive(Debug, Default, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct BulkFilter {
+    pub(crate) status: Option<String>,
+    pub(crate) severity: Option<String>,
+    pub(crate) assignee: Option<String>,
+    pub(crate) incident_id: Option<String>,
+    pub(crate) rule_id: Option<String>,
+    pub(crate) entity: Option<String>,
+    pub(crate) q: Option<String>,
+    pub(crate) from: Option<String>,
+    pub(crate) to: Option<String>,
+}
+
+impl From<BulkFilter> for AlertQuery {
+    fn from(filter: BulkFilter) -> Self {
+        Self {
+            status: filter.status,
+            severity: filter.severity,
+            assignee: filter.assignee,
+            incident_id: filter.incident_id,
+            rule_id: filter.rule_id,
+            entity: filter.entity,
+            q: filter.q,
+            from: filter.from,
+            to: filter.to,
+            sort: None,
+            cursor: None,
+            limit: None,
+        }
+    }
 }
 
 /// An alert that was not changed.

@@ -8,7 +8,7 @@ use watchfloor_model as model;
 
 use super::alert::Alert;
 use super::{
-    Entity, EntityKind, HistoryEntry, IncidentStatus, Note, Severity, TaskStatus, Verdict,
+    Entity, EntityKind, HistoryEntry, IncidentStatus, Note, RiskPart, Severity, TaskStatus, Verdict,
 };
 use crate::extract::present;
 
@@ -19,6 +19,8 @@ pub(crate) struct Incident {
     pub(crate) number: u64,
     pub(crate) title: String,
     pub(crate) severity: Severity,
+    /// How much it matters, from 0 to 100.
+    pub(crate) risk: u8,
     pub(crate) status: IncidentStatus,
     #[schema(required)]
     pub(crate) verdict: Option<Verdict>,
@@ -52,6 +54,7 @@ impl From<&model::Incident> for Incident {
             number: incident.number,
             title: incident.title.clone(),
             severity: incident.severity.into(),
+            risk: incident.risk.score,
             status: incident.status.into(),
             verdict: incident.verdict.map(Into::into),
             assignee: incident.assignee.clone(),
@@ -194,12 +197,110 @@ pub(crate) struct Clocks {
     pub(crate) resolved_at: Option<Timestamp>,
 }
 
+/// A thing that an incident touched.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct Touch {
+    pub(crate) kind: EntityKind,
+    pub(crate) value: String,
+    /// Its parts, such as `source` and `target`.
+    pub(crate) roles: Vec<String>,
+    #[schema(value_type = String, format = DateTime)]
+    pub(crate) first_time: Timestamp,
+    #[schema(value_type = String, format = DateTime)]
+    pub(crate) last_time: Timestamp,
+    /// Alerts that tell of it, by time, the first twenty.
+    pub(crate) alerts: Vec<String>,
+    pub(crate) alert_count: u64,
+    /// How it is known.
+    pub(crate) known_from: String,
+    /// Its risk by the open alerts here; `null` when none is open.
+    #[schema(required)]
+    pub(crate) risk: Option<u8>,
+    pub(crate) risk_parts: Vec<RiskPart>,
+}
+
+impl From<casework::Touch> for Touch {
+    fn from(touch: casework::Touch) -> Self {
+        Self {
+            kind: touch.entity.kind.into(),
+            value: touch.entity.value,
+            roles: touch.roles,
+            first_time: touch.first_time,
+            last_time: touch.last_time,
+            alerts: touch.alert_ids.iter().map(ToString::to_string).collect(),
+            alert_count: touch.alert_count,
+            known_from: touch.known_from,
+            risk: touch.risk.as_ref().map(|risk| risk.score),
+            risk_parts: touch.risk.as_ref().map_or_else(Vec::new, super::risk_parts),
+        }
+    }
+}
+
+/// An incident that is like another.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct SimilarIncident {
+    #[serde(flatten)]
+    pub(crate) incident: Incident,
+    /// What both have, in sentences.
+    pub(crate) reasons: Vec<String>,
+}
+
+/// Who looks at an incident now.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct Present {
+    /// Names of users.
+    pub(crate) names: Vec<String>,
+}
+
+/// Whether the caller looks at an incident.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Presence {
+    /// `false` when the page is left.
+    pub(crate) is_there: bool,
+}
+
+/// A note in which the caller is mentioned.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct Mention {
+    pub(crate) note_id: String,
+    /// The alert or incident on which it stands.
+    pub(crate) parent_id: String,
+    pub(crate) author: String,
+    pub(crate) text: String,
+    #[schema(value_type = String, format = DateTime)]
+    pub(crate) at: Timestamp,
+    #[schema(required, value_type = Option<String>, format = DateTime)]
+    pub(crate) seen_at: Option<Timestamp>,
+}
+
+impl From<model::Mention> for Mention {
+    fn from(mention: model::Mention) -> Self {
+        Self {
+            note_id: mention.note_id.to_string(),
+            parent_id: mention.parent_id,
+            author: mention.author,
+            text: mention.text,
+            at: mention.at,
+            seen_at: mention.seen_at,
+        }
+    }
+}
+
 /// An incident with everything its page shows.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct IncidentDetail {
     #[serde(flatten)]
     pub(crate) incident: Incident,
     pub(crate) summary: String,
+    /// Why it is as grave as it is, by stated criteria.
+    pub(crate) severity_reasons: Vec<String>,
+    /// Whether a person set the severity.
+    pub(crate) severity_by_hand: bool,
+    /// The parts of its risk.
+    pub(crate) risk_parts: Vec<RiskPart>,
+    /// What it touched, and how that is known.
+    pub(crate) scope: Vec<Touch>,
     pub(crate) alert_rows: Vec<IncidentAlert>,
     pub(crate) timeline: Vec<TimelineEntry>,
     pub(crate) tasks: Vec<Task>,
@@ -214,6 +315,10 @@ impl From<casework::IncidentDetail> for IncidentDetail {
         let clocks = detail.incident.clocks;
         Self {
             incident: (&detail.incident).into(),
+            severity_reasons: detail.incident.severity_reasons,
+            severity_by_hand: detail.incident.severity_by_hand,
+            risk_parts: super::risk_parts(&detail.incident.risk),
+            scope: detail.scope.into_iter().map(Into::into).collect(),
             summary: detail.incident.summary,
             alert_rows: detail
                 .alerts
@@ -251,6 +356,8 @@ pub(crate) struct IncidentQuery {
     pub(crate) assignee: Option<String>,
     /// Text in title, summary or entities.
     pub(crate) q: Option<String>,
+    /// `-last_time`, `-risk` or `-severity`. Default `-last_time`.
+    pub(crate) sort: Option<String>,
     /// From `next` of the page before.
     pub(crate) cursor: Option<String>,
     /// Rows of a page, 1 to 1,000; default 100.
@@ -320,6 +427,8 @@ pub(crate) struct NewObservable {
 #[serde(deny_unknown_fields)]
 pub(crate) struct Merge {
     pub(crate) from: Vec<String>,
+    /// Why; remembered with the correction.
+    pub(crate) reason: Option<String>,
 }
 
 /// Alerts to be taken out into an incident of their own.
@@ -327,6 +436,8 @@ pub(crate) struct Merge {
 #[serde(deny_unknown_fields)]
 pub(crate) struct Split {
     pub(crate) alert_ids: Vec<String>,
+    /// Why; remembered with the correction.
+    pub(crate) reason: Option<String>,
 }
 
 /// Form of a report.

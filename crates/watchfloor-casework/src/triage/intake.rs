@@ -4,8 +4,8 @@ use jiff::Timestamp;
 use sha2::{Digest, Sha256};
 use watchfloor_event::{EntityKind as EventEntityKind, Finding, FindingLevel};
 use watchfloor_model::{
-    Alert, AlertId, AlertStatus, Entity, EntityKind, EntityRef, InvalidId, MatchedField, Severity,
-    TenantId,
+    Alert, AlertId, AlertStatus, Entity, EntityKind, EntityRef, InvalidId, MatchedField, Risk,
+    Severity, TenantId,
 };
 
 /// Hex digits of an alert id.
@@ -137,6 +137,8 @@ pub(crate) fn alert_of(
             .collect(),
         event_ids: event_ids_of(finding),
         repeat_key,
+        traces: Vec::new(),
+        risk: Risk::default(),
         version: 1,
     })
 }
@@ -158,6 +160,7 @@ fn event_ids_of(finding: &Finding) -> Vec<String> {
 /// Takes a finding into the alert that it repeats.
 pub(crate) fn raise(alert: &mut Alert, finding: &Finding, entities: Vec<Entity>, now: Timestamp) {
     alert.count = alert.count.saturating_add(1);
+    alert.time = alert.time.min(finding.time);
     alert.first_time = alert.first_time.min(finding.first_time);
     alert.last_time = alert.last_time.max(finding.time);
     alert.severity = alert.severity.max(severity_of(finding.level));

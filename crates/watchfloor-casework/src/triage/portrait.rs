@@ -6,6 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use watchfloor_model::{Alert, Entity, EntityKind, EntityRef, Incident, Severity};
 
 use super::bind::is_commonplace;
+use super::risk;
 
 /// ATT&CK tactics in the order of an attack.
 ///
@@ -180,12 +181,40 @@ fn clock(alert: &Alert) -> String {
     alert.time.strftime("%Y-%m-%d %H:%M UTC").to_string()
 }
 
-fn severity_of(alerts: &[Alert], tactics: &[String]) -> Option<Severity> {
+/// How grave an incident is by what is stated here, and why.
+fn severity_of(alerts: &[Alert], tactics: &[String]) -> Option<(Severity, Vec<String>)> {
     let gravest = alerts.iter().map(|alert| alert.severity).max()?;
+    let of_it = |severity: Severity| {
+        let all = alerts.iter().filter(|alert| alert.severity == severity);
+        (all.clone().count(), all.clone().next())
+    };
+    let (count, first) = of_it(gravest);
+    let title = first.map_or("", |alert| alert.title.as_str());
+    let mut reasons = vec![match count {
+        1 => format!("its gravest alert is {gravest}: “{title}”"),
+        more => format!("{more} of its alerts are {gravest}, the first “{title}”"),
+    }];
     if gravest >= Severity::High && tactics.len() >= CRITICAL_TACTICS {
-        return Some(Severity::Critical);
+        let words: Vec<String> = tactics
+            .iter()
+            .map(|tactic| tactic_in_words(tactic).to_lowercase())
+            .collect();
+        reasons.push(format!(
+            "critical, because grave alerts show {} tactics or more: {}",
+            CRITICAL_TACTICS,
+            listed(&words, TACTICS.len())
+        ));
+        return Some((Severity::Critical, reasons));
     }
-    Some(gravest)
+    reasons.push(format!(
+        "not raised to critical: that takes a high alert and {CRITICAL_TACTICS} tactics, and there {}",
+        match tactics.len() {
+            0 => "is none".to_owned(),
+            1 => "is 1".to_owned(),
+            more => format!("are {more}"),
+        }
+    ));
+    Some((gravest, reasons))
 }
 
 /// Computes an incident anew from its alerts, given by event time. Without alerts it keeps
@@ -210,11 +239,13 @@ pub(crate) fn redraw(incident: &mut Incident, alerts: &[Alert]) {
     if !incident.summary_by_hand {
         incident.summary = summary_of(alerts, &incident.tactics);
     }
-    if !incident.severity_by_hand
-        && let Some(severity) = severity_of(alerts, &incident.tactics)
-    {
-        incident.severity = severity;
+    if let Some((severity, reasons)) = severity_of(alerts, &incident.tactics) {
+        if !incident.severity_by_hand {
+            incident.severity = severity;
+        }
+        incident.severity_reasons = reasons;
     }
+    incident.risk = risk::of_incident(incident, alerts);
     if let Some(detected) = alerts.iter().map(|alert| alert.created_at).min() {
         incident.clocks.detected_at = incident.clocks.detected_at.min(detected);
     }

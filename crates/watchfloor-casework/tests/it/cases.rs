@@ -16,7 +16,7 @@ async fn a_detached_alert_stays_out() {
     ];
     casework.take_findings(1, input).await.unwrap();
     let b = alert_of(casework, "b").await;
-    casework.detach_alert(&system(), &b.id, None).await.unwrap();
+    casework.detach_alert(&system(), &b.id, Some("another matter"), None).await.unwrap();
     assert_eq!(grouping(casework).await, ["-b", "a"]);
     let next = vec![finding("3", "c", "high", 8, "host:ws-1 user:eve")];
     casework.take_findings(2, next).await.unwrap();
@@ -35,7 +35,7 @@ async fn split_incidents_stay_apart_and_merge_joins_them_again() {
     let b = alert_of(casework, "b").await;
     let first = b.incident_id().unwrap().clone();
     let second = casework
-        .split_incident(&system(), &first, std::slice::from_ref(&b.id), None)
+        .split_incident(&system(), &first, std::slice::from_ref(&b.id), None, None)
         .await
         .unwrap();
     assert_eq!(grouping(casework).await, ["a", "b"]);
@@ -51,7 +51,7 @@ async fn split_incidents_stay_apart_and_merge_joins_them_again() {
         .await
         .unwrap();
     casework
-        .merge_incidents(&system(), &first, std::slice::from_ref(&second.id), None)
+        .merge_incidents(&system(), &first, std::slice::from_ref(&second.id), None, None)
         .await
         .unwrap();
     assert_eq!(grouping(casework).await, ["a b c"]);

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, OnceLock};
 
 use jiff::{SignedDuration, Timestamp};
 use watchfloor_casework::{
-    AlertFilter, AlertSort, AlertSortKey, Casework, CaseworkSettings, FixedClock, IncidentFilter,
+    AlertFilter, AlertSort, AlertSortKey, Casework, CaseworkSettings, FixedClock, IncidentFilter, IncidentSort,
     PageRequest, PostgresOptions, Store,
 };
 use watchfloor_event::{Entity, EntityKind, EventId, Finding, FindingLevel, MatchReason};
@@ -135,7 +135,7 @@ pub(crate) async fn alert_of(casework: &Casework, rule: &str) -> Alert {
 pub(crate) async fn incidents(casework: &Casework) -> Vec<Incident> {
     let page = PageRequest::new(None, Some(1_000));
     casework
-        .incidents(&system(), &IncidentFilter::default(), &page)
+        .incidents(&system(), &IncidentFilter::default(), IncidentSort::default(), &page)
         .await
         .unwrap()
         .items

@@ -127,7 +127,31 @@ async fn what_binds() {
     .await;
     check(
         "grave and near on one host",
+        "a high 0 host:ws-1 user:eve\nb high 20 host:ws-1",
+        &["a b"],
+    )
+    .await;
+    check(
+        "grave and near on one host, by different accounts",
         "a high 0 host:ws-1 user:eve\nb high 20 host:ws-1 user:bob",
+        &["a", "b"],
+    )
+    .await;
+    check(
+        "a program that comes with the system",
+        "a high 0 host:ws-1 process:C:\\Windows\\System32\\cmd.exe\nb high 300 host:ws-1 process:C:\\Windows\\System32\\cmd.exe",
+        &["a", "b"],
+    )
+    .await;
+    check(
+        "what the text names",
+        "a high 0 host:ws-1 address:203.0.113.9\nb high 300 host:ws-2 domain:c2.example.net\nc high 600 host:ws-3 domain:c2.example.net",
+        &["a", "b c"],
+    )
+    .await;
+    check(
+        "an account that one incident alone knows",
+        "a high 0 host:dc-1 user:new-admin\nb low 300 host:srv-1 user:new-admin",
         &["a b"],
     )
     .await;
@@ -204,7 +228,7 @@ async fn the_story_is_one_incident() {
         noise low 3 host:ws-007 user:a.smith\n\
         logon high 6 host:web-01 address:203.0.113.66 user:deploy\n\
         encoded high 20 host:ws-042 user:CORP\\j.doe process:powershell.exe address:10.0.0.11\n\
-        bridge medium 18 host:web-01 user:deploy address:10.0.0.11 host:ws-042\n\
+        bridge medium 18 host:web-01 user:deploy user:j.doe address:10.0.0.11 host:ws-042\n\
         dump critical 31 host:ws-042 user:NT+AUTHORITY\\SYSTEM user:CORP\\j.doe process:lsass.exe\n\
         other medium 33 host:ws-099 user:b.lee\n\
         lateral high 44 host:ws-042 host:srv-fs01 user:j.doe\n\
