@@ -75,11 +75,7 @@ impl Casework {
             .into_values()
             .map(|(other, shared)| {
                 let known = other.incident_id().and_then(|id| known.get(id));
-                let bond = bind::bond(
-                    (alert, &hands),
-                    (&other, known.unwrap_or(&nobody)),
-                    &shared,
-                );
+                let bond = bind::bond((alert, &hands), (&other, known.unwrap_or(&nobody)), &shared);
                 Bound {
                     bond,
                     alert: other,
@@ -187,8 +183,7 @@ impl Casework {
             reasons.push((id.clone(), sentence));
         }
         let is_common = |incident: &IncidentId| is_seen_elsewhere(alert, same_rule, incident);
-        candidates
-            .retain(|one| one.bond.ground > Ground::Place || !is_common(&one.incident.id));
+        candidates.retain(|one| one.bond.ground > Ground::Place || !is_common(&one.incident.id));
         let incidents = chosen(candidates);
         let mut reasons: Vec<String> = reasons
             .into_iter()
@@ -304,9 +299,9 @@ impl Casework {
 /// the place alone does not make its alert part of that incident.
 fn is_seen_elsewhere(alert: &Alert, same_rule: &[Alert], incident: &IncidentId) -> bool {
     alert.severity <= Severity::Medium
-        && same_rule
-            .iter()
-            .any(|other| other.incident_id() != Some(incident) && other.repeat_key != alert.repeat_key)
+        && same_rule.iter().any(|other| {
+            other.incident_id() != Some(incident) && other.repeat_key != alert.repeat_key
+        })
 }
 
 /// Whether a name or an address serves everybody: many machines are told beside it, and nothing
@@ -335,13 +330,10 @@ fn chosen(candidates: Vec<Candidate>) -> Vec<Incident> {
         let merging = candidates.into_iter().filter(|one| one.bond.merges);
         return merging.map(|one| one.incident).collect();
     }
-    let best = candidates.into_iter().reduce(|best, one| {
-        if one.bond > best.bond {
-            one
-        } else {
-            best
-        }
-    });
+    let best =
+        candidates
+            .into_iter()
+            .reduce(|best, one| if one.bond > best.bond { one } else { best });
     best.into_iter().map(|one| one.incident).collect()
 }
 
@@ -351,7 +343,10 @@ fn mark_own(found: &mut Found) {
     let mut homes: BTreeMap<EntityRef, BTreeSet<Option<IncidentId>>> = BTreeMap::new();
     for (other, shared) in found.values() {
         let counts = other.severity >= Severity::Medium;
-        let accounts = shared.entities.iter().filter(|one| one.kind == EntityKind::User);
+        let accounts = shared
+            .entities
+            .iter()
+            .filter(|one| one.kind == EntityKind::User);
         for account in accounts.filter(|_| counts) {
             let home = other.incident_id().cloned();
             homes.entry(account.clone()).or_default().insert(home);

@@ -4,8 +4,8 @@ use std::collections::BTreeSet;
 
 use jiff::{SignedDuration, Timestamp};
 use watchfloor_model::{
-    Actor, Alert, AlertId, AuditEntry, Entity, EntityKind, EntityRef, Incident, IncidentId, Judgement, Note, Observable,
-    Permission, Task, Verdict,
+    Actor, Alert, AlertId, AuditEntry, Entity, EntityKind, EntityRef, Incident, IncidentId,
+    Judgement, Note, Observable, Permission, Task, Verdict,
 };
 
 use crate::timeline;
@@ -28,6 +28,9 @@ const SIMILAR_SPAN: SignedDuration = SignedDuration::from_hours(24 * 180);
 
 /// Things named per sentence.
 const NAMED_MAX: usize = 4;
+
+/// Alerts that the page of an incident shows, the gravest; the queue lists the others.
+const ALERTS_SHOWN_MAX: u32 = 400;
 
 /// Alerts of the same rule shown as context.
 const SAME_RULE_MAX: u32 = 10;
@@ -63,7 +66,7 @@ pub struct AlertWithReasons {
 pub struct IncidentDetail {
     /// The incident.
     pub incident: Incident,
-    /// Its alerts, by event time.
+    /// Its gravest alerts, by event time; most incidents have no others.
     pub alerts: Vec<AlertWithReasons>,
     /// What happened and what was done, oldest first.
     pub timeline: Vec<TimelineEntry>,
@@ -139,7 +142,7 @@ impl Casework {
         self.authorize(actor, Permission::ReadCases)?;
         let mut reader = self.store().read(&actor.tenant).await?;
         let incident = reader.q().incident(id).await?;
-        let alerts = reader.q().alerts_of(id).await?;
+        let alerts = reader.q().gravest_alerts_of(id, ALERTS_SHOWN_MAX).await?;
         let tasks = reader.q().tasks_of(id).await?;
         let notes = reader.q().notes_of(id.as_str()).await?;
         let observables = reader.q().observables_of(id).await?;
@@ -218,7 +221,10 @@ fn shared_reasons(
     (right, right_alerts): (&Incident, &[Alert]),
 ) -> Vec<String> {
     let rules = |alerts: &[Alert]| -> BTreeSet<String> {
-        alerts.iter().map(|alert| alert.rule_title.clone()).collect()
+        alerts
+            .iter()
+            .map(|alert| alert.rule_title.clone())
+            .collect()
     };
     let things = |incident: &Incident| -> BTreeSet<String> {
         let keys = incident.entities.iter().map(Entity::key);
@@ -235,7 +241,11 @@ fn shared_reasons(
     .into_iter()
     .filter_map(|(what, left, right)| {
         let shared: Vec<&String> = left.intersection(&right).collect();
-        let named: Vec<&str> = shared.iter().take(NAMED_MAX).map(|one| one.as_str()).collect();
+        let named: Vec<&str> = shared
+            .iter()
+            .take(NAMED_MAX)
+            .map(|one| one.as_str())
+            .collect();
         let more = match shared.len().saturating_sub(NAMED_MAX) {
             0 => String::new(),
             more => format!(" and {more} more"),

@@ -148,7 +148,9 @@ impl Casework {
                 let open = reader.q().repeated_alert(&key, from, to).await?;
                 keys.insert(key) && open.is_none()
             };
-            let is_asked = suppressions.iter().any(|one| one.asks_event(&finding.rule_id));
+            let is_asked = suppressions
+                .iter()
+                .any(|one| one.asks_event(&finding.rule_id));
             if is_first || is_asked {
                 wanted.extend(intake::event_of(finding));
             }
@@ -303,7 +305,10 @@ impl Casework {
                 continue;
             }
             let seen = tx.q().alerts_of_entity_since(&key, since).await?;
-            if rarest_entity.as_ref().is_none_or(|(_, least)| seen < *least) {
+            if rarest_entity
+                .as_ref()
+                .is_none_or(|(_, least)| seen < *least)
+            {
                 rarest_entity = Some((key.to_string(), seen));
             }
         }

@@ -20,9 +20,9 @@ mod merge;
 mod overview;
 mod password;
 mod playbooks;
+mod presence;
 mod report;
 mod response;
-mod presence;
 mod retention;
 mod rules;
 mod searches;
@@ -67,5 +67,6 @@ pub use watchfloor_playbook as playbook;
 /// The store's types that appear in this crate's methods.
 pub use watchfloor_store::{
     AgentFilter, AlertFilter, AlertSort, AlertSortKey, AuditFault, Cursor, IncidentFilter,
-    IncidentPart, IncidentSort, InvalidCursor, OpenError, Page, PageRequest, PostgresOptions, Store, StoreError,
+    IncidentPart, IncidentSort, InvalidCursor, OpenError, Page, PageRequest, PostgresOptions,
+    Store, StoreError,
 };

@@ -6,9 +6,7 @@ use std::collections::BTreeMap;
 use std::sync::{Mutex, PoisonError};
 
 use jiff::{SignedDuration, Timestamp};
-use watchfloor_model::{
-    Actor, IncidentId, Mention, Note, Permission, TenantId, mentioned_in,
-};
+use watchfloor_model::{Actor, IncidentId, Mention, Note, Permission, TenantId, mentioned_in};
 use watchfloor_store::WriteTx;
 
 use crate::{Casework, CaseworkError, LiveChange};
@@ -50,7 +48,9 @@ impl Presence {
         } else {
             false
         };
-        let here = pages.keys().filter(|one| one.0 == tenant && one.1 == incident);
+        let here = pages
+            .keys()
+            .filter(|one| one.0 == tenant && one.1 == incident);
         let names = here.map(|(_, _, name)| name.clone()).collect();
         (names, changed || pages.len() < before)
     }
@@ -144,7 +144,10 @@ mod tests {
             (vec!["ann".to_owned()], true)
         );
         let both = vec!["ann".to_owned(), "bob".to_owned()];
-        assert_eq!(presence.note(page("bob"), true, at(10)), (both.clone(), true));
+        assert_eq!(
+            presence.note(page("bob"), true, at(10)),
+            (both.clone(), true)
+        );
         assert_eq!(presence.note(page("bob"), true, at(30)), (both, false));
         let (names, changed) = presence.note(page("bob"), true, at(60));
         assert_eq!((names, changed), (vec!["bob".to_owned()], true));

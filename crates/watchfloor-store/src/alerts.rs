@@ -382,6 +382,27 @@ impl Queries<'_> {
         rows.iter().map(alert_from).collect()
     }
 
+    /// The gravest alerts of an incident, the earliest among equals, by event time.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn gravest_alerts_of(
+        &mut self,
+        incident: &IncidentId,
+        limit: u32,
+    ) -> Result<Vec<Alert>, StoreError> {
+        let rows = sql::query(
+            "SELECT * FROM (SELECT * FROM alerts WHERE tenant = $1 AND incident_id = $2 \
+             ORDER BY severity DESC, time, id LIMIT $3) AS gravest ORDER BY time, id",
+        )
+        .bind(self.tenant)
+        .bind(incident.as_str())
+        .bind(i64::from(limit))
+        .fetch_all(&mut *self.conn)
+        .await?;
+        rows.iter().map(alert_from).collect()
+    }
+
     /// The open alert that a finding with this key repeats, if one lies near enough in time.
     ///
     /// # Errors

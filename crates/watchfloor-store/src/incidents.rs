@@ -1,12 +1,14 @@
 //! Incidents with their filters and pages.
 
 use jiff::Timestamp;
-use watchfloor_model::{AlertId, Clocks, EntityRef, Incident, IncidentId, IncidentStatus, Severity, Verdict};
+use watchfloor_model::{
+    AlertId, Clocks, EntityRef, Incident, IncidentId, IncidentStatus, Severity, Verdict,
+};
 
 use crate::alerts::{push_contains, push_in, search_text};
 use crate::row::{
-    corrupt, entities_from_json, entities_to_json, from_json, id, micros, signed, time, time_opt,
-    risk_from_json, risk_to_json, to_json, unsigned, word,
+    corrupt, entities_from_json, entities_to_json, from_json, id, micros, risk_from_json,
+    risk_to_json, signed, time, time_opt, to_json, unsigned, word,
 };
 use crate::sql::{self, Builder, Row};
 use crate::{Change, Cursor, Page, PageRequest, Queries, StoreError, WriteTx};
@@ -250,11 +252,15 @@ impl Queries<'_> {
         query.push(")");
         for entity in entities {
             query.push(" UNION SELECT a.incident_id, e.value AS what FROM alert_entities e ");
-            query.push("JOIN alerts a ON a.tenant = e.tenant AND a.id = e.alert_id WHERE e.tenant = ");
+            query.push(
+                "JOIN alerts a ON a.tenant = e.tenant AND a.id = e.alert_id WHERE e.tenant = ",
+            );
             query.push_bind(self.tenant.to_owned());
             query.push(" AND a.incident_id IS NOT NULL AND e.kind = ");
             query.push_bind(entity.kind.as_str());
-            query.push(" AND e.value = ").push_bind(entity.value.clone());
+            query
+                .push(" AND e.value = ")
+                .push_bind(entity.value.clone());
             query.push(" AND e.last_time >= ").push_bind(micros(since));
         }
         query.push(") AS shares WHERE incident_id <> ");

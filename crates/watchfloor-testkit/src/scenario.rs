@@ -248,7 +248,9 @@ impl Scenario {
         by_event: &BTreeMap<String, usize>,
     ) -> Result<Told> {
         let text = |key: &str| alert[key].as_str().unwrap_or_default().to_owned();
-        let detail = client.get(&format!("/api/v1/alerts/{}", text("id")))?.json();
+        let detail = client
+            .get(&format!("/api/v1/alerts/{}", text("id")))?
+            .json();
         let records: Vec<&ScenarioRecord> = detail["event_ids"]
             .as_array()
             .into_iter()
@@ -256,7 +258,12 @@ impl Scenario {
             .filter_map(|id| self.records.get(*by_event.get(id.as_str()?)?))
             .collect();
         Ok(Told {
-            name: format!("{} [{}]: {}", text("title"), text("severity"), text("summary")),
+            name: format!(
+                "{} [{}]: {}",
+                text("title"),
+                text("severity"),
+                text("summary")
+            ),
             incident: alert["incident_id"].as_str().map(str::to_owned),
             is_grave: !matches!(text("severity").as_str(), "low" | "informational"),
             is_intrusion: records.iter().any(|one| one.is_intrusion),
@@ -296,7 +303,9 @@ impl Scenario {
                 .map(|one| one.name.clone())
                 .collect(),
             is_root_first: ordered.first().is_some_and(|one| one.is_root),
-            first: ordered.first().map_or_else(String::new, |one| one.name.clone()),
+            first: ordered
+                .first()
+                .map_or_else(String::new, |one| one.name.clone()),
         };
         let unattached = told.iter().filter(|one| one.incident.is_none()).count();
         (judged, unattached)
@@ -353,7 +362,10 @@ fn send(client: &Client, source: &str, body: &str) -> Result<()> {
 /// If the server does not take it.
 pub fn incidents_of_recording(client: &Client, lines: &str) -> Result<usize> {
     const CHUNK_LINES: usize = 1_000;
-    let lines: Vec<&str> = lines.lines().filter(|line| !line.trim().is_empty()).collect();
+    let lines: Vec<&str> = lines
+        .lines()
+        .filter(|line| !line.trim().is_empty())
+        .collect();
     for chunk in lines.chunks(CHUNK_LINES) {
         send(client, "recording", &chunk.join("\n"))?;
     }
@@ -439,7 +451,10 @@ fn filled(line: &str, time: Timestamp) -> String {
         ("{{clf}}", form("%d/%b/%Y:%H:%M:%S +0000")),
         ("{{date}}", form("%Y-%m-%d")),
         ("{{time}}", form("%H:%M:%S")),
-        ("{{audit}}", format!("{}.{:03}", millis.div_euclid(1000), millis.rem_euclid(1000))),
+        (
+            "{{audit}}",
+            format!("{}.{:03}", millis.div_euclid(1000), millis.rem_euclid(1000)),
+        ),
         ("{{epoch_ms}}", millis.to_string()),
         ("{{epoch}}", time.as_second().to_string()),
     ];

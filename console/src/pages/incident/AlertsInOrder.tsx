@@ -35,7 +35,11 @@ export function AlertsInOrder({ incident, actions }: { incident: IncidentDetail;
   return (
     <Section
       title="Alerts in order"
-      note={plural(rows.length, 'alert')}
+      note={
+        rows.length < incident.alert_count
+          ? `the gravest ${rows.length} of ${plural(incident.alert_count, 'alert')}`
+          : plural(rows.length, 'alert')
+      }
       tools={
         picked.size > 0 ? (
           <button type="button" className="button" onClick={split}>

@@ -19,8 +19,8 @@ use crate::ports::{Event, RelatedRequest};
 use crate::problem::{ApiError, Problem};
 use crate::state::ApiState;
 use crate::wire::alert::{
-    Because, Alert, AlertContext, AlertDetail, AlertQuery, Assign, Attach, Attachment, Bulk, BulkActionName,
-    BulkFailure, BulkResult, Close, ContextQuery, Judgement, MatchedField,
+    Alert, AlertContext, AlertDetail, AlertQuery, Assign, Attach, Attachment, Because, Bulk,
+    BulkActionName, BulkFailure, BulkResult, Close, ContextQuery, Judgement, MatchedField,
 };
 use crate::wire::{self, CountedList, NewNote, Note};
 
@@ -433,7 +433,11 @@ async fn bulk_alerts(
                 .bulk_matching(caller.actor(), &filter, action)
                 .await?
         }
-        None => casework.bulk_alerts(caller.actor(), &body.ids, action).await?,
+        None => {
+            casework
+                .bulk_alerts(caller.actor(), &body.ids, action)
+                .await?
+        }
     };
     Ok(Json(BulkResult {
         done: outcome.done.iter().map(ToString::to_string).collect(),

@@ -13,11 +13,11 @@ use super::{ApiResult, none_or, not_blank, page, tagged, words};
 use crate::extract::{ApiJson, ApiPath, ApiQuery, Caller, IfMatch, id};
 use crate::problem::{ApiError, Problem};
 use crate::state::ApiState;
-use crate::wire::{CountedList, List};
 use crate::wire::incident::{
     Incident, IncidentDetail, IncidentPatch, IncidentQuery, Mention, Merge, NewIncident, Presence,
     Present, ReportFormat, ReportQuery, SimilarIncident, Split,
 };
+use crate::wire::{CountedList, List};
 
 pub(crate) fn router() -> OpenApiRouter<ApiState> {
     OpenApiRouter::new()
@@ -42,9 +42,8 @@ async fn list_incidents(
 ) -> ApiResult<Json<CountedList<Incident>>> {
     let request = page(query.cursor.as_deref(), query.limit)?;
     let sort = match not_blank(query.sort) {
-        Some(word) => IncidentSort::parse(&word).ok_or_else(|| {
-            ApiError::invalid("sort", "expected -last_time, -risk or -severity")
-        })?,
+        Some(word) => IncidentSort::parse(&word)
+            .ok_or_else(|| ApiError::invalid("sort", "expected -last_time, -risk or -severity"))?,
         None => IncidentSort::default(),
     };
     let filter = IncidentFilter {
@@ -297,7 +296,9 @@ async fn get_mentions(
     caller: Caller,
 ) -> ApiResult<Json<List<Mention>>> {
     let found = state.casework().mentions(caller.actor()).await?;
-    Ok(Json(List::whole(found.into_iter().map(Into::into).collect())))
+    Ok(Json(List::whole(
+        found.into_iter().map(Into::into).collect(),
+    )))
 }
 
 /// Notes that the caller has seen what mentions them.

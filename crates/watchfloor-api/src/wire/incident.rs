@@ -301,6 +301,7 @@ pub(crate) struct IncidentDetail {
     pub(crate) risk_parts: Vec<RiskPart>,
     /// What it touched, and how that is known.
     pub(crate) scope: Vec<Touch>,
+    /// Its gravest alerts, at most 400, by event time; `alert_count` says how many there are.
     pub(crate) alert_rows: Vec<IncidentAlert>,
     pub(crate) timeline: Vec<TimelineEntry>,
     pub(crate) tasks: Vec<Task>,

@@ -263,9 +263,8 @@ pub(crate) fn bond(
     let has = |kind: EntityKind| entities.iter().any(|entity| entity.kind == kind);
     let mut there = Hands::of(right);
     there.extend(right_hands.clone());
-    let is_strange = shared.traces.is_empty()
-        && !has(EntityKind::User)
-        && left_hands.are_others_than(&there);
+    let is_strange =
+        shared.traces.is_empty() && !has(EntityKind::User) && left_hands.are_others_than(&there);
     let are_other_accounts = are_disjoint(&left_hands.accounts, &there.accounts);
     let names = points_of_names((left, right), shared, are_other_accounts);
     let won = u8::from(is_won(left, right, entities));
@@ -314,7 +313,10 @@ fn is_won(left: &Alert, right: &Alert, entities: &BTreeSet<EntityRef>) -> bool {
         users.any(|one| (one.role == "target") == is_target)
     };
     distance(left, right) <= NEAR
-        && earlier.tactics.iter().any(|tactic| tactic == "credential-access")
+        && earlier
+            .tactics
+            .iter()
+            .any(|tactic| tactic == "credential-access")
         && entities.iter().any(|user| {
             user.kind == EntityKind::User && plays(earlier, user, true) && plays(later, user, false)
         })
@@ -329,7 +331,10 @@ fn has_external(entities: &BTreeSet<EntityRef>) -> bool {
 fn is_of_shared_machine(address: &EntityRef, alert: &Alert, shared: &Shared) -> bool {
     let mut roles = alert.entities.iter().filter(|one| one.key() == *address);
     roles.any(|one| {
-        let mut hosts = alert.entities.iter().filter(|host| host.kind == EntityKind::Host);
+        let mut hosts = alert
+            .entities
+            .iter()
+            .filter(|host| host.kind == EntityKind::Host);
         hosts.any(|host| host.role == one.role && shared.entities.contains(&host.key()))
     })
 }
@@ -392,7 +397,12 @@ fn leads_on(left: &Alert, right: &Alert, entities: &BTreeSet<EntityRef>) -> bool
         let mut all = alert.entities.iter();
         all.any(|one| one.role == role && one.kind == EntityKind::Host && one.key() == *host)
     };
-    let ran = |alert: &Alert| alert.entities.iter().any(|one| one.kind == EntityKind::Process);
+    let ran = |alert: &Alert| {
+        alert
+            .entities
+            .iter()
+            .any(|one| one.kind == EntityKind::Process)
+    };
     earlier.severity >= Severity::High
         && ran(earlier)
         && entities.iter().any(|host| {
@@ -424,7 +434,9 @@ fn is_near(left: &Alert, right: &Alert) -> bool {
 /// Whether a program comes with the system and does what it is told, by anybody.
 fn is_stock(path: &str) -> bool {
     let path = path.to_lowercase();
-    let folder = path.rsplit_once(['\\', '/']).map_or("", |(folder, _)| folder);
+    let folder = path
+        .rsplit_once(['\\', '/'])
+        .map_or("", |(folder, _)| folder);
     // A bare name says no more than the name of a stock program does.
     folder.is_empty() || STOCK_FOLDERS.iter().any(|stock| folder.contains(stock))
 }

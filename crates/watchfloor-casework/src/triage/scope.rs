@@ -93,7 +93,10 @@ fn first_touch(entity: &Entity, alert: &Alert) -> Touch {
         last_time: alert.last_time,
         alert_ids: Vec::new(),
         alert_count: 0,
-        known_from: format!("{} in alert “{}”, {}", entity.role, alert.title, alert.source),
+        known_from: format!(
+            "{} in alert “{}”, {}",
+            entity.role, alert.title, alert.source
+        ),
         risk: None,
     }
 }

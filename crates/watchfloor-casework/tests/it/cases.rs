@@ -16,7 +16,10 @@ async fn a_detached_alert_stays_out() {
     ];
     casework.take_findings(1, input).await.unwrap();
     let b = alert_of(casework, "b").await;
-    casework.detach_alert(&system(), &b.id, Some("another matter"), None).await.unwrap();
+    casework
+        .detach_alert(&system(), &b.id, Some("another matter"), None)
+        .await
+        .unwrap();
     assert_eq!(grouping(casework).await, ["-b", "a"]);
     let next = vec![finding("3", "c", "high", 8, "host:ws-1 user:eve")];
     casework.take_findings(2, next).await.unwrap();
@@ -51,7 +54,13 @@ async fn split_incidents_stay_apart_and_merge_joins_them_again() {
         .await
         .unwrap();
     casework
-        .merge_incidents(&system(), &first, std::slice::from_ref(&second.id), None, None)
+        .merge_incidents(
+            &system(),
+            &first,
+            std::slice::from_ref(&second.id),
+            None,
+            None,
+        )
         .await
         .unwrap();
     assert_eq!(grouping(casework).await, ["a b c"]);

@@ -6,8 +6,8 @@ use std::sync::{Arc, Mutex, OnceLock};
 
 use jiff::{SignedDuration, Timestamp};
 use watchfloor_casework::{
-    AlertFilter, AlertSort, AlertSortKey, Casework, CaseworkSettings, FixedClock, IncidentFilter, IncidentSort,
-    PageRequest, PostgresOptions, Store,
+    AlertFilter, AlertSort, AlertSortKey, Casework, CaseworkSettings, FixedClock, IncidentFilter,
+    IncidentSort, PageRequest, PostgresOptions, Store,
 };
 use watchfloor_event::{Entity, EntityKind, EventId, Finding, FindingLevel, MatchReason};
 use watchfloor_model::{Actor, Alert, Incident, TenantId};
@@ -135,7 +135,12 @@ pub(crate) async fn alert_of(casework: &Casework, rule: &str) -> Alert {
 pub(crate) async fn incidents(casework: &Casework) -> Vec<Incident> {
     let page = PageRequest::new(None, Some(1_000));
     casework
-        .incidents(&system(), &IncidentFilter::default(), IncidentSort::default(), &page)
+        .incidents(
+            &system(),
+            &IncidentFilter::default(),
+            IncidentSort::default(),
+            &page,
+        )
         .await
         .unwrap()
         .items
