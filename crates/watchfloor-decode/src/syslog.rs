@@ -201,6 +201,8 @@ fn quoted<'a>(text: &'a str, into: &mut String) -> Option<&'a str> {
 /// The time, host and tag of RFC 3164; gives the message, or `None` without a time.
 fn header_3164<'a>(sink: &mut Sink<'_>, text: &'a str) -> Option<&'a str> {
     let received_at = sink.batch.rows().get(sink.row)?.received_at;
+    // ASA and NX-OS may write a lone colon before the time.
+    let text = text.strip_prefix(':').map_or(text, str::trim_start);
     // Cisco writes a sequence number, and sometimes the host, before the time.
     let text = skip_sequence(sink, text);
     let (moment, rest) = parse_rfc3164_prefix(text, received_at).or_else(|| {

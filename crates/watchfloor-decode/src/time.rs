@@ -76,13 +76,16 @@ pub fn parse_iso_prefix(text: &str) -> Option<(Moment, &str)> {
 /// RFC 3164, section 4.1.2.
 pub fn parse_rfc3164_prefix(text: &str, received_at: Timestamp) -> Option<(Moment, &str)> {
     let text = text.trim_start_matches(['*', '.']);
-    let month = month_number(text.get(..3)?)?;
     let bytes = text.as_bytes();
-    if *bytes.get(3)? != b' ' {
+    // NX-OS writes the year first: `2026 Aug 21 11:29:42`.
+    let first = digits(bytes, 0, 4).filter(|_| bytes.get(4) == Some(&b' '));
+    let start = if first.is_some() { 5 } else { 0 };
+    let month = month_number(text.get(start..start + 3)?)?;
+    if *bytes.get(start + 3)? != b' ' {
         return None;
     }
-    let mut at = 4;
-    while bytes.get(at) == Some(&b' ') && at < 6 {
+    let mut at = start + 4;
+    while bytes.get(at) == Some(&b' ') && at < start + 6 {
         at += 1;
     }
     let (day, length) = digits_up_to(bytes, at, 2)?;
@@ -91,7 +94,7 @@ pub fn parse_rfc3164_prefix(text: &str, received_at: Timestamp) -> Option<(Momen
         return None;
     }
     at += 1;
-    let mut year = None;
+    let mut year = first;
     if let (Some(named), Some(b' ')) = (digits(bytes, at, 4), bytes.get(at + 4)) {
         year = Some(named);
         at += 5;
