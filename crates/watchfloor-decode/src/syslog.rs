@@ -327,7 +327,8 @@ fn body(sink: &mut Sink<'_>, message: &str, buffers: &mut json::Buffers) {
     sink.text("message", message);
     let inner = message
         .strip_prefix("@cee:")
-        .map_or(message, str::trim_start);
+        .unwrap_or(message)
+        .trim_start();
     if inner.starts_with('{') {
         // Fields before a fault stay; the line as a whole is understood.
         let _ = json::decode(sink, inner, buffers);
