@@ -141,13 +141,12 @@ fn number_form(text: &str) -> LineForm {
 /// `192.0.2.1 id=firewall sn=…`: a relay wrote the sender's address before the pairs.
 fn pairs_after_address(text: &str) -> bool {
     text.split_once(' ').is_some_and(|(first, rest)| {
-        first.parse::<std::net::IpAddr>().is_ok()
-            && crate::key_value::looks_like(rest.trim_start())
+        first.parse::<std::net::IpAddr>().is_ok() && crate::key_value::looks_like(rest.trim_start())
     })
 }
 
 /// `2026 Aug 21 11:29:42 switch %ETHPORT-5-IF_UP: …`, as Cisco NX-OS writes the time.
-fn year_and_month(text: &str) -> bool {
+pub(crate) fn year_and_month(text: &str) -> bool {
     text.as_bytes().get(4) == Some(&b' ') && text.get(5..).is_some_and(starts_with_month)
 }
 
@@ -173,7 +172,7 @@ fn has_mnemonic(text: &str) -> bool {
         && matches!(severity.as_bytes(), [b'0'..=b'7'])
 }
 
-fn starts_with_month(text: &str) -> bool {
+pub(crate) fn starts_with_month(text: &str) -> bool {
     let text = text.trim_start_matches('*');
     let bytes = text.as_bytes();
     text.get(..3)
