@@ -250,6 +250,18 @@ fn forms_of_relays_and_of_people() {
 }
 
 #[test]
+fn values_by_place_have_names() {
+    let line = r#"{"Channel":"Security","EventID":4634,"StringInserts":["S-1-5-7","mira","EXAMPLE","0x51","3"]}"#;
+    let batch = decoded(Format::Auto, None, line.as_bytes());
+    assert_eq!(field(&batch, "TargetUserName").as_deref(), Some("mira"));
+    assert_eq!(field(&batch, "LogonType").as_deref(), Some("3"));
+    let line = r#"{"Channel":"Security","EventID":4672,"StringInserts":["S-1-5-7","mira"]}"#;
+    let batch = decoded(Format::Auto, None, line.as_bytes());
+    assert_eq!(field(&batch, "SubjectUserName").as_deref(), Some("mira"));
+    assert_eq!(field(&batch, "PrivilegeList"), None);
+}
+
+#[test]
 fn headers_of_network_devices() {
     for (line, host, message) in [
         (
