@@ -16,7 +16,9 @@ pub(crate) fn looks_like(text: &str) -> bool {
     let Some((before, rest)) = head.split_once(" [") else {
         return false;
     };
-    if !(2..=4).contains(&before.split(' ').count()) {
+    // The addresses of proxies stand before the client with commas between them.
+    let words = before.split(' ').filter(|word| !word.ends_with(','));
+    if !(2..=4).contains(&words.count()) {
         return false;
     }
     let Some((time, rest)) = rest.split_once(']') else {
@@ -73,6 +75,8 @@ pub(crate) fn decode(sink: &mut Sink<'_>, text: &str) -> bool {
 fn peer(sink: &mut Sink<'_>, before: &str) {
     let words: Vec<&str> = before.split(' ').filter(|word| !word.is_empty()).collect();
     let (host, address, user) = match words.as_slice() {
+        // `198.51.100.7, 10.0.0.1 - -`: the list of X-Forwarded-For, the client first.
+        [first, .., user] if first.ends_with(',') => (None, first.trim_end_matches(','), *user),
         [host, address, _, user] => (Some(*host), *address, *user),
         [address, _, user] => (None, *address, *user),
         [address, user] => (None, *address, *user),
@@ -217,10 +221,7 @@ fn apache_error(sink: &mut Sink<'_>, text: &str) -> bool {
         .and_then(|rest| rest.split_once(']'))
     {
         if let Some(client) = part.strip_prefix("client ") {
-            let address = client
-                .rsplit_once(':')
-                .map_or(client, |(address, _)| address);
-            sink.text("c-ip", address);
+            apache_client(sink, client);
         } else if let Some(pid) = part.strip_prefix("pid ") {
             sink.scalar("pid", pid.split(':').next().unwrap_or(pid));
         } else if place == 0 {
@@ -229,7 +230,29 @@ fn apache_error(sink: &mut Sink<'_>, text: &str) -> bool {
         place += 1;
         rest = after;
     }
+    // Errors of the system stand before the client: `(13)Permission denied: [client …] …`.
+    if let Some((error, after)) = rest.split_once(": [client ")
+        && error.trim_start().starts_with('(')
+        && let Some((client, _)) = after.split_once(']')
+    {
+        apache_client(sink, client);
+    }
     sink.text("server", "apache");
     sink.text("message", rest.trim_start());
     true
+}
+
+/// The address of a client, and its port since Apache 2.4; a bare IPv6 address has none.
+fn apache_client(sink: &mut Sink<'_>, client: &str) {
+    let (address, port) = match client.rsplit_once(':') {
+        Some((address, port)) if !address.contains(':') || address.starts_with('[') => {
+            (address, port)
+        }
+        Some((address, port)) if address.matches(':').count() == 7 => (address, port),
+        _ => (client, ""),
+    };
+    sink.text("c-ip", address.trim_matches(['[', ']']));
+    if !port.is_empty() {
+        sink.scalar("c-port", port);
+    }
 }

@@ -11,7 +11,7 @@ use watchfloor_event::AnomalyCode;
 
 use crate::key_value::pairs;
 use crate::sink::{Sink, clip};
-use crate::time::parse_epoch;
+use crate::time::{parse_any, parse_epoch};
 
 /// Decodes one line; false if it has no audit stamp.
 pub(crate) fn decode(sink: &mut Sink<'_>, text: &str) -> bool {
@@ -47,7 +47,9 @@ fn stamped(sink: &mut Sink<'_>, kind: &str, rest: &str) -> bool {
     }
     sink.text("type", kind);
     let (time, serial) = stamp.rsplit_once(':').unwrap_or((stamp, ""));
-    let moment = parse_epoch(time);
+    let received_at = sink.batch.rows().get(sink.row).map(|row| row.received_at);
+    // `ausearch -i` writes days and clocks.
+    let moment = parse_epoch(time).or_else(|| parse_any(time, received_at?));
     sink.own_time(moment, time);
     sink.scalar("audit.serial", serial);
     let body = body.strip_prefix(':').unwrap_or(body).trim_start();
@@ -61,6 +63,15 @@ fn stamped(sink: &mut Sink<'_>, kind: &str, rest: &str) -> bool {
 }
 
 fn fields(sink: &mut Sink<'_>, kind: &str, body: &str, decoded: &mut String, depth: u8) {
+    // `ausearch -i` writes the arguments apart, without quotes.
+    if kind == "PROCTITLE"
+        && let Some(title) = body.strip_prefix("proctitle=")
+        && !title.starts_with('"')
+        && title.contains(' ')
+    {
+        sink.text("proctitle", title.trim_end());
+        return;
+    }
     for (key, value) in pairs(body) {
         if key == "msg" && depth == 0 && value.contains('=') {
             fields(sink, kind, value, decoded, depth + 1);

@@ -98,13 +98,10 @@ impl Decoder {
         }
         let form = match record.format {
             Format::JournalExport => LineForm::JournalExport,
+            // Devices also send lines without any header, such as pairs.
             Format::Syslog => match line_form(text) {
-                form @ (LineForm::Json
-                | LineForm::WindowsXml
-                | LineForm::Auditd
-                | LineForm::Cef
-                | LineForm::Leef) => form,
-                _ => LineForm::Syslog,
+                LineForm::Plain | LineForm::JournalExport => LineForm::Syslog,
+                form => form,
             },
             Format::Auto
             | Format::Json

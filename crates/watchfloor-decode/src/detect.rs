@@ -105,8 +105,10 @@ fn number_form(text: &str) -> LineForm {
             LineForm::Cef
         } else if crate::leef::find(text).is_some() {
             LineForm::Leef
-        } else if crate::key_value::looks_like(text) {
+        } else if crate::key_value::looks_like(text) || pairs_after_address(text) {
             LineForm::KeyValue
+        } else if year_and_month(text) {
+            LineForm::Syslog
         } else {
             LineForm::Plain
         };
@@ -136,6 +138,18 @@ fn number_form(text: &str) -> LineForm {
     }
 }
 
+/// `192.0.2.1 id=firewall sn=…`: a relay wrote the sender's address before the pairs.
+fn pairs_after_address(text: &str) -> bool {
+    text.split_once(' ').is_some_and(|(first, rest)| {
+        first.parse::<std::net::IpAddr>().is_ok() && crate::key_value::looks_like(rest.trim_start())
+    })
+}
+
+/// `2026 Aug 21 11:29:42 switch %ETHPORT-5-IF_UP: …`, as Cisco NX-OS writes the time.
+pub(crate) fn year_and_month(text: &str) -> bool {
+    text.as_bytes().get(4) == Some(&b' ') && text.get(5..).is_some_and(starts_with_month)
+}
+
 /// Whether `stdout F ` or its like follows the time.
 fn is_cri(rest: &str) -> bool {
     let mut words = rest.splitn(3, ' ');
@@ -158,7 +172,7 @@ fn has_mnemonic(text: &str) -> bool {
         && matches!(severity.as_bytes(), [b'0'..=b'7'])
 }
 
-fn starts_with_month(text: &str) -> bool {
+pub(crate) fn starts_with_month(text: &str) -> bool {
     let text = text.trim_start_matches('*');
     let bytes = text.as_bytes();
     text.get(..3)

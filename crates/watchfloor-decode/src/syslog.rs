@@ -9,9 +9,15 @@
 
 use watchfloor_event::{AnomalyCode, ValueKind};
 
+use crate::detect::{starts_with_month, year_and_month};
 use crate::json;
 use crate::sink::{Sink, clip};
 use crate::time::{parse_epoch, parse_iso_prefix, parse_rfc3164_prefix};
+
+/// Zones that some devices write in small letters.
+const SMALL_ZONES: [&str; 10] = [
+    "utc", "gmt", "est", "edt", "cst", "cdt", "mst", "mdt", "pst", "pdt",
+];
 
 /// Longest tag that is taken as a program's name, in bytes.
 const TAG_BYTES_MAX: usize = 128;
@@ -201,8 +207,12 @@ fn quoted<'a>(text: &'a str, into: &mut String) -> Option<&'a str> {
 /// The time, host and tag of RFC 3164; gives the message, or `None` without a time.
 fn header_3164<'a>(sink: &mut Sink<'_>, text: &'a str) -> Option<&'a str> {
     let received_at = sink.batch.rows().get(sink.row)?.received_at;
+    // ASA and NX-OS may write a lone colon before the time.
+    let text = text.strip_prefix(':').map_or(text, str::trim_start);
     // Cisco writes a sequence number, and sometimes the host, before the time.
+    let whole = text;
     let text = skip_sequence(sink, text);
+    let is_numbered = text.len() < whole.len();
     let (moment, rest) = parse_rfc3164_prefix(text, received_at).or_else(|| {
         let (moment, rest) = parse_iso_prefix(text)?;
         Some((moment, rest))
@@ -210,6 +220,7 @@ fn header_3164<'a>(sink: &mut Sink<'_>, text: &'a str) -> Option<&'a str> {
     let shown = text.get(..text.len() - rest.len()).unwrap_or("");
     sink.own_time(Some(moment), shown);
     let rest = skip_zone(rest);
+    let has_colon = rest.starts_with(':');
     let rest = rest.strip_prefix(':').unwrap_or(rest).trim_start();
     // `fw-01: %ASA-6-…`: what looks like a tag is the host.
     if let Some((host, mnemonic)) = rest.split_once(": %")
@@ -219,6 +230,10 @@ fn header_3164<'a>(sink: &mut Sink<'_>, text: &'a str) -> Option<&'a str> {
     {
         sink.text("syslog.hostname", host);
         return rest.get(host.len() + 2..);
+    }
+    // Cisco IOS: the host, if it is known, stood before the time.
+    if is_numbered && has_colon {
+        return Some(rest);
     }
     if let Some(message) = tag(sink, rest) {
         return Some(message);
@@ -233,53 +248,60 @@ fn header_3164<'a>(sink: &mut Sink<'_>, text: &'a str) -> Option<&'a str> {
     Some(tag(sink, rest).unwrap_or(rest))
 }
 
-/// Steps over the name of a zone, such as ` UTC`, before a colon: network devices write it.
+/// Steps over the name of a zone, such as ` UTC` or ` UTC+07:30`, before a colon: network devices
+/// write it.
 fn skip_zone(rest: &str) -> &str {
     let word = rest.strip_prefix(' ').unwrap_or("");
-    let end = word.find([':', ' ']).unwrap_or(0);
-    let is_zone = (2..=5).contains(&end)
-        && word.as_bytes().get(end) == Some(&b':')
-        && word
-            .as_bytes()
-            .get(..end)
-            .is_some_and(|zone| zone.iter().all(u8::is_ascii_uppercase));
-    if is_zone {
+    let end = colon_blank(clip(word, 16)).unwrap_or(0);
+    let zone = word.get(..end).unwrap_or("");
+    let letters = zone.find(['+', '-']).unwrap_or(end);
+    let (name, offset) = zone.split_at_checked(letters).unwrap_or((zone, ""));
+    let is_zone = (2..=5).contains(&name.len())
+        && name.bytes().all(|byte| byte.is_ascii_uppercase())
+        && offset
+            .bytes()
+            .all(|byte| byte.is_ascii_digit() || matches!(byte, b'+' | b'-' | b':'));
+    if is_zone || SMALL_ZONES.contains(&zone) {
         word.get(end..).unwrap_or(rest)
     } else {
         rest
     }
 }
 
-/// Steps over `6705: ` or `172.16.5.10 6705: `, the host kept.
+/// Steps over what Cisco writes before the time, the host kept: `6705: `, `172.16.5.10 6705: `,
+/// `45: rtr-01: `, `: host-1: 115649616: `. Without a time behind it nothing is stepped over.
 fn skip_sequence<'a>(sink: &mut Sink<'_>, text: &'a str) -> &'a str {
-    let Some(colon) = colon_blank(text) else {
-        return text;
-    };
-    let head = text.get(..colon).unwrap_or("");
-    let rest = text.get(colon + 2..).unwrap_or("");
-    let (host, number) = head.rsplit_once(' ').unwrap_or(("", head));
-    let is_number = !number.is_empty() && number.bytes().all(|byte| byte.is_ascii_digit());
-    if !is_number || host.contains(' ') {
-        return text;
+    let mut rest = text;
+    let mut host = "";
+    for _ in 0..4 {
+        let is_time = starts_with_month(rest.trim_start_matches('.'))
+            || year_and_month(rest)
+            || parse_iso_prefix(rest).is_some();
+        if is_time {
+            if !host.is_empty() {
+                sink.text("syslog.hostname", host);
+            }
+            return rest;
+        }
+        let Some(colon) = colon_blank(rest) else {
+            return text;
+        };
+        let head = rest.get(..colon).unwrap_or("");
+        let (before, last) = head.rsplit_once(' ').unwrap_or(("", head));
+        if before.contains(' ') || head.starts_with('%') {
+            return text;
+        }
+        let is_number = last.bytes().all(|byte| byte.is_ascii_digit());
+        if !is_number && !before.is_empty() {
+            return text;
+        }
+        let name = if is_number { before } else { last };
+        if !name.is_empty() {
+            host = name;
+        }
+        rest = rest.get(colon + 2..).unwrap_or("").trim_start();
     }
-    if !host.is_empty() {
-        sink.text("syslog.hostname", host);
-    }
-    // `45: rtr-01: *Nov 24 …`: IOS with an origin id.
-    if let Some((origin, after)) = rest.split_once(": ")
-        && !origin.is_empty()
-        && !origin.contains(' ')
-        && after
-            .trim_start_matches(['*', '.'])
-            .as_bytes()
-            .first()
-            .is_some_and(u8::is_ascii_uppercase)
-        && rest.as_bytes().first() != Some(&b'%')
-    {
-        sink.text("syslog.hostname", origin);
-        return after;
-    }
-    rest
+    text
 }
 
 /// Where the first colon stands that a blank follows.
@@ -325,7 +347,8 @@ fn body(sink: &mut Sink<'_>, message: &str, buffers: &mut json::Buffers) {
     sink.text("message", message);
     let inner = message
         .strip_prefix("@cee:")
-        .map_or(message, str::trim_start);
+        .unwrap_or(message)
+        .trim_start();
     if inner.starts_with('{') {
         // Fields before a fault stay; the line as a whole is understood.
         let _ = json::decode(sink, inner, buffers);

@@ -76,13 +76,16 @@ pub fn parse_iso_prefix(text: &str) -> Option<(Moment, &str)> {
 /// RFC 3164, section 4.1.2.
 pub fn parse_rfc3164_prefix(text: &str, received_at: Timestamp) -> Option<(Moment, &str)> {
     let text = text.trim_start_matches(['*', '.']);
-    let month = month_number(text.get(..3)?)?;
     let bytes = text.as_bytes();
-    if *bytes.get(3)? != b' ' {
+    // NX-OS writes the year first: `2026 Aug 21 11:29:42`.
+    let first = digits(bytes, 0, 4).filter(|_| bytes.get(4) == Some(&b' '));
+    let start = if first.is_some() { 5 } else { 0 };
+    let month = month_number(text.get(start..start + 3)?)?;
+    if *bytes.get(start + 3)? != b' ' {
         return None;
     }
-    let mut at = 4;
-    while bytes.get(at) == Some(&b' ') && at < 6 {
+    let mut at = start + 4;
+    while bytes.get(at) == Some(&b' ') && at < start + 6 {
         at += 1;
     }
     let (day, length) = digits_up_to(bytes, at, 2)?;
@@ -91,7 +94,7 @@ pub fn parse_rfc3164_prefix(text: &str, received_at: Timestamp) -> Option<(Momen
         return None;
     }
     at += 1;
-    let mut year = None;
+    let mut year = first;
     if let (Some(named), Some(b' ')) = (digits(bytes, at, 4), bytes.get(at + 4)) {
         year = Some(named);
         at += 5;
@@ -250,6 +253,7 @@ fn zone(bytes: &[u8], at: usize) -> Option<(i64, usize)> {
             return Some((0, at + skip + 3));
         }
         Some(b'+' | b'-') => {}
+        _ if skip == 1 => return Some(named_zone(bytes, at)),
         _ => return Some((0, at)),
     }
     let sign = if bytes.get(at + skip) == Some(&b'-') {
@@ -266,6 +270,37 @@ fn zone(bytes: &[u8], at: usize) -> Option<(i64, usize)> {
         Some(minutes) => Some((sign * (hours * 3600 + minutes * 60), start + 4 + colon)),
         None => Some((sign * hours * 3600, start + 2)),
     }
+}
+
+/// A zone by its usual letters after a blank, as databases write it; anything else is no zone.
+fn named_zone(bytes: &[u8], at: usize) -> (i64, usize) {
+    const ZONES: [(&[u8], i64); 20] = [
+        (b"CEST", 2),
+        (b"CET", 1),
+        (b"WEST", 1),
+        (b"WET", 0),
+        (b"EEST", 3),
+        (b"EET", 2),
+        (b"MSK", 3),
+        (b"BST", 1),
+        (b"EDT", -4),
+        (b"EST", -5),
+        (b"CDT", -5),
+        (b"CST", -6),
+        (b"MDT", -6),
+        (b"MST", -7),
+        (b"PDT", -7),
+        (b"PST", -8),
+        (b"AEDT", 11),
+        (b"AEST", 10),
+        (b"JST", 9),
+        (b"KST", 9),
+    ];
+    let rest = bytes.get(at + 1..).unwrap_or_default();
+    let known = ZONES.iter().find(|(name, _)| {
+        rest.starts_with(name) && !rest.get(name.len()).is_some_and(u8::is_ascii_alphanumeric)
+    });
+    known.map_or((0, at), |(name, hours)| (hours * 3600, at + 1 + name.len()))
 }
 
 /// Seconds since 1970 of a civil date in the proleptic Gregorian calendar.

@@ -5,6 +5,7 @@
 //! `Execution_ProcessID`), `TimeCreated` is the time itself, `EventData` and `UserData` are
 //! flattened to bare names.
 
+mod inserts;
 pub(crate) mod xml;
 
 use watchfloor_event::ValueKind;
@@ -119,8 +120,10 @@ pub(crate) fn bare_winlog(path: &str) -> Option<&str> {
     })
 }
 
-/// Fills in what a shape leaves to be concluded: the event number of a Winlogbeat record.
+/// Fills in what a shape leaves to be concluded: the event number of a Winlogbeat record, the
+/// names of values that stand by place alone.
 pub(crate) fn complete(sink: &mut Sink<'_>) {
+    inserts::name(sink);
     if sink.get("winlog.channel").is_none() || sink.get("EventID").is_some() {
         return;
     }

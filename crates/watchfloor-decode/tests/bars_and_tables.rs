@@ -215,6 +215,53 @@ fn serde_json_like(text: &str) -> String {
 }
 
 #[test]
+fn forms_of_relays_and_of_people() {
+    for (line, name, value) in [
+        (
+            "type=PROCTITLE msg=audit(11/24/2026 11:00:00.123:7) : proctitle=ls -la /root",
+            "proctitle",
+            "ls -la /root",
+        ),
+        (
+            "[Tue Nov 24 11:00:00.5 2026] [core:error] [pid 7] (13)Denied: [client 192.0.2.1:5000] x",
+            "c-port",
+            "5000",
+        ),
+        (
+            "[Tue Nov 24 11:00:00.5 2026] [core:error] [pid 7] [client 2001:db8::1] x",
+            "c-ip",
+            "2001:db8::1",
+        ),
+        (
+            "192.0.2.1, 10.0.0.1, 127.0.0.1 - - [24/Nov/2026:11:00:00 +0000] \"GET / HTTP/1.1\" 200 5",
+            "c-ip",
+            "192.0.2.1",
+        ),
+        (
+            "10.0.0.1  id=firewall sn=17 time=\"2026-11-24 11:00:00\" fw=10.0.0.2",
+            "sn",
+            "17",
+        ),
+    ] {
+        let batch = decoded(Format::Auto, None, line.as_bytes());
+        assert_eq!(field(&batch, name).as_deref(), Some(value), "{line}");
+        assert_eq!(batch.rows()[0].time.as_second(), 1_795_518_000, "{line}");
+    }
+}
+
+#[test]
+fn values_by_place_have_names() {
+    let line = r#"{"Channel":"Security","EventID":4634,"StringInserts":["S-1-5-7","mira","EXAMPLE","0x51","3"]}"#;
+    let batch = decoded(Format::Auto, None, line.as_bytes());
+    assert_eq!(field(&batch, "TargetUserName").as_deref(), Some("mira"));
+    assert_eq!(field(&batch, "LogonType").as_deref(), Some("3"));
+    let line = r#"{"Channel":"Security","EventID":4672,"StringInserts":["S-1-5-7","mira"]}"#;
+    let batch = decoded(Format::Auto, None, line.as_bytes());
+    assert_eq!(field(&batch, "SubjectUserName").as_deref(), Some("mira"));
+    assert_eq!(field(&batch, "PrivilegeList"), None);
+}
+
+#[test]
 fn headers_of_network_devices() {
     for (line, host, message) in [
         (
@@ -236,6 +283,41 @@ fn headers_of_network_devices() {
             "<166>Nov 24 2026 11:00:00 fw-01: %ASA-6-302013: a",
             "fw-01",
             "%ASA-6-302013: a",
+        ),
+        (
+            "<166>:Nov 24 11:00:00 UTC: %ASA-session-6-302015: a",
+            "",
+            "%ASA-session-6-302015: a",
+        ),
+        (
+            "<189>: 2026 Nov 24 11:00:00 UTC: %ETHPORT-5-IF_UP: a",
+            "",
+            "%ETHPORT-5-IF_UP: a",
+        ),
+        (
+            "2026 Nov 24 11:00:00 nx1 %AUTHPRIV-3-SYSTEM_MSG: a",
+            "nx1",
+            "%AUTHPRIV-3-SYSTEM_MSG: a",
+        ),
+        (
+            "<189>: sw01: Nov 24 2026 11:00:00.964: %SYS-5-X: a",
+            "sw01",
+            "%SYS-5-X: a",
+        ),
+        (
+            "<182>: host-1: 115649616: Nov 24 11:00:00.511 CET: %FMANFP-6-X: a",
+            "host-1",
+            "%FMANFP-6-X: a",
+        ),
+        (
+            "<189>38: host-01: Nov 24 11:00:00.123 UTC+07:30: %DOT1X-5-FAIL: a",
+            "host-01",
+            "%DOT1X-5-FAIL: a",
+        ),
+        (
+            "<191>26: rt401: Nov 24 11:00:00.461 CEST: NTP Core (NOTICE): lost",
+            "rt401",
+            "NTP Core (NOTICE): lost",
         ),
         (
             "<134>1 2026-11-24T11:00:00Z gw CheckPoint 9 - [action:\"Accept\"; x:\"y\"]",

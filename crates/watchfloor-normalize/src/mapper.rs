@@ -190,8 +190,8 @@ fn outcome(from: &Column, code: u32, to: &mut Column, map: &FieldMap) -> u32 {
     let Some(value) = from.dictionary().get(code) else {
         return NOTHING;
     };
-    // A dash is how Windows, Zeek and web servers write "none".
-    if value.kind == ValueKind::Null || matches!(value.text, "" | "-" | "[]") {
+    // A dash is how Windows, Zeek and web servers write "none", `N/A` how firewalls do.
+    if value.kind == ValueKind::Null || matches!(value.text, "" | "-" | "[]" | "N/A") {
         return NOTHING;
     }
     let Some(mut converted) = map.convert.apply(value) else {
