@@ -488,6 +488,7 @@ impl Casework {
                 acknowledged_at: None,
                 contained_at: None,
                 resolved_at: None,
+                away: Vec::new(),
             },
             merged_into: None,
             version: 1,
