@@ -4,7 +4,7 @@ use watchfloor_model::{
     Actor, Alert, AlertId, AlertStatus, EntityKind, Incident, IncidentId, IncidentStatus, Note,
     Observable, ObservableId, Permission, Severity, Task, TaskId, TaskStatus, Verdict,
 };
-use watchfloor_store::{IncidentFilter, Page, PageRequest, WriteTx};
+use watchfloor_store::{IncidentFilter, IncidentSort, Page, PageRequest, WriteTx};
 
 use crate::alerts::{LINE_BYTES_MAX, NOTE_BYTES_MAX, check_version};
 use crate::error::checked_text;
@@ -41,9 +41,24 @@ impl Casework {
         filter: &IncidentFilter,
         page: &PageRequest,
     ) -> Result<Page<Incident>, CaseworkError> {
+        self.sorted_incidents(actor, filter, &IncidentSort::LastTime, page)
+            .await
+    }
+
+    /// A page of incidents in some order.
+    ///
+    /// # Errors
+    /// [`CaseworkError`].
+    pub async fn sorted_incidents(
+        &self,
+        actor: &Actor,
+        filter: &IncidentFilter,
+        sort: &IncidentSort,
+        page: &PageRequest,
+    ) -> Result<Page<Incident>, CaseworkError> {
         self.authorize(actor, Permission::ReadCases)?;
         let mut reader = self.store().read(&actor.tenant).await?;
-        Ok(reader.q().incident_page(filter, page).await?)
+        Ok(reader.q().incident_page(filter, sort, page).await?)
     }
 
     /// One incident.

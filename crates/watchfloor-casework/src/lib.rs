@@ -6,11 +6,15 @@
 mod access;
 mod alerts;
 mod clock;
+mod clocks;
 mod detail;
+mod duty;
 mod error;
+mod escalation;
 mod exceptions;
 mod findings;
 mod fleet;
+mod handover;
 mod incidents;
 mod known_tokens;
 mod limiter;
@@ -18,6 +22,7 @@ mod live;
 mod merge;
 mod overview;
 mod password;
+mod performance;
 mod playbooks;
 mod report;
 mod response;
@@ -36,15 +41,21 @@ pub use access::{Credential, Peer, SignInError, SignedIn};
 pub use alerts::{BulkAction, BulkOutcome};
 pub use clock::{Clock, FixedClock, SystemClock};
 pub use detail::{AlertDetail, AlertWithReasons, IncidentDetail};
+pub use duty::{NewRotation, NewStandIn, OnCall, Roster, Turn, on_call_at, turns};
 pub use error::CaseworkError;
 pub use exceptions::{
     EventFields, EventFieldsFuture, EventLookup, forecast_alerts, is_held_back, minute_of_day,
 };
 pub use findings::{FINDINGS_CURSOR, Taken, take_error_is_transient};
 pub use fleet::{AgentRefusal, Certified, GroupPatch, NewEnrolment};
+pub use handover::{
+    HandoverAction, HandoverBreach, HandoverChange, HandoverIncident, HandoverPart, HandoverRun,
+    HandoverState,
+};
 pub use incidents::IncidentPatch;
-pub use live::{FleetNotice, LiveChange, ResponseNotice, RuleNotice};
-pub use overview::{CaseOverview, MeanTimes};
+pub use live::{DutyNotice, FleetNotice, LiveChange, ResponseNotice, RuleNotice};
+pub use overview::{CaseOverview, MedianTimes};
+pub use performance::{Figure, Figures, Measure, Performance, PerformanceQuery};
 pub use playbooks::{CheckedPlaybook, RunDetail, StepAnswer, TrialAction, TrialRun, TrialStep};
 pub use report::ReportFormat;
 pub use response::{
@@ -64,5 +75,6 @@ pub use watchfloor_playbook as playbook;
 /// The store's types that appear in this crate's methods.
 pub use watchfloor_store::{
     AgentFilter, AlertFilter, AlertSort, AlertSortKey, AuditFault, Cursor, IncidentFilter,
-    IncidentPart, InvalidCursor, OpenError, Page, PageRequest, PostgresOptions, Store, StoreError,
+    IncidentPart, IncidentTimes, InvalidCursor, OpenError, Page, PageRequest, PostgresOptions,
+    Store, StoreError,
 };

@@ -8,6 +8,8 @@ use watchfloor_model::{
     Severity, Verdict,
 };
 
+use crate::clocks::push_alert_due;
+use crate::incidents::ClockFilter;
 use crate::row::{
     entities_from_json, entities_to_json, from_json, id, matched_from_json, matched_to_json,
     micros, signed, time, time_opt, to_json, unsigned, word,
@@ -56,6 +58,8 @@ pub struct AlertFilter {
     pub from: Option<Timestamp>,
     /// Event time to (exclusive).
     pub to: Option<Timestamp>,
+    /// How the clock of a first look stands, where the alert belongs to no incident.
+    pub clock: Option<ClockFilter>,
 }
 
 /// What alerts are sorted by; the event time and id break ties.
@@ -280,6 +284,9 @@ fn push_text_and_time(query: &mut Builder, tenant: &str, filter: &AlertFilter) {
     }
     if let Some(to) = filter.to {
         query.push(" AND time < ").push_bind(micros(to));
+    }
+    if let Some(clock) = &filter.clock {
+        clock.push(query, push_alert_due);
     }
 }
 
