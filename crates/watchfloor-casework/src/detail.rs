@@ -1,8 +1,8 @@
 //! Everything that one page shows, read in one consistent view.
 
 use watchfloor_model::{
-    Actor, Alert, AlertId, AuditEntry, Incident, IncidentId, Judgement, Note, Observable,
-    Permission, Task, Verdict,
+    Actor, Alert, AlertId, AuditEntry, ClockFace, Escalation, Incident, IncidentId, Judgement,
+    Note, Observable, Permission, Task, Verdict,
 };
 
 use crate::timeline;
@@ -57,6 +57,10 @@ pub struct IncidentDetail {
     pub observables: Vec<Observable>,
     /// Every change, oldest first.
     pub history: Vec<AuditEntry>,
+    /// Its clocks that have a target.
+    pub faces: Vec<ClockFace>,
+    /// Whom was told that a clock runs out, newest first.
+    pub escalations: Vec<Escalation>,
 }
 
 impl Casework {
@@ -115,6 +119,12 @@ impl Casework {
         let notes = reader.q().notes_of(id.as_str()).await?;
         let observables = reader.q().observables_of(id).await?;
         let history = reader.q().history_of(id.as_str()).await?;
+        let levels = reader.q().service_levels().await?;
+        let faces = levels.faces(incident.severity, &incident.clocks, self.now());
+        let escalations = reader
+            .q()
+            .escalations(jiff::Timestamp::MIN, Some(id.as_str()))
+            .await?;
         let timeline = timeline::build(&alerts, &notes, &tasks, &history);
         let alerts = alerts
             .into_iter()
@@ -134,6 +144,8 @@ impl Casework {
             notes,
             observables,
             history,
+            faces,
+            escalations,
         })
     }
 }

@@ -74,7 +74,7 @@ pub use watchfloor_playbook as playbook;
 
 /// The store's types that appear in this crate's methods.
 pub use watchfloor_store::{
-    AgentFilter, AlertFilter, AlertSort, AlertSortKey, AuditFault, Cursor, IncidentFilter,
-    IncidentPart, IncidentTimes, InvalidCursor, OpenError, Page, PageRequest, PostgresOptions,
-    Store, StoreError,
+    AgentFilter, AlertFilter, AlertSort, AlertSortKey, AuditFault, ClockFilter, Cursor,
+    IncidentFilter, IncidentPart, IncidentSort, IncidentTimes, InvalidCursor, OpenError, Page,
+    PageRequest, PostgresOptions, Store, StoreError,
 };

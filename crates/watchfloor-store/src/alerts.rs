@@ -5,10 +5,10 @@ use std::collections::HashSet;
 use jiff::Timestamp;
 use watchfloor_model::{
     Alert, AlertId, AlertStatus, Attachment, EntityKind, EntityRef, IncidentId, Judgement,
-    Severity, Verdict,
+    ServiceLevels, Severity, Verdict,
 };
 
-use crate::clocks::push_alert_due;
+use crate::clocks::{alert_due, due_expression, push_alert_due};
 use crate::incidents::ClockFilter;
 use crate::row::{
     entities_from_json, entities_to_json, from_json, id, matched_from_json, matched_to_json,
@@ -77,6 +77,8 @@ pub enum AlertSortKey {
     Severity,
     /// Findings it stands for.
     Count,
+    /// When the clock of a first look runs out.
+    Due,
 }
 
 impl AlertSortKey {
@@ -89,22 +91,26 @@ impl AlertSortKey {
             "updated_at" => Self::UpdatedAt,
             "severity" => Self::Severity,
             "count" => Self::Count,
+            "due" => Self::Due,
             _ => return None,
         })
     }
 
-    const fn column(self) -> &'static str {
-        match self {
+    /// The column, or what is computed of some.
+    fn column(self, levels: &ServiceLevels) -> String {
+        let column = match self {
             Self::Time => "time",
             Self::LastTime => "last_time",
             Self::CreatedAt => "created_at",
             Self::UpdatedAt => "updated_at",
             Self::Severity => "severity",
             Self::Count => "count",
-        }
+            Self::Due => return due_expression(levels),
+        };
+        column.to_owned()
     }
 
-    fn value(self, alert: &Alert) -> i64 {
+    fn value(self, alert: &Alert, levels: &ServiceLevels) -> i64 {
         match self {
             Self::Time => micros(alert.time),
             Self::LastTime => micros(alert.last_time),
@@ -112,6 +118,7 @@ impl AlertSortKey {
             Self::UpdatedAt => micros(alert.updated_at),
             Self::Severity => i64::from(alert.severity.rank()),
             Self::Count => signed(alert.count),
+            Self::Due => alert_due(alert, levels),
         }
     }
 }
@@ -309,7 +316,8 @@ impl Queries<'_> {
             .await?;
         let mut query = Builder::new("SELECT * FROM alerts");
         push_filter(&mut query, self.tenant, filter);
-        let column = sort.key.column();
+        let levels = self.service_levels().await?;
+        let column = sort.key.column(&levels);
         let (compare, direction) = if sort.descending {
             ("<", "DESC")
         } else {
@@ -339,7 +347,7 @@ impl Queries<'_> {
         let items = rows.iter().map(alert_from).collect::<Result<Vec<_>, _>>()?;
         let total = unsigned("count", total)?;
         Ok(Page::cut(items, page, total, |alert| Cursor {
-            primary: sort.key.value(alert),
+            primary: sort.key.value(alert, &levels),
             secondary: micros(alert.time),
             id: alert.id.as_str().to_owned(),
         }))

@@ -3,8 +3,8 @@
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use watchfloor_model::{
-    ClockKind, Clocks, Escalation, EscalationLevel, EscalationPolicy, IncidentId, Recipient,
-    ServiceLevels, Severity, Targets, Verdict,
+    Alert, AlertStatus, ClockKind, Clocks, Escalation, EscalationLevel, EscalationPolicy,
+    IncidentId, Recipient, ServiceLevels, Severity, Targets, Verdict,
 };
 
 use crate::row::{corrupt, from_json, id, micros, signed, time, time_opt, to_json, unsigned, word};
@@ -179,6 +179,22 @@ pub(crate) fn push_alert_due(query: &mut Builder, levels: &ServiceLevels, percen
         }
     }
     query.push(format_args!(" ELSE {} END)", i64::MAX));
+}
+
+/// [`push_alert_due`] as text.
+pub(crate) fn due_expression(levels: &ServiceLevels) -> String {
+    let mut query = Builder::new("");
+    push_alert_due(&mut query, levels, 100);
+    query.into_text()
+}
+
+/// What [`push_alert_due`] says of an alert.
+pub(crate) fn alert_due(alert: &Alert, levels: &ServiceLevels) -> i64 {
+    let is_lone = alert.status == AlertStatus::New && alert.attachment.is_none();
+    match levels.of(alert.severity).acknowledge.filter(|_| is_lone) {
+        Some(minutes) => micros(alert.created_at).saturating_add(target_us(minutes, 100)),
+        None => i64::MAX,
+    }
 }
 
 fn target_us(minutes: u32, percent: i64) -> i64 {

@@ -6,10 +6,11 @@ use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
-use watchfloor_casework::{CaseworkError, IncidentFilter};
+use watchfloor_casework::{CaseworkError, IncidentFilter, IncidentSort};
 use watchfloor_model as model;
 
-use super::{ApiResult, none_or, not_blank, page, tagged, words};
+use super::clocks::{clock_filter, verdicts};
+use super::{ApiResult, none_or, not_blank, page, tagged, time, words};
 use crate::extract::{ApiJson, ApiPath, ApiQuery, Caller, IfMatch, id};
 use crate::problem::{ApiError, Problem};
 use crate::state::ApiState;
@@ -50,10 +51,20 @@ async fn list_incidents(
         )?,
         assignee: none_or(query.assignee),
         text: not_blank(query.q),
+        clock: clock_filter(&state, &caller, query.clock.as_deref()).await?,
+        verdicts: verdicts(query.verdict.as_deref())?,
+        detected_from: time("detected_from", query.detected_from.as_deref())?,
+        detected_to: time("detected_to", query.detected_to.as_deref())?,
+        reached: words("reached", query.reached.as_deref(), model::ClockKind::parse)?.pop(),
     };
-    let found = state
-        .casework()
-        .incidents(caller.actor(), &filter, &request)
+    let casework = state.casework();
+    let sort = match query.sort.as_deref().filter(|text| !text.is_empty()) {
+        None | Some("-last_time") => IncidentSort::LastTime,
+        Some("due") => IncidentSort::Due(casework.service_levels(caller.actor()).await?),
+        Some(word) => return Err(ApiError::invalid("sort", format!("'{word}' is not known"))),
+    };
+    let found = casework
+        .sorted_incidents(caller.actor(), &filter, &sort, &request)
         .await?;
     Ok(Json(CountedList {
         items: found.items.iter().map(Incident::from).collect(),

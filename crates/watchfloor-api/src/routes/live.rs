@@ -50,6 +50,14 @@ struct RulesChanged<'a> {
     needs_attention: bool,
 }
 
+/// People are told that a clock runs out, or who is on call changed.
+#[derive(Serialize)]
+struct DutyChanged<'a> {
+    recipients: &'a [String],
+    subjects: &'a [String],
+    text: &'a str,
+}
+
 /// An action or a run changed: read it again.
 #[derive(Serialize)]
 struct ResponseChanged<'a> {
@@ -70,7 +78,7 @@ struct Watcher {
 }
 
 /// Live data: `alert`, `alert_changed` (rows), `incident` (row), `rules` (what changed in words),
-/// `response` (an action or a run changed),
+/// `response` (an action or a run changed), `duty` (a clock runs out, or the roster changed),
 /// `ledger` (counters, every two seconds), `lagged` (changes were missed: read again), `ping`.
 #[utoipa::path(get, path = "/live", tag = "live", responses(
     (status = 200, description = "server-sent events", content_type = "text/event-stream", body = String)))]
@@ -143,6 +151,14 @@ fn event_of(change: &LiveChange) -> SseEvent {
             &FleetChanged {
                 action: notice.action,
                 target: &notice.target,
+            },
+        ),
+        LiveChange::Duty(_, notice) => json_event(
+            "duty",
+            &DutyChanged {
+                recipients: &notice.recipients,
+                subjects: &notice.subjects,
+                text: &notice.text,
             },
         ),
         LiveChange::Response(_, notice) => json_event(
