@@ -40,6 +40,7 @@ use crate::state::ApiState;
         (name = "monitor", description = "Ledger, sources, status"),
         (name = "rules", description = "What is detected, and whether it can be"),
         (name = "intelligence", description = "Indicators"),
+        (name = "time", description = "Service levels, escalation, people on call, handover, times"),
         (name = "live", description = "Server-sent events"),
     )
 )]
@@ -53,6 +54,9 @@ pub(crate) fn split() -> (Router<ApiState>, utoipa::openapi::OpenApi) {
         .merge(routes::suppressions::router())
         .merge(routes::incidents::router())
         .merge(routes::work::router())
+        .merge(routes::clocks::router())
+        .merge(routes::duty::router())
+        .merge(routes::handover::router())
         .merge(routes::actions::router())
         .merge(routes::playbooks::router())
         .merge(routes::events::router())

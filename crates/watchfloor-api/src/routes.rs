@@ -3,8 +3,11 @@
 pub(crate) mod access;
 pub(crate) mod actions;
 pub(crate) mod alerts;
+pub(crate) mod clocks;
+pub(crate) mod duty;
 pub(crate) mod events;
 pub(crate) mod fleet;
+pub(crate) mod handover;
 pub(crate) mod hunt;
 pub(crate) mod incidents;
 pub(crate) mod indicators;

@@ -28,7 +28,10 @@ macro_rules! mirrored {
 
 pub(crate) mod access;
 pub(crate) mod alert;
+pub(crate) mod clock;
+pub(crate) mod duty;
 pub(crate) mod fleet;
+pub(crate) mod handover;
 pub(crate) mod incident;
 pub(crate) mod playbook;
 pub(crate) mod response;
@@ -56,6 +59,18 @@ mirrored!(
 mirrored!(
     /// State of a task.
     TaskStatus = model::TaskStatus { Open, Done }
+);
+mirrored!(
+    /// What is to be reached in time.
+    ClockKind = model::ClockKind { Acknowledge, Contain, Resolve }
+);
+mirrored!(
+    /// How a clock stands.
+    ClockState = model::ClockState { Running, AtRisk, Breached, Met, Missed }
+);
+mirrored!(
+    /// Whom an escalation goes to.
+    Recipient = model::Recipient { Primary, Secondary, Leads }
 );
 mirrored!(
     /// What a user is.

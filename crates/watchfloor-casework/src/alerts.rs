@@ -487,6 +487,7 @@ impl Casework {
                 acknowledged_at: Some(now),
                 contained_at: None,
                 resolved_at: None,
+                away: Vec::new(),
             },
             merged_into: None,
             version: 1,

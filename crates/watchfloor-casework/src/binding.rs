@@ -330,10 +330,9 @@ fn chosen(candidates: Vec<Candidate>) -> Vec<Incident> {
         let merging = candidates.into_iter().filter(|one| one.bond.merges);
         return merging.map(|one| one.incident).collect();
     }
-    let best =
-        candidates
-            .into_iter()
-            .reduce(|best, one| if one.bond > best.bond { one } else { best });
+    let best = candidates
+        .into_iter()
+        .reduce(|best, one| if one.bond > best.bond { one } else { best });
     best.into_iter().map(|one| one.incident).collect()
 }
 
@@ -421,6 +420,7 @@ fn blank(number: u64, alert: &Alert, now: Timestamp) -> Incident {
             acknowledged_at: None,
             contained_at: None,
             resolved_at: None,
+            away: Vec::new(),
         },
         merged_into: None,
         version: 1,

@@ -4,8 +4,8 @@ use std::collections::BTreeSet;
 
 use jiff::{SignedDuration, Timestamp};
 use watchfloor_model::{
-    Actor, Alert, AlertId, AuditEntry, Entity, EntityKind, EntityRef, Incident, IncidentId,
-    Judgement, Note, Observable, Permission, Task, Verdict,
+    Actor, Alert, AlertId, AuditEntry, ClockFace, Entity, EntityKind, EntityRef, Escalation,
+    Incident, IncidentId, Judgement, Note, Observable, Permission, Task, Verdict,
 };
 
 use crate::timeline;
@@ -80,6 +80,10 @@ pub struct IncidentDetail {
     pub history: Vec<AuditEntry>,
     /// What it touched, the riskiest of each kind first.
     pub scope: Vec<Touch>,
+    /// Its clocks that have a target.
+    pub faces: Vec<ClockFace>,
+    /// Whom was told that a clock runs out, newest first.
+    pub escalations: Vec<Escalation>,
 }
 
 /// An incident that is like another.
@@ -147,6 +151,12 @@ impl Casework {
         let notes = reader.q().notes_of(id.as_str()).await?;
         let observables = reader.q().observables_of(id).await?;
         let history = reader.q().history_of(id.as_str()).await?;
+        let levels = reader.q().service_levels().await?;
+        let faces = levels.faces(incident.severity, &incident.clocks, self.now());
+        let escalations = reader
+            .q()
+            .escalations(jiff::Timestamp::MIN, Some(id.as_str()))
+            .await?;
         let timeline = timeline::build(&alerts, &notes, &tasks, &history);
         let scope = scope::of(&alerts);
         let alerts = alerts
@@ -168,6 +178,8 @@ impl Casework {
             observables,
             history,
             scope,
+            faces,
+            escalations,
         })
     }
 

@@ -39,7 +39,7 @@ impl Casework {
         &self,
         actor: &Actor,
         filter: &IncidentFilter,
-        sort: IncidentSort,
+        sort: &IncidentSort,
         page: &PageRequest,
     ) -> Result<Page<Incident>, CaseworkError> {
         self.authorize(actor, Permission::ReadCases)?;

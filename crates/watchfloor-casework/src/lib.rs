@@ -7,11 +7,15 @@ mod access;
 mod alerts;
 mod binding;
 mod clock;
+mod clocks;
 mod detail;
+mod duty;
 mod error;
+mod escalation;
 mod exceptions;
 mod findings;
 mod fleet;
+mod handover;
 mod incidents;
 mod known_tokens;
 mod limiter;
@@ -19,6 +23,7 @@ mod live;
 mod merge;
 mod overview;
 mod password;
+mod performance;
 mod playbooks;
 mod presence;
 mod report;
@@ -38,15 +43,21 @@ pub use access::{Credential, Peer, SignInError, SignedIn};
 pub use alerts::{BulkAction, BulkOutcome};
 pub use clock::{Clock, FixedClock, SystemClock};
 pub use detail::{AlertDetail, AlertWithReasons, IncidentDetail, SimilarIncident};
+pub use duty::{NewRotation, NewStandIn, OnCall, Roster, Turn, on_call_at, turns};
 pub use error::CaseworkError;
 pub use exceptions::{
     EventFields, EventFieldsFuture, EventLookup, forecast_alerts, is_held_back, minute_of_day,
 };
 pub use findings::{FINDINGS_CURSOR, Taken, take_error_is_transient};
 pub use fleet::{AgentRefusal, Certified, GroupPatch, NewEnrolment};
+pub use handover::{
+    HandoverAction, HandoverBreach, HandoverChange, HandoverIncident, HandoverPart, HandoverRun,
+    HandoverState,
+};
 pub use incidents::IncidentPatch;
-pub use live::{FleetNotice, LiveChange, ResponseNotice, RuleNotice};
-pub use overview::{CaseOverview, MeanTimes};
+pub use live::{DutyNotice, FleetNotice, LiveChange, ResponseNotice, RuleNotice};
+pub use overview::{CaseOverview, MedianTimes};
+pub use performance::{Figure, Figures, Measure, Performance, PerformanceQuery};
 pub use playbooks::{CheckedPlaybook, RunDetail, StepAnswer, TrialAction, TrialRun, TrialStep};
 pub use report::ReportFormat;
 pub use response::{
@@ -66,7 +77,7 @@ pub use watchfloor_playbook as playbook;
 
 /// The store's types that appear in this crate's methods.
 pub use watchfloor_store::{
-    AgentFilter, AlertFilter, AlertSort, AlertSortKey, AuditFault, Cursor, IncidentFilter,
-    IncidentPart, IncidentSort, InvalidCursor, OpenError, Page, PageRequest, PostgresOptions,
-    Store, StoreError,
+    AgentFilter, AlertFilter, AlertSort, AlertSortKey, AuditFault, ClockFilter, Cursor,
+    IncidentFilter, IncidentPart, IncidentSort, IncidentTimes, InvalidCursor, OpenError, Page,
+    PageRequest, PostgresOptions, Store, StoreError,
 };

@@ -17,6 +17,8 @@ pub enum LiveChange {
     Rules(TenantId, Arc<RuleNotice>),
     /// An action or a run changed.
     Response(TenantId, Arc<ResponseNotice>),
+    /// Somebody is told that a clock runs out, or who is on call changed.
+    Duty(TenantId, Arc<DutyNotice>),
     /// An agent, or a group of agents, changed.
     Fleet(TenantId, Arc<FleetNotice>),
     /// Others look at an incident now.
@@ -49,6 +51,17 @@ pub struct ResponseNotice {
     pub text: String,
 }
 
+/// A clock runs out and people are told, or who is on call changed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DutyNotice {
+    /// Names of those who are told; nobody when only the roster changed.
+    pub recipients: Vec<String>,
+    /// Ids of the incidents and alerts.
+    pub subjects: Vec<String>,
+    /// In words.
+    pub text: String,
+}
+
 /// Something about the rules that whoever watches should know.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RuleNotice {
@@ -69,6 +82,7 @@ impl LiveChange {
             | Self::Incident(tenant, _)
             | Self::Rules(tenant, _)
             | Self::Response(tenant, _)
+            | Self::Duty(tenant, _)
             | Self::Fleet(tenant, _)
             | Self::Presence(tenant, ..)
             | Self::Mention(tenant, ..) => tenant,

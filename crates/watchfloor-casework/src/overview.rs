@@ -3,23 +3,26 @@
 use std::collections::BTreeMap;
 
 use jiff::{SignedDuration, Timestamp};
-use watchfloor_model::{Actor, AuditEntry, Clocks, Permission, Severity, TenantId};
-use watchfloor_store::{AuditFault, Page, PageRequest};
+use watchfloor_model::{Actor, AuditEntry, Permission, Severity, TenantId};
+use watchfloor_store::{AuditFault, IncidentTimes, Page, PageRequest};
 
+use crate::performance::{Measure, figure};
 use crate::{Casework, CaseworkError};
 
 /// Days over which rules and tactics are counted.
 const RECENT_DAYS: i64 = 7;
 
-/// Days over which mean times are taken.
-const MEAN_DAYS: i64 = 30;
+/// Days over which median times are taken.
+const TIMES_DAYS: i64 = 30;
 
 /// Rules shown.
 const TOP_RULES: u32 = 10;
 
-/// Mean times of recent incidents, in seconds.
+/// Median times of recent incidents, in seconds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct MeanTimes {
+pub struct MedianTimes {
+    /// From the earliest evidence to detection.
+    pub detect_s: Option<i64>,
     /// From detection to the first look.
     pub acknowledge_s: Option<i64>,
     /// From detection to containment.
@@ -41,8 +44,8 @@ pub struct CaseOverview {
     pub top_rules: Vec<(String, String, u64)>,
     /// Alerts of a week by tactic, in the order of an attack.
     pub tactics: Vec<(String, u64)>,
-    /// Mean times; `None` while there is nothing to take a mean of.
-    pub mean_times: Option<MeanTimes>,
+    /// Median times; `None` while there is nothing to take a median of.
+    pub median_times: Option<MedianTimes>,
 }
 
 impl Casework {
@@ -58,9 +61,9 @@ impl Casework {
         let incidents_open = reader.q().open_incidents().await?;
         let top_rules = reader.q().top_rules(recent, TOP_RULES).await?;
         let lists = reader.q().tactic_lists(recent).await?;
-        let clocks = reader
+        let times = reader
             .q()
-            .clocks_since(days_before(self.now(), MEAN_DAYS))
+            .incident_times(days_before(self.now(), TIMES_DAYS), Timestamp::MAX)
             .await?;
         let mut counts: BTreeMap<String, u64> = BTreeMap::new();
         for tactic in lists.into_iter().flatten() {
@@ -80,7 +83,7 @@ impl Casework {
             incidents_open,
             top_rules,
             tactics,
-            mean_times: mean_times(&clocks),
+            median_times: median_times(&times),
         })
     }
 
@@ -116,20 +119,13 @@ fn days_before(now: Timestamp, days: i64) -> Timestamp {
         .unwrap_or(now)
 }
 
-fn mean_times(clocks: &[Clocks]) -> Option<MeanTimes> {
-    let mean = |pick: fn(&Clocks) -> Option<Timestamp>| {
-        let spans: Vec<i64> = clocks
-            .iter()
-            .filter_map(|c| Some(pick(c)?.duration_since(c.detected_at).as_secs().max(0)))
-            .collect();
-        let count = i64::try_from(spans.len()).ok().filter(|count| *count > 0)?;
-        Some(spans.iter().sum::<i64>() / count)
+fn median_times(incidents: &[IncidentTimes]) -> Option<MedianTimes> {
+    let of = |measure| figure(incidents.iter(), measure).map(|figure| figure.median_s);
+    let times = MedianTimes {
+        detect_s: of(Measure::Detect),
+        acknowledge_s: of(Measure::Acknowledge),
+        contain_s: of(Measure::Contain),
+        resolve_s: of(Measure::Resolve),
     };
-    let times = MeanTimes {
-        acknowledge_s: mean(|c| c.acknowledged_at),
-        contain_s: mean(|c| c.contained_at),
-        resolve_s: mean(|c| c.resolved_at),
-    };
-    let any = times.acknowledge_s.or(times.contain_s).or(times.resolve_s);
-    any.map(|_| times)
+    times.detect_s.map(|_| times)
 }

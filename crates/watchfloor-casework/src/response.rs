@@ -37,6 +37,9 @@ pub use vault::{Vault, VaultError};
 const SLOTS: usize = 16;
 /// An approval that nobody gives lapses.
 pub(crate) const APPROVAL_LIFE: SignedDuration = SignedDuration::from_hours(24);
+/// How often what the program itself asks for is tried again, and after how many seconds.
+const PROGRAM_RETRIES: u32 = 5;
+const PROGRAM_RETRY_WAIT_S: u32 = 30;
 /// Longest time limit of an action in seconds: 90 days.
 const TIME_LIMIT_S_MAX: u32 = 90 * 24 * 3_600;
 /// Shortest time limit of an action in seconds.
@@ -83,7 +86,17 @@ impl Response {
     }
 }
 
-/// Where an action of a playbook comes from.
+/// Where an action comes from.
+pub(crate) enum Origin {
+    /// A person asked for it; whoever asked sees how it went.
+    Person,
+    /// A step of a playbook.
+    Step(FromStep),
+    /// The program itself: tried again for a while, since nobody looks.
+    Program,
+}
+
+/// The step of a playbook from which an action comes.
 pub(crate) struct FromStep {
     pub(crate) run: RunId,
     pub(crate) instance: u64,
@@ -167,7 +180,7 @@ impl Casework {
         let principal = principal_of(&mut tx.q(), actor).await?;
         let new = NewAction { reason, ..new };
         let action = self
-            .add_action(&mut tx, &actor.tenant, new, principal, None)
+            .add_action(&mut tx, &actor.tenant, new, principal, Origin::Person)
             .await?;
         tx.commit().await?;
         self.tell_action(&actor.tenant, &action);
@@ -181,7 +194,7 @@ impl Casework {
         tenant: &TenantId,
         new: NewAction,
         by: Principal,
-        step: Option<FromStep>,
+        origin: Origin,
     ) -> Result<Action, CaseworkError> {
         check_arguments(new.kind, &new.arguments).map_err(|fault| invalid("arguments", fault))?;
         let policy = policy_of(&mut tx.q(), new.kind).await?;
@@ -191,6 +204,14 @@ impl Casework {
         let id = ActionId::numbered(tx.next_number("action").await?);
         let target = new.arguments.get(new.kind.target_argument());
         let target: String = target.map(ArgumentValue::shown).unwrap_or_default();
+        let (step, retries_max, retry_wait_s) = match origin {
+            Origin::Person => (None, 0, 10),
+            Origin::Step(step) => {
+                let of = (step.run, step.instance);
+                (Some(of), step.retries, step.retry_wait_s)
+            }
+            Origin::Program => (None, PROGRAM_RETRIES, PROGRAM_RETRY_WAIT_S),
+        };
         let mut action = Action {
             id,
             kind: new.kind,
@@ -198,9 +219,9 @@ impl Casework {
             arguments: new.arguments,
             connector: new.connector,
             incident_id: new.incident_id,
-            retries_max: step.as_ref().map_or(0, |step| step.retries),
-            retry_wait_s: step.as_ref().map_or(10, |step| step.retry_wait_s),
-            step: step.map(|step| (step.run, step.instance)),
+            retries_max,
+            retry_wait_s,
+            step,
             reason: new.reason,
             status: if needs_approval {
                 ActionStatus::Proposed

@@ -60,6 +60,7 @@ fn action_title(action: &str) -> Option<(TimelineKind, &'static str)> {
         "incident.attach" => (TimelineKind::Action, "Alerts attached"),
         "incident.detach" => (TimelineKind::Action, "Alert taken out"),
         "incident.acknowledge" => (TimelineKind::Action, "First look"),
+        "incident.escalate" => (TimelineKind::Action, "Escalated"),
         "observable.add" => (TimelineKind::Action, "Observable added"),
         "task.create" => (TimelineKind::Task, "Task added"),
         "task.done" => (TimelineKind::Task, "Task done"),

@@ -31,6 +31,8 @@ pub enum Permission {
     ManageConnectors,
     /// Let agents in and out, decide what they watch, publish versions of them.
     ManageFleet,
+    /// Set service levels and escalation, make rotations of people on call.
+    ManageDuty,
     /// Make and end suppressions.
     ManageSuppressions,
     /// Reload, suspend and resume rules.
@@ -58,6 +60,7 @@ words!(Permission {
     ManagePlaybooks = "playbooks.manage",
     ManageConnectors = "connectors.manage",
     ManageFleet = "fleet.manage",
+    ManageDuty = "duty.manage",
     ManageSuppressions = "suppressions.manage",
     ManageRules = "rules.manage",
     ReadAudit = "audit.read",
@@ -110,6 +113,7 @@ impl Role {
                 P::ApproveActions,
                 P::RunPlaybooks,
                 P::ManagePlaybooks,
+                P::ManageDuty,
                 P::ManageSuppressions,
                 P::ManageRules,
                 P::ReadAudit,

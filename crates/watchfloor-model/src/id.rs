@@ -85,6 +85,10 @@ id_type! {
     ConnectorId,
     /// Identifies a deletion of events.
     ErasureId,
+    /// Identifies an escalation.
+    EscalationId,
+    /// Identifies a shift handover.
+    HandoverId,
     /// Identifies an incident.
     IncidentId,
     /// Identifies a legal hold.
@@ -93,12 +97,16 @@ id_type! {
     NoteId,
     /// Identifies an observable of an incident.
     ObservableId,
+    /// Identifies a rotation of people on call.
+    RotationId,
     /// Identifies a run of a playbook.
     RunId,
     /// Identifies a kept question.
     SearchId,
     /// Identifies a signed-in session; not the secret in the cookie.
     SessionId,
+    /// Identifies that somebody stands in for somebody.
+    StandInId,
     /// Identifies a suppression.
     SuppressionId,
     /// Identifies a task of an incident.
@@ -118,13 +126,17 @@ numbered! {
     EnrolmentId "enr",
     ConnectorId "con",
     ErasureId "era",
+    EscalationId "esc",
+    HandoverId "hand",
     IncidentId "inc",
     LegalHoldId "hold",
     NoteId "note",
     ObservableId "obs",
+    RotationId "rot",
     RunId "run",
     SearchId "sea",
     SessionId "ses",
+    StandInId "std",
     SuppressionId "sup",
     TaskId "task",
     TokenId "tok",

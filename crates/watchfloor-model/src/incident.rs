@@ -2,10 +2,10 @@
 
 use std::fmt;
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 
 use crate::grade::words;
-use crate::{AlertId, Entity, IllegalMove, IncidentId, Risk, Severity, Verdict};
+use crate::{AlertId, ClockKind, Entity, IllegalMove, IncidentId, Risk, Severity, Verdict};
 
 /// State of an incident.
 ///
@@ -56,7 +56,7 @@ impl IncidentStatus {
 }
 
 /// When what was reached; each is set once and cleared by reopening.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Clocks {
     /// First alert in the queue.
     pub detected_at: Timestamp,
@@ -66,6 +66,59 @@ pub struct Clocks {
     pub contained_at: Option<Timestamp>,
     /// Resolved.
     pub resolved_at: Option<Timestamp>,
+    /// From when to when it stood resolved and was then opened again: no clock ran meanwhile.
+    pub away: Vec<(Timestamp, Timestamp)>,
+}
+
+/// Most times that an incident stood resolved that are kept apart; later ones are let go.
+const AWAY_MAX: usize = 100;
+
+impl Clocks {
+    /// Clocks that begin to run.
+    pub const fn begin(detected_at: Timestamp) -> Self {
+        Self {
+            detected_at,
+            acknowledged_at: None,
+            contained_at: None,
+            resolved_at: None,
+            away: Vec::new(),
+        }
+    }
+
+    /// When something was reached.
+    pub const fn reached(&self, kind: ClockKind) -> Option<Timestamp> {
+        match kind {
+            ClockKind::Acknowledge => self.acknowledged_at,
+            ClockKind::Contain => self.contained_at,
+            ClockKind::Resolve => self.resolved_at,
+        }
+    }
+
+    /// Time from detection to an instant, without the time that it stood resolved.
+    pub fn open_time(&self, until: Timestamp) -> SignedDuration {
+        let mut open = until.duration_since(self.detected_at);
+        for (from, to) in &self.away {
+            let (from, to) = ((*from).max(self.detected_at), (*to).min(until));
+            if from < to {
+                open = open.saturating_sub(to.duration_since(from));
+            }
+        }
+        open.max(SignedDuration::ZERO)
+    }
+
+    /// Time that it stood resolved before it was opened again.
+    pub fn away_time(&self) -> SignedDuration {
+        let spans = self.away.iter().map(|(from, to)| to.duration_since(*from));
+        spans.fold(SignedDuration::ZERO, SignedDuration::saturating_add)
+    }
+
+    fn open_again(&mut self, now: Timestamp) {
+        let since = self.resolved_at.filter(|since| *since < now);
+        if let Some(since) = since.filter(|_| self.away.len() < AWAY_MAX) {
+            self.away.push((since, now));
+        }
+        self.resolved_at = None;
+    }
 }
 
 /// Related alerts: the unit of managed work.
@@ -149,11 +202,11 @@ impl Incident {
         match to {
             IncidentStatus::New | IncidentStatus::InProgress => {
                 self.clocks.contained_at = None;
-                self.clocks.resolved_at = None;
+                self.clocks.open_again(now);
             }
             IncidentStatus::Contained => {
                 self.clocks.contained_at.get_or_insert(now);
-                self.clocks.resolved_at = None;
+                self.clocks.open_again(now);
             }
             IncidentStatus::Resolved | IncidentStatus::Closed => {
                 self.clocks.contained_at.get_or_insert(now);

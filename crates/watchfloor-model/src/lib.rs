@@ -8,6 +8,7 @@ mod alert;
 mod argument;
 mod audit;
 mod connector;
+mod duty;
 mod entity;
 mod fleet;
 mod grade;
@@ -18,6 +19,7 @@ mod retention;
 mod risk;
 mod rule_version;
 mod search;
+mod service_level;
 mod suppression;
 mod work;
 
@@ -30,13 +32,16 @@ pub use alert::{Alert, AlertStatus, Attachment, Judgement, MatchedField};
 pub use argument::{ArgumentFault, ArgumentKind, ArgumentSpec, ArgumentValue, check_arguments};
 pub use audit::{AuditEntry, GENESIS_HASH};
 pub use connector::{Connector, ConnectorKind, OpenConnector};
+pub use duty::{
+    Contact, Escalation, EscalationLevel, EscalationPolicy, Handover, Recipient, Rotation, StandIn,
+};
 pub use entity::{Entity, EntityKind, EntityRef};
 pub use fleet::{Agent, AgentDoubt, AgentFile, AgentGroup, AgentState, AgentStatus, Enrolment};
 pub use grade::{Severity, Tlp, Verdict};
 pub use id::{
-    ActionId, AgentGroupId, AgentId, AlertId, ConnectorId, EnrolmentId, ErasureId, IncidentId,
-    InvalidId, LegalHoldId, NoteId, ObservableId, RunId, SearchId, SessionId, SuppressionId,
-    TaskId, TenantId, TokenId, UserId,
+    ActionId, AgentGroupId, AgentId, AlertId, ConnectorId, EnrolmentId, ErasureId, EscalationId,
+    HandoverId, IncidentId, InvalidId, LegalHoldId, NoteId, ObservableId, RotationId, RunId,
+    SearchId, SessionId, StandInId, SuppressionId, TaskId, TenantId, TokenId, UserId,
 };
 pub use incident::{Clocks, Incident, IncidentStatus};
 pub use playbook::{PlaybookRecord, PlaybookRun, RunStatus, RunStep, StepStatus, WaitsFor};
@@ -44,5 +49,8 @@ pub use retention::{Erasure, ErasureState, LegalHold, Retention, RetentionRule};
 pub use risk::{Risk, RiskKind, RiskPart};
 pub use rule_version::RuleVersion;
 pub use search::{SavedSearch, SearchAlarm, SearchRun, SearchSchedule, SearchSharing};
+pub use service_level::{
+    AT_RISK_PERCENT, ClockFace, ClockKind, ClockState, ServiceLevels, Targets,
+};
 pub use suppression::{Condition, ConditionOp, DayWindow, Facts, Suppression, Threshold};
 pub use work::{IllegalMove, Mention, Note, Observable, Task, TaskStatus, mentioned_in};

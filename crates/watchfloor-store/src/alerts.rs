@@ -5,9 +5,11 @@ use std::collections::HashSet;
 use jiff::Timestamp;
 use watchfloor_model::{
     Alert, AlertId, AlertStatus, Attachment, EntityKind, EntityRef, IncidentId, Judgement,
-    Severity, Verdict,
+    ServiceLevels, Severity, Verdict,
 };
 
+use crate::clocks::{alert_due, due_expression, push_alert_due};
+use crate::incidents::ClockFilter;
 use crate::row::{
     entities_from_json, entities_to_json, from_json, id, matched_from_json, matched_to_json,
     micros, risk_from_json, risk_to_json, signed, time, time_opt, to_json, unsigned, word,
@@ -56,6 +58,8 @@ pub struct AlertFilter {
     pub from: Option<Timestamp>,
     /// Event time to (exclusive).
     pub to: Option<Timestamp>,
+    /// How the clock of a first look stands, where the alert belongs to no incident.
+    pub clock: Option<ClockFilter>,
 }
 
 /// What alerts are sorted by; the event time and id break ties.
@@ -75,6 +79,8 @@ pub enum AlertSortKey {
     Count,
     /// How much it matters.
     Risk,
+    /// When the clock of a first look runs out.
+    Due,
 }
 
 impl AlertSortKey {
@@ -88,12 +94,14 @@ impl AlertSortKey {
             "severity" => Self::Severity,
             "count" => Self::Count,
             "risk" => Self::Risk,
+            "due" => Self::Due,
             _ => return None,
         })
     }
 
-    const fn column(self) -> &'static str {
-        match self {
+    /// The column, or what is computed of some.
+    fn column(self, levels: &ServiceLevels) -> String {
+        let column = match self {
             Self::Time => "time",
             Self::LastTime => "last_time",
             Self::CreatedAt => "created_at",
@@ -101,10 +109,12 @@ impl AlertSortKey {
             Self::Severity => "severity",
             Self::Count => "count",
             Self::Risk => "risk",
-        }
+            Self::Due => return due_expression(levels),
+        };
+        column.to_owned()
     }
 
-    fn value(self, alert: &Alert) -> i64 {
+    fn value(self, alert: &Alert, levels: &ServiceLevels) -> i64 {
         match self {
             Self::Time => micros(alert.time),
             Self::LastTime => micros(alert.last_time),
@@ -113,6 +123,7 @@ impl AlertSortKey {
             Self::Severity => i64::from(alert.severity.rank()),
             Self::Count => signed(alert.count),
             Self::Risk => i64::from(alert.risk.score),
+            Self::Due => alert_due(alert, levels),
         }
     }
 }
@@ -291,6 +302,9 @@ fn push_text_and_time(query: &mut Builder, tenant: &str, filter: &AlertFilter) {
     if let Some(to) = filter.to {
         query.push(" AND time < ").push_bind(micros(to));
     }
+    if let Some(clock) = &filter.clock {
+        clock.push(query, push_alert_due);
+    }
 }
 
 impl Queries<'_> {
@@ -312,7 +326,8 @@ impl Queries<'_> {
             .await?;
         let mut query = Builder::new("SELECT * FROM alerts");
         push_filter(&mut query, self.tenant, filter);
-        let column = sort.key.column();
+        let levels = self.service_levels().await?;
+        let column = sort.key.column(&levels);
         let (compare, direction) = if sort.descending {
             ("<", "DESC")
         } else {
@@ -342,7 +357,7 @@ impl Queries<'_> {
         let items = rows.iter().map(alert_from).collect::<Result<Vec<_>, _>>()?;
         let total = unsigned("count", total)?;
         Ok(Page::cut(items, page, total, |alert| Cursor {
-            primary: sort.key.value(alert),
+            primary: sort.key.value(alert, &levels),
             secondary: micros(alert.time),
             id: alert.id.as_str().to_owned(),
         }))

@@ -2,13 +2,15 @@
 
 use jiff::Timestamp;
 use watchfloor_model::{
-    AlertId, Clocks, EntityRef, Incident, IncidentId, IncidentStatus, Severity, Verdict,
+    AT_RISK_PERCENT, AlertId, ClockKind, EntityRef, Incident, IncidentId, IncidentStatus,
+    ServiceLevels, Severity, Verdict,
 };
 
 use crate::alerts::{push_contains, push_in, search_text};
+use crate::clocks::{away_to_json, clocks_from, push_incident_due};
 use crate::row::{
     corrupt, entities_from_json, entities_to_json, from_json, id, micros, risk_from_json,
-    risk_to_json, signed, time, time_opt, to_json, unsigned, word,
+    risk_to_json, signed, time, to_json, unsigned, word,
 };
 use crate::sql::{self, Builder, Row};
 use crate::{Change, Cursor, Page, PageRequest, Queries, StoreError, WriteTx};
@@ -24,44 +26,64 @@ pub struct IncidentFilter {
     pub assignee: Option<Option<String>>,
     /// Text in title, summary or entities.
     pub text: Option<String>,
+    /// How the clock that runs stands.
+    pub clock: Option<ClockFilter>,
+    /// Any of these conclusions; `None` among them means none yet. All when empty.
+    pub verdicts: Vec<Option<Verdict>>,
+    /// Detected from (inclusive).
+    pub detected_from: Option<Timestamp>,
+    /// Detected to (exclusive).
+    pub detected_to: Option<Timestamp>,
+    /// Only those that reached it.
+    pub reached: Option<ClockKind>,
 }
 
-/// What incidents are sorted by, the largest first; the latest activity and id break ties.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+/// How the clock that runs out next stands.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ClockFilter {
+    /// Three quarters of its time are over, or all of it.
+    AtRisk(ServiceLevels, Timestamp),
+    /// Its time is over.
+    Breached(ServiceLevels, Timestamp),
+}
+
+impl ClockFilter {
+    pub(crate) fn push(
+        &self,
+        query: &mut Builder,
+        push_due: fn(&mut Builder, &ServiceLevels, i64),
+    ) {
+        let (levels, now, percent) = match self {
+            Self::AtRisk(levels, now) => (levels, now, AT_RISK_PERCENT),
+            Self::Breached(levels, now) => (levels, now, 100),
+        };
+        query.push(" AND ");
+        push_due(query, levels, percent);
+        query.push(" <= ").push_bind(micros(*now));
+    }
+}
+
+/// What incidents are sorted by.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum IncidentSort {
-    /// Latest activity.
+    /// Latest activity first.
     #[default]
     LastTime,
-    /// How much they matter.
+    /// Those that matter most first.
     Risk,
-    /// Gravity.
+    /// The gravest first.
     Severity,
+    /// The clock that runs out next first.
+    Due(ServiceLevels),
 }
 
 impl IncidentSort {
-    /// The key of a word of the API.
-    pub fn parse(word: &str) -> Option<Self> {
-        Some(match word {
-            "-last_time" => Self::LastTime,
-            "-risk" => Self::Risk,
-            "-severity" => Self::Severity,
-            _ => return None,
-        })
-    }
-
-    const fn column(self) -> &'static str {
+    /// The column, where it is one.
+    const fn column(&self) -> &'static str {
         match self {
-            Self::LastTime => "last_time",
+            Self::LastTime | Self::Due(_) => "last_time",
             Self::Risk => "risk",
             Self::Severity => "severity",
-        }
-    }
-
-    fn value(self, incident: &Incident) -> i64 {
-        match self {
-            Self::LastTime => micros(incident.last_time),
-            Self::Risk => i64::from(incident.risk.score),
-            Self::Severity => i64::from(incident.severity.rank()),
         }
     }
 }
@@ -103,15 +125,7 @@ fn incident_from(row: &Row, alert_ids: Vec<AlertId>) -> Result<Incident, StoreEr
         entities: entities_from_json("incidents.entities", row.try_get("entities")?)?,
         tactics: from_json("incidents.tactics", row.try_get("tactics")?)?,
         techniques: from_json("incidents.techniques", row.try_get("techniques")?)?,
-        clocks: Clocks {
-            detected_at: time("incidents.detected_at", row.try_get("detected_at")?)?,
-            acknowledged_at: time_opt(
-                "incidents.acknowledged_at",
-                row.try_get("acknowledged_at")?,
-            )?,
-            contained_at: time_opt("incidents.contained_at", row.try_get("contained_at")?)?,
-            resolved_at: time_opt("incidents.resolved_at", row.try_get("resolved_at")?)?,
-        },
+        clocks: clocks_from(row)?,
         merged_into: merged_into
             .map(|text| id("incidents.merged_into", text))
             .transpose()?,
@@ -142,6 +156,32 @@ fn push_filter(query: &mut Builder, tenant: &str, filter: &IncidentFilter) {
     if let Some(text) = &filter.text {
         push_contains(query, "incidents", tenant, text);
     }
+    push_clocks(query, filter);
+}
+
+fn push_clocks(query: &mut Builder, filter: &IncidentFilter) {
+    if let Some(clock) = &filter.clock {
+        clock.push(query, push_incident_due);
+    }
+    if !filter.verdicts.is_empty() {
+        let words = filter
+            .verdicts
+            .iter()
+            .map(|one| one.map_or("", Verdict::as_str));
+        push_in(query, "COALESCE(verdict, '')", words);
+    }
+    if let Some(from) = filter.detected_from {
+        query.push(" AND detected_at >= ").push_bind(micros(from));
+    }
+    if let Some(to) = filter.detected_to {
+        query.push(" AND detected_at < ").push_bind(micros(to));
+    }
+    match filter.reached {
+        Some(ClockKind::Acknowledge) => query.push(" AND acknowledged_at IS NOT NULL"),
+        Some(ClockKind::Contain) => query.push(" AND contained_at IS NOT NULL"),
+        Some(ClockKind::Resolve) => query.push(" AND resolved_at IS NOT NULL"),
+        None => query,
+    };
 }
 
 impl Queries<'_> {
@@ -152,7 +192,7 @@ impl Queries<'_> {
     pub async fn incident_page(
         &mut self,
         filter: &IncidentFilter,
-        sort: IncidentSort,
+        sort: &IncidentSort,
         page: &PageRequest,
     ) -> Result<Page<Incident>, StoreError> {
         let mut count = Builder::new("SELECT COUNT(*) FROM incidents");
@@ -161,39 +201,63 @@ impl Queries<'_> {
             .build_query_scalar()
             .fetch_one(&mut *self.conn)
             .await?;
-        let mut query = Builder::new("SELECT * FROM incidents");
-        push_filter(&mut query, self.tenant, filter);
-        let column = sort.column();
-        // A column named twice keeps SQLite from walking the index in order.
-        let by_time = sort == IncidentSort::LastTime;
-        if let Some(after) = &page.after {
-            if by_time {
-                query.push(" AND (last_time, id) < (");
-            } else {
-                query.push(format_args!(" AND ({column}, last_time, id) < ("));
-                query.push_bind(after.primary).push(", ");
+        let mut query = Builder::new("SELECT *, ");
+        match sort {
+            IncidentSort::Due(levels) => push_incident_due(&mut query, levels, 100),
+            _ => {
+                query.push(sort.column());
             }
-            query.push_bind(after.secondary).push(", ");
+        }
+        query.push(" AS sort_key FROM incidents");
+        push_filter(&mut query, self.tenant, filter);
+        if let Some(after) = &page.after {
+            query.push(" AND (");
+            match sort {
+                IncidentSort::Due(levels) => {
+                    push_incident_due(&mut query, levels, 100);
+                    query.push(", id) > (").push_bind(after.primary);
+                }
+                IncidentSort::LastTime => {
+                    query.push("last_time, id) < (").push_bind(after.secondary);
+                }
+                IncidentSort::Risk | IncidentSort::Severity => {
+                    query.push(sort.column()).push(", last_time, id) < (");
+                    query.push_bind(after.primary).push(", ");
+                    query.push_bind(after.secondary);
+                }
+            }
+            query.push(", ");
             query.push_bind(after.id.clone()).push(")");
         }
-        query.push(" ORDER BY ");
-        if !by_time {
-            query.push(format_args!("{column} DESC, "));
-        }
-        query.push("last_time DESC, id DESC LIMIT ");
+        query.push(match sort {
+            // A column named twice keeps SQLite from walking the index in order.
+            IncidentSort::LastTime => " ORDER BY last_time DESC, id DESC LIMIT ",
+            IncidentSort::Risk => " ORDER BY risk DESC, last_time DESC, id DESC LIMIT ",
+            IncidentSort::Severity => " ORDER BY severity DESC, last_time DESC, id DESC LIMIT ",
+            IncidentSort::Due(_) => " ORDER BY sort_key, id LIMIT ",
+        });
         query.push_bind(page.fetch());
         let rows = query.build().fetch_all(&mut *self.conn).await?;
         let mut items = Vec::with_capacity(rows.len());
         for row in &rows {
             let alerts = self.alert_ids_of(row.try_get("id")?).await?;
-            items.push(incident_from(row, alerts)?);
+            items.push((row.try_get::<i64>("sort_key")?, incident_from(row, alerts)?));
         }
         let total = unsigned("count", total)?;
-        Ok(Page::cut(items, page, total, |incident| Cursor {
-            primary: sort.value(incident),
+        let page = Page::cut(items, page, total, |(key, incident)| Cursor {
+            primary: *key,
             secondary: micros(incident.last_time),
             id: incident.id.as_str().to_owned(),
-        }))
+        });
+        Ok(Page {
+            items: page
+                .items
+                .into_iter()
+                .map(|(_, incident)| incident)
+                .collect(),
+            next: page.next,
+            total: page.total,
+        })
     }
 
     async fn alert_ids_of(&mut self, incident: &str) -> Result<Vec<AlertId>, StoreError> {
@@ -287,35 +351,6 @@ impl Queries<'_> {
         .await?;
         unsigned("count", value)
     }
-
-    /// Clocks of the incidents opened since a time, at most 10,000.
-    ///
-    /// # Errors
-    /// [`StoreError`].
-    pub async fn clocks_since(&mut self, since: Timestamp) -> Result<Vec<Clocks>, StoreError> {
-        let rows = sql::query(
-            "SELECT detected_at, acknowledged_at, contained_at, resolved_at FROM incidents \
-             WHERE tenant = $1 AND merged_into IS NULL AND created_at >= $2 \
-             ORDER BY created_at DESC LIMIT 10000",
-        )
-        .bind(self.tenant)
-        .bind(micros(since))
-        .fetch_all(&mut *self.conn)
-        .await?;
-        rows.iter()
-            .map(|row| {
-                Ok(Clocks {
-                    detected_at: time("incidents.detected_at", row.try_get("detected_at")?)?,
-                    acknowledged_at: time_opt(
-                        "incidents.acknowledged_at",
-                        row.try_get("acknowledged_at")?,
-                    )?,
-                    contained_at: time_opt("incidents.contained_at", row.try_get("contained_at")?)?,
-                    resolved_at: time_opt("incidents.resolved_at", row.try_get("resolved_at")?)?,
-                })
-            })
-            .collect()
-    }
 }
 
 impl WriteTx {
@@ -330,14 +365,16 @@ impl WriteTx {
         change: &Change,
     ) -> Result<(), StoreError> {
         let tenant = self.tenant();
+        let away = incident.clocks.away_time().as_micros();
+        let away_us = i64::try_from(away).unwrap_or(i64::MAX);
         sql::query(
             "INSERT INTO incidents (tenant, id, number, title, title_by_hand, summary, \
              summary_by_hand, severity, severity_by_hand, status, verdict, assignee, created_at, \
              updated_at, first_time, last_time, entities, tactics, techniques, detected_at, \
              acknowledged_at, contained_at, resolved_at, merged_into, version, search_text, \
-             severity_reasons, risk, risk_parts) \
+             severity_reasons, risk, risk_parts, away, away_us) \
              VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, \
-             $18, $19, $20, $21, $22, $23, $24, $25, $26, $27, $28, $29) \
+             $18, $19, $20, $21, $22, $23, $24, $25, $26, $27, $28, $29, $30, $31) \
              ON CONFLICT (tenant, id) DO UPDATE SET title = excluded.title, \
              title_by_hand = excluded.title_by_hand, summary = excluded.summary, \
              summary_by_hand = excluded.summary_by_hand, severity = excluded.severity, \
@@ -350,7 +387,8 @@ impl WriteTx {
              contained_at = excluded.contained_at, resolved_at = excluded.resolved_at, \
              merged_into = excluded.merged_into, version = excluded.version, \
              search_text = excluded.search_text, severity_reasons = excluded.severity_reasons, \
-             risk = excluded.risk, risk_parts = excluded.risk_parts",
+             risk = excluded.risk, risk_parts = excluded.risk_parts, away = excluded.away, \
+             away_us = excluded.away_us",
         )
         .bind(tenant)
         .bind(incident.id.as_str())
@@ -384,6 +422,8 @@ impl WriteTx {
         .bind(to_json(&incident.severity_reasons))
         .bind(i64::from(incident.risk.score))
         .bind(risk_to_json(&incident.risk))
+        .bind(away_to_json(&incident.clocks))
+        .bind(away_us)
         .execute(self.conn())
         .await?;
         self.record(change, incident.id.as_str()).await

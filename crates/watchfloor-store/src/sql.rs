@@ -331,6 +331,11 @@ impl Builder {
         }
     }
 
+    /// The text alone, of a part that has no values.
+    pub(crate) fn into_text(self) -> String {
+        self.text
+    }
+
     /// The question.
     pub(crate) fn build(self) -> Query {
         Query {

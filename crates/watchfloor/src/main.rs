@@ -8,6 +8,7 @@ mod config;
 mod content;
 mod data_folder;
 mod enrichment;
+mod escalations;
 mod file_watch;
 mod files;
 mod fleet;

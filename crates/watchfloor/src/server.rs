@@ -23,6 +23,7 @@ use crate::command;
 use crate::config::{ClusterConfig, Config};
 use crate::data_folder::DataFolder;
 use crate::enrichment::Enrichment;
+use crate::escalations;
 use crate::file_watch::FileWatch;
 use crate::fleet::Fleet;
 use crate::indicators::{self, Shelf};
@@ -204,6 +205,8 @@ impl Server {
             )?);
             let asking = searches::ask_when_due(casework.clone(), lake, stop.clone());
             tasks.push(tokio::spawn(asking));
+            let rounds = escalations::go_round(casework.clone(), stop.clone());
+            tasks.push(tokio::spawn(rounds));
         }
         Ok(Self {
             url: format!("http://{address}"),

@@ -12,6 +12,7 @@ use watchfloor_casework::{
 };
 use watchfloor_model as model;
 
+use super::clocks::clock_filter;
 use super::{ApiResult, none_or, not_blank, page, tagged, time, words};
 use crate::context;
 use crate::extract::{ApiJson, ApiPath, ApiQuery, Caller, IfMatch, id};
@@ -74,6 +75,7 @@ fn filter(query: AlertQuery) -> ApiResult<AlertFilter> {
         text: not_blank(query.q),
         from: time("from", query.from.as_deref())?,
         to: time("to", query.to.as_deref())?,
+        clock: None,
     })
 }
 
@@ -98,7 +100,11 @@ async fn list_alerts(
 ) -> ApiResult<Json<CountedList<Alert>>> {
     let request = page(query.cursor.as_deref(), query.limit)?;
     let order = sort(query.sort.as_deref())?;
-    let filter = filter(query)?;
+    let clock = clock_filter(&state, &caller, query.clock.as_deref()).await?;
+    let filter = AlertFilter {
+        clock,
+        ..filter(query)?
+    };
     let found = state
         .casework()
         .alerts(caller.actor(), &filter, order, &request)

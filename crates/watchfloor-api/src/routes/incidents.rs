@@ -9,7 +9,8 @@ use utoipa_axum::routes;
 use watchfloor_casework::{CaseworkError, IncidentFilter, IncidentSort};
 use watchfloor_model as model;
 
-use super::{ApiResult, none_or, not_blank, page, tagged, words};
+use super::clocks::{clock_filter, verdicts};
+use super::{ApiResult, none_or, not_blank, page, tagged, time, words};
 use crate::extract::{ApiJson, ApiPath, ApiQuery, Caller, IfMatch, id};
 use crate::problem::{ApiError, Problem};
 use crate::state::ApiState;
@@ -41,11 +42,6 @@ async fn list_incidents(
     ApiQuery(query): ApiQuery<IncidentQuery>,
 ) -> ApiResult<Json<CountedList<Incident>>> {
     let request = page(query.cursor.as_deref(), query.limit)?;
-    let sort = match not_blank(query.sort) {
-        Some(word) => IncidentSort::parse(&word)
-            .ok_or_else(|| ApiError::invalid("sort", "expected -last_time, -risk or -severity"))?,
-        None => IncidentSort::default(),
-    };
     let filter = IncidentFilter {
         statuses: words(
             "status",
@@ -59,10 +55,25 @@ async fn list_incidents(
         )?,
         assignee: none_or(query.assignee),
         text: not_blank(query.q),
+        clock: clock_filter(&state, &caller, query.clock.as_deref()).await?,
+        verdicts: verdicts(query.verdict.as_deref())?,
+        detected_from: time("detected_from", query.detected_from.as_deref())?,
+        detected_to: time("detected_to", query.detected_to.as_deref())?,
+        reached: words("reached", query.reached.as_deref(), model::ClockKind::parse)?.pop(),
     };
-    let found = state
-        .casework()
-        .incidents(caller.actor(), &filter, sort, &request)
+    let casework = state.casework();
+    let sort = match query.sort.as_deref().filter(|text| !text.is_empty()) {
+        None | Some("-last_time") => IncidentSort::LastTime,
+        Some("-risk") => IncidentSort::Risk,
+        Some("-severity") => IncidentSort::Severity,
+        Some("due") => IncidentSort::Due(casework.service_levels(caller.actor()).await?),
+        Some(_) => {
+            let words = "expected -last_time, -risk, -severity or due";
+            return Err(ApiError::invalid("sort", words));
+        }
+    };
+    let found = casework
+        .incidents(caller.actor(), &filter, &sort, &request)
         .await?;
     Ok(Json(CountedList {
         items: found.items.iter().map(Incident::from).collect(),

@@ -50,6 +50,14 @@ struct RulesChanged<'a> {
     needs_attention: bool,
 }
 
+/// People are told that a clock runs out, or who is on call changed.
+#[derive(Serialize)]
+struct DutyChanged<'a> {
+    recipients: &'a [String],
+    subjects: &'a [String],
+    text: &'a str,
+}
+
 /// An action or a run changed: read it again.
 #[derive(Serialize)]
 struct ResponseChanged<'a> {
@@ -85,7 +93,7 @@ struct Watcher {
 
 /// Live data: `alert`, `alert_changed` (rows), `incident` (row), `rules` (what changed in words),
 /// `response` (an action or a run changed), `presence` (who looks at an incident now),
-/// `mention` (a user was mentioned),
+/// `mention` (a user was mentioned), `duty` (a clock runs out, or the roster changed),
 /// `ledger` (counters, every two seconds), `lagged` (changes were missed: read again), `ping`.
 #[utoipa::path(get, path = "/live", tag = "live", responses(
     (status = 200, description = "server-sent events", content_type = "text/event-stream", body = String)))]
@@ -172,6 +180,14 @@ fn event_of(change: &LiveChange) -> SseEvent {
             &Mentioned {
                 name,
                 parent_id: parent,
+            },
+        ),
+        LiveChange::Duty(_, notice) => json_event(
+            "duty",
+            &DutyChanged {
+                recipients: &notice.recipients,
+                subjects: &notice.subjects,
+                text: &notice.text,
             },
         ),
         LiveChange::Response(_, notice) => json_event(

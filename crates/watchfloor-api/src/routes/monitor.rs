@@ -102,9 +102,12 @@ pub(crate) struct TacticCount {
     pub(crate) alerts: u64,
 }
 
-/// Mean times from detection, in seconds, of incidents of the last 30 days.
+/// Median times in seconds, of incidents of the last 30 days.
 #[derive(Debug, Serialize, ToSchema)]
-pub(crate) struct MeanTimes {
+pub(crate) struct MedianTimes {
+    /// From the earliest evidence; the others from detection.
+    #[schema(required)]
+    pub(crate) detect_s: Option<i64>,
     #[schema(required)]
     pub(crate) acknowledge_s: Option<i64>,
     #[schema(required)]
@@ -128,7 +131,7 @@ pub(crate) struct Overview {
     /// Of the last 7 days, in the order of an attack.
     pub(crate) tactics: Vec<TacticCount>,
     #[schema(required)]
-    pub(crate) mean_times: Option<MeanTimes>,
+    pub(crate) median_times: Option<MedianTimes>,
 }
 
 /// The first page.
@@ -169,7 +172,8 @@ async fn get_overview(State(state): State<ApiState>, caller: Caller) -> ApiResul
             .into_iter()
             .map(|(tactic, alerts)| TacticCount { tactic, alerts })
             .collect(),
-        mean_times: cases.mean_times.map(|times| MeanTimes {
+        median_times: cases.median_times.map(|times| MedianTimes {
+            detect_s: times.detect_s,
             acknowledge_s: times.acknowledge_s,
             contain_s: times.contain_s,
             resolve_s: times.resolve_s,

@@ -187,8 +187,11 @@ pub(crate) struct AlertQuery {
     pub(crate) from: Option<String>,
     /// Event time to (exclusive).
     pub(crate) to: Option<String>,
-    /// `time`, `last_time`, `created_at`, `updated_at`, `severity`, `count` or `risk`; `-` before it for descending. Default `-time`.
+    /// `time`, `last_time`, `created_at`, `updated_at`, `severity`, `count`, `risk` or `due`; `-` before it for descending. Default `-time`.
     pub(crate) sort: Option<String>,
+    /// `at_risk` (breached ones too) or `breached`: how the clock of a first look stands, where
+    /// the alert belongs to no incident.
+    pub(crate) clock: Option<String>,
     /// From `next` of the page before.
     pub(crate) cursor: Option<String>,
     /// Rows of a page, 1 to 1,000; default 100.
@@ -285,6 +288,7 @@ pub(crate) struct BulkFilter {
     pub(crate) q: Option<String>,
     pub(crate) from: Option<String>,
     pub(crate) to: Option<String>,
+    pub(crate) clock: Option<String>,
 }
 
 impl From<BulkFilter> for AlertQuery {
@@ -299,6 +303,7 @@ impl From<BulkFilter> for AlertQuery {
             q: filter.q,
             from: filter.from,
             to: filter.to,
+            clock: filter.clock,
             sort: None,
             cursor: None,
             limit: None,

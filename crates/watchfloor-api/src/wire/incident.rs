@@ -7,6 +7,7 @@ use watchfloor_casework as casework;
 use watchfloor_model as model;
 
 use super::alert::Alert;
+use super::clock::{ClockFace, Escalation};
 use super::{
     Entity, EntityKind, HistoryEntry, IncidentStatus, Note, RiskPart, Severity, TaskStatus, Verdict,
 };
@@ -44,6 +45,7 @@ pub(crate) struct Incident {
     /// The incident in which it lives on, once merged.
     #[schema(required)]
     pub(crate) merged_into: Option<String>,
+    pub(crate) clocks: Clocks,
     pub(crate) version: u64,
 }
 
@@ -68,6 +70,7 @@ impl From<&model::Incident> for Incident {
             tactics: incident.tactics.clone(),
             techniques: incident.techniques.clone(),
             merged_into: incident.merged_into.as_ref().map(ToString::to_string),
+            clocks: (&incident.clocks).into(),
             version: incident.version,
         }
     }
@@ -185,7 +188,7 @@ impl From<model::Observable> for Observable {
 }
 
 /// When what was reached.
-#[derive(Debug, Serialize, ToSchema)]
+#[derive(Clone, Debug, Serialize, ToSchema)]
 pub(crate) struct Clocks {
     #[schema(value_type = String, format = DateTime)]
     pub(crate) detected_at: Timestamp,
@@ -195,6 +198,23 @@ pub(crate) struct Clocks {
     pub(crate) contained_at: Option<Timestamp>,
     #[schema(required, value_type = Option<String>, format = DateTime)]
     pub(crate) resolved_at: Option<Timestamp>,
+    /// Seconds that it stood resolved before it was opened again: no clock ran meanwhile.
+    pub(crate) away_s: i64,
+    /// How often it was opened again.
+    pub(crate) reopened: u64,
+}
+
+impl From<&model::Clocks> for Clocks {
+    fn from(clocks: &model::Clocks) -> Self {
+        Self {
+            detected_at: clocks.detected_at,
+            acknowledged_at: clocks.acknowledged_at,
+            contained_at: clocks.contained_at,
+            resolved_at: clocks.resolved_at,
+            away_s: clocks.away_time().as_secs(),
+            reopened: clocks.away.len() as u64,
+        }
+    }
 }
 
 /// A thing that an incident touched.
@@ -308,12 +328,13 @@ pub(crate) struct IncidentDetail {
     pub(crate) notes: Vec<Note>,
     pub(crate) observables: Vec<Observable>,
     pub(crate) history: Vec<HistoryEntry>,
-    pub(crate) clocks: Clocks,
+    /// Its clocks that have a target.
+    pub(crate) faces: Vec<ClockFace>,
+    pub(crate) escalations: Vec<Escalation>,
 }
 
 impl From<casework::IncidentDetail> for IncidentDetail {
     fn from(detail: casework::IncidentDetail) -> Self {
-        let clocks = detail.incident.clocks;
         Self {
             incident: (&detail.incident).into(),
             severity_reasons: detail.incident.severity_reasons,
@@ -334,12 +355,8 @@ impl From<casework::IncidentDetail> for IncidentDetail {
             notes: detail.notes.into_iter().map(Into::into).collect(),
             observables: detail.observables.into_iter().map(Into::into).collect(),
             history: super::history(detail.history),
-            clocks: Clocks {
-                detected_at: clocks.detected_at,
-                acknowledged_at: clocks.acknowledged_at,
-                contained_at: clocks.contained_at,
-                resolved_at: clocks.resolved_at,
-            },
+            faces: detail.faces.into_iter().map(Into::into).collect(),
+            escalations: detail.escalations.into_iter().map(Into::into).collect(),
         }
     }
 }
@@ -357,7 +374,17 @@ pub(crate) struct IncidentQuery {
     pub(crate) assignee: Option<String>,
     /// Text in title, summary or entities.
     pub(crate) q: Option<String>,
-    /// `-last_time`, `-risk` or `-severity`. Default `-last_time`.
+    /// `at_risk` (breached ones too) or `breached`: how the clock that runs stands.
+    pub(crate) clock: Option<String>,
+    /// Conclusions, comma-separated; `none` for none yet.
+    pub(crate) verdict: Option<String>,
+    /// Detected from this time.
+    pub(crate) detected_from: Option<String>,
+    /// Detected before this time.
+    pub(crate) detected_to: Option<String>,
+    /// `acknowledge`, `contain` or `resolve`: only those that reached it.
+    pub(crate) reached: Option<String>,
+    /// `-last_time` (default), `-risk`, `-severity`, or `due`: whose clock runs out next.
     pub(crate) sort: Option<String>,
     /// From `next` of the page before.
     pub(crate) cursor: Option<String>,

@@ -13,7 +13,7 @@ use watchfloor_playbook::{
 };
 use watchfloor_store::WriteTx;
 
-use crate::response::{FromStep, NewAction, invalid};
+use crate::response::{FromStep, NewAction, Origin, invalid};
 use crate::{Casework, CaseworkError};
 
 /// Deepest chain of runs that call each other.
@@ -476,7 +476,7 @@ impl<'t> Session<'t> {
         let tenant = self.tenant.clone();
         let made = self
             .casework
-            .add_action(self.tx, &tenant, new, by, Some(step))
+            .add_action(self.tx, &tenant, new, by, Origin::Step(step))
             .await;
         match made {
             Ok(action) => {

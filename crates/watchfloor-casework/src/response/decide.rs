@@ -9,7 +9,7 @@ use watchfloor_model::{
 };
 use watchfloor_store::WriteTx;
 
-use super::{NewAction, TIME_LIMIT_S_MAX, TIME_LIMIT_S_MIN, invalid, principal_of, seal};
+use super::{NewAction, Origin, TIME_LIMIT_S_MAX, TIME_LIMIT_S_MIN, invalid, principal_of, seal};
 use crate::alerts::NOTE_BYTES_MAX;
 use crate::error::checked_text;
 use crate::{Casework, CaseworkError};
@@ -219,7 +219,7 @@ impl Casework {
             reason,
             time_limit_s: Some(None),
         };
-        let mut undo = self.add_action(tx, tenant, new, by, None).await?;
+        let mut undo = self.add_action(tx, tenant, new, by, Origin::Person).await?;
         undo.undo_of = Some(action.id.clone());
         undo.retries_max = 5;
         undo.retry_wait_s = 60;

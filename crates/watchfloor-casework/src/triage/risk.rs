@@ -46,7 +46,7 @@ pub(crate) struct RiskFacts {
 
 /// What is open on a machine.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct OpenVulnerability {
+pub(crate) struct OpenVulnerability {
     /// The machine.
     pub host: String,
     /// Such as a CVE id.

@@ -250,6 +250,7 @@ async fn who_may_do_what() {
                 P::ApproveActions,
                 P::RunPlaybooks,
                 P::ManagePlaybooks,
+                P::ManageDuty,
                 P::ManageSuppressions,
                 P::ManageRules,
                 P::ReadAudit,

@@ -268,7 +268,7 @@ async fn an_incident_runs_its_course() {
         );
     }
     let overview = casework.overview(&me).await.unwrap();
-    assert_eq!(overview.mean_times.unwrap().resolve_s, Some(3_600));
+    assert_eq!(overview.median_times.unwrap().resolve_s, Some(3_600));
     assert_eq!((overview.incidents_open, overview.alerts_open), (0, 0));
     // It was not over, and the verdict was wrong: one call takes both back.
     let again = to(IncidentStatus::Contained, Some(None));

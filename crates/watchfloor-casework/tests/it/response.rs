@@ -35,7 +35,7 @@ impl FakeOutside {
             .collect()
     }
 
-    fn kinds(&self) -> Vec<String> {
+    pub(crate) fn kinds(&self) -> Vec<String> {
         let calls = self.calls.lock().unwrap();
         calls
             .iter()
@@ -132,7 +132,7 @@ fn lead() -> Actor {
     person(2, Role::Lead)
 }
 
-async fn outside_over(
+pub(crate) async fn outside_over(
     casework: &Casework,
     folder: &std::path::Path,
     outside: FakeOutside,
@@ -144,7 +144,7 @@ async fn outside_over(
     outside
 }
 
-async fn opened(outside: FakeOutside) -> (Fixture, Arc<FakeOutside>) {
+pub(crate) async fn opened(outside: FakeOutside) -> (Fixture, Arc<FakeOutside>) {
     let fixture = fixture().await;
     let outside = outside_over(&fixture.casework, fixture.folder.path(), outside, "first").await;
     let new = NewConnector {
@@ -182,7 +182,7 @@ fn webhook(text: &str) -> NewAction {
 }
 
 /// Rounds until nothing more happens by itself.
-async fn settle(casework: &Casework) {
+pub(crate) async fn settle(casework: &Casework) {
     for _ in 0..50 {
         let begun = casework.response_round().await.unwrap();
         tokio::task::yield_now().await;

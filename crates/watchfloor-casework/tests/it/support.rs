@@ -138,7 +138,7 @@ pub(crate) async fn incidents(casework: &Casework) -> Vec<Incident> {
         .incidents(
             &system(),
             &IncidentFilter::default(),
-            IncidentSort::default(),
+            &IncidentSort::default(),
             &page,
         )
         .await
