@@ -105,7 +105,7 @@ pub(crate) fn run() -> Result<()> {
     let sets = [
         ("rule tests of Panther", vec![target.join("panther")]),
         ("recordings of OTRF", vec![target.join("otrf")]),
-        ("evtx-to-mitre", vec![corpus.join("evtx-to-mitre")]),
+        ("evtx-to-mitre", evtx_files(&corpus)?),
         ("Suricata over capture files", vec![target.join("suricata")]),
         ("logs among plaso's test data", text_logs(&corpus)?),
     ];
@@ -157,6 +157,17 @@ fn captures(corpus: &Path, target: &Path) -> Result<()> {
         }
     }
     Ok(())
+}
+
+/// The recordings alone, without the texts about them.
+fn evtx_files(corpus: &Path) -> Result<Vec<PathBuf>> {
+    let mut found = Vec::new();
+    let folder = corpus.join("evtx-to-mitre");
+    if folder.is_dir() {
+        below(&folder, &mut found)?;
+    }
+    found.retain(|path| path.extension().is_some_and(|one| one == "evtx"));
+    Ok(found)
 }
 
 fn text_logs(corpus: &Path) -> Result<Vec<PathBuf>> {

@@ -102,6 +102,15 @@ fn header_5424<'a>(sink: &mut Sink<'_>, rest: &'a str) -> Option<&'a str> {
     let mut words = rest.splitn(6, ' ');
     let time = words.next()?;
     let host = words.next()?;
+    // CyberArk writes JSON right after the host.
+    let tail = rest.get(time.len() + host.len() + 2..).unwrap_or("");
+    if tail.starts_with('{')
+        && let Some(moment) = crate::time::parse_iso(time)
+    {
+        sink.own_time(Some(moment), time);
+        sink.text("syslog.hostname", host);
+        return Some(tail);
+    }
     let app = words.next()?;
     let process = words.next()?;
     let id = words.next()?;
