@@ -190,8 +190,11 @@ impl Casework {
         };
         let mut found = lookup.vulnerabilities(hosts.into_iter().collect()).await;
         found.sort_by(|left, right| {
-            (right.is_exploited, right.severity, &left.name)
-                .cmp(&(left.is_exploited, left.severity, &right.name))
+            (right.is_exploited, right.severity, &left.name).cmp(&(
+                left.is_exploited,
+                left.severity,
+                &right.name,
+            ))
         });
         Ok(found)
     }

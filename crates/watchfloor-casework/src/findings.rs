@@ -167,10 +167,7 @@ impl Casework {
     }
 
     /// What is known to be open on the machines of findings, the gravest of each machine.
-    fn open_on_machines_of(
-        &self,
-        findings: &[Finding],
-    ) -> BTreeMap<EntityRef, OpenVulnerability> {
+    fn open_on_machines_of(&self, findings: &[Finding]) -> BTreeMap<EntityRef, OpenVulnerability> {
         let Some(lookup) = self.event_lookup() else {
             return BTreeMap::new();
         };

@@ -17,8 +17,8 @@ use crate::problem::{ApiError, Problem};
 use crate::state::ApiState;
 use crate::wire::incident::{
     HostStep, HostTree, Incident, IncidentContext, IncidentDetail, IncidentPatch, IncidentQuery,
-    IndicatorMet, Mention, Merge, NewIncident, OpenVulnerability, Presence,
-    Present, ReportFormat, ReportQuery, SimilarIncident, Split,
+    IndicatorMet, Mention, Merge, NewIncident, OpenVulnerability, Presence, Present, ReportFormat,
+    ReportQuery, SimilarIncident, Split,
 };
 use crate::wire::{CountedList, List};
 
@@ -358,7 +358,9 @@ async fn incident_context(
         })
         .filter(|tree| !tree.processes.is_empty())
         .collect();
-    let open = casework.vulnerabilities_of(caller.actor(), &incident).await?;
+    let open = casework
+        .vulnerabilities_of(caller.actor(), &incident)
+        .await?;
     Ok(Json(IncidentContext {
         hosts,
         steps: steps(&alerts),

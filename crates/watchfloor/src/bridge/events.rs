@@ -21,10 +21,10 @@ use watchfloor_casework::{
 };
 use watchfloor_event::EventId;
 use watchfloor_event::ocsf::{AttributeType, PROMOTED};
-use watchfloor_model::Severity;
 use watchfloor_lake::{
     Bucket, Lake, Limit, PipeColumn, PipeError, PipeResult, Run, SortOrder, StoredEvent,
 };
+use watchfloor_model::Severity;
 use watchfloor_query::pipe::Render;
 use watchfloor_query::{CompletionKind, CoreField, Query, TextPattern};
 
@@ -315,7 +315,11 @@ impl OpenOnMachines {
             })
             .await;
         let open: Vec<OpenVulnerability> = match found {
-            Ok(found) => found.events.iter().map(|event| open_one(&host, event)).collect(),
+            Ok(found) => found
+                .events
+                .iter()
+                .map(|event| open_one(&host, event))
+                .collect(),
             Err(error) => {
                 tracing::warn!(%error, host, "open vulnerabilities could not be read");
                 return Vec::new();
