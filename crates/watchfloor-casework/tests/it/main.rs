@@ -4,4 +4,5 @@ mod access;
 mod cases;
 mod response;
 mod support;
+mod together;
 mod triage;
