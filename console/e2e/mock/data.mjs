@@ -86,6 +86,7 @@ export function makeAlert(ruleId, time, over = {}) {
     rule_title: rule.title,
     title: over.title ?? `${rule.title} on ${host}`,
     severity: rule.level,
+    risk: { critical: 78, high: 61, medium: 44, low: 21 }[rule.level] ?? 12,
     status: 'new',
     time: iso(time),
     created_at: iso(time + 400),

@@ -457,6 +457,23 @@ export function routes(world) {
         ),
     ],
     ['GET', api('/incidents/:id'), onIncident((i, c) => c.send(world.detail(i)))],
+    ['GET', api('/incidents/:id/similar'), (c) => c.send({ items: [], next: null })],
+    [
+      'GET',
+      api('/incidents/:id/context'),
+      (c) =>
+        c.send({
+          hosts: [],
+          steps: [],
+          vulnerabilities: [],
+          indicators: [],
+          events_read: 0,
+          is_capped: false,
+        }),
+    ],
+    ['POST', api('/incidents/:id/presence'), (c) => c.send({ names: [] })],
+    ['GET', api('/mentions'), (c) => c.send({ items: [], next: null })],
+    ['POST', api('/mentions/seen'), (c) => c.send(undefined, 204)],
     [
       'PATCH',
       api('/incidents/:id'),

@@ -20,6 +20,7 @@ import type {
   FieldsResult,
   Fleet,
   Incident,
+  IncidentContext,
   IncidentDetail,
   IndicatorListRow,
   LedgerRow,
@@ -112,6 +113,13 @@ export const similarIncidentsQuery = (id: string) =>
   queryOptions({
     queryKey: ['similar', id],
     queryFn: () => api.get<ListOf<SimilarIncident>>(`/incidents/${id}/similar`),
+    staleTime: 60_000,
+  })
+
+export const incidentContextQuery = (id: string) =>
+  queryOptions({
+    queryKey: ['incident-context', id],
+    queryFn: () => api.get<IncidentContext>(`/incidents/${id}/context`),
     staleTime: 60_000,
   })
 

@@ -815,6 +815,23 @@ export interface paths {
         patch: operations["patch_incident"];
         trace?: never;
     };
+    "/api/v1/incidents/{id}/context": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Process trees across machines, ways between machines, what is open on them, indicators met. */
+        get: operations["incident_context"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/incidents/{id}/merge": {
         parameters: {
             query?: never;
@@ -3248,6 +3265,22 @@ export interface components {
             /** @description In words. */
             detail: string;
         };
+        /** @description A way from one machine to another. */
+        HostStep: {
+            from: string;
+            to: string;
+            /** Format: date-time */
+            at: string;
+            /** @description The alert that tells of it. */
+            alert_id: string;
+            title: string;
+        };
+        /** @description The processes that an incident's alerts rest on, of one machine. */
+        HostTree: {
+            host: string;
+            /** @description Parents before children. */
+            processes: components["schemas"]["ProcessNode"][];
+        };
         /** @description An incident, as a row. */
         Incident: {
             id: string;
@@ -3288,6 +3321,21 @@ export interface components {
         IncidentAlert: components["schemas"]["Alert"] & {
             /** @description Why it belongs here. */
             attachment_reasons: string[];
+        };
+        /** @description What lies around an incident. */
+        IncidentContext: {
+            /** @description Process trees, by machine. */
+            hosts: components["schemas"]["HostTree"][];
+            /** @description Ways between machines, by time. */
+            steps: components["schemas"]["HostStep"][];
+            vulnerabilities: components["schemas"]["OpenVulnerability"][];
+            indicators: components["schemas"]["IndicatorMet"][];
+            /**
+             * Format: int64
+             * @description Events that were read for the trees; a part of them where it is at its most.
+             */
+            events_read: number;
+            is_capped: boolean;
         };
         /** @description An incident with everything its page shows. */
         IncidentDetail: components["schemas"]["Incident"] & {
@@ -3363,6 +3411,13 @@ export interface components {
              * @description How often its indicators were met since the server started.
              */
             matches: number;
+        };
+        /** @description An indicator that an alert met. */
+        IndicatorMet: {
+            /** @description What was met, in words. */
+            text: string;
+            alert_id: string;
+            title: string;
         };
         /** @description How far the lake is behind the senders. */
         IngestState: {
@@ -4285,6 +4340,13 @@ export interface components {
             added_by: string;
             /** Format: date-time */
             added_at: string;
+        };
+        /** @description A vulnerability that is open on a machine. */
+        OpenVulnerability: {
+            host: string;
+            name: string;
+            severity: components["schemas"]["Severity"];
+            is_exploited: boolean;
         };
         /**
          * @description Order by time.
@@ -7678,6 +7740,35 @@ export interface operations {
                 };
             };
             412: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    incident_context: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["IncidentContext"];
+                };
+            };
+            404: {
                 headers: {
                     [name: string]: unknown;
                 };

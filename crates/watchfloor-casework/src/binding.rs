@@ -51,6 +51,16 @@ struct Candidate {
     bond: Bond,
 }
 
+/// What a new alert is bound to.
+#[derive(Default)]
+struct Sorted {
+    candidates: Vec<Candidate>,
+    /// Alerts in no incident.
+    loose: Vec<Bound>,
+    /// Why it belongs to which incident, the nearest first.
+    reasons: Vec<(IncidentId, String)>,
+}
+
 impl Casework {
     /// Finds the alerts that a new one is bound to, the nearest in time first.
     async fn bound_alerts(
@@ -153,35 +163,11 @@ impl Casework {
         touched: &mut Touched,
     ) -> Result<bool, CaseworkError> {
         let bound = self.bound_alerts(tx, alert, same_rule).await?;
-        let mut candidates: Vec<Candidate> = Vec::new();
-        let mut loose: Vec<Bound> = Vec::new();
-        let mut reasons: Vec<(IncidentId, String)> = Vec::new();
-        for bound in bound {
-            let Some(id) = bound.alert.incident_id() else {
-                let is_free = bound.alert.closed_at.is_none()
-                    && !tx.q().was_detached(&bound.alert.id).await?;
-                if is_free {
-                    loose.push(bound);
-                }
-                continue;
-            };
-            match candidates.iter_mut().find(|one| one.incident.id == *id) {
-                Some(known) => known.bond = known.bond.max(bound.bond),
-                None => {
-                    let incident = tx.q().incident(id).await?;
-                    let is_full = incident.alert_ids.len() >= INCIDENT_ALERTS_MAX;
-                    if is_full || !incident.status.is_open() {
-                        continue;
-                    }
-                    candidates.push(Candidate {
-                        incident,
-                        bond: bound.bond,
-                    });
-                }
-            }
-            let sentence = bind::sentence(alert, &bound.alert, &bound.shared);
-            reasons.push((id.clone(), sentence));
-        }
+        let Sorted {
+            mut candidates,
+            loose,
+            reasons,
+        } = self.sorted(tx, alert, bound).await?;
         let is_common = |incident: &IncidentId| is_seen_elsewhere(alert, same_rule, incident);
         candidates.retain(|one| one.bond.ground > Ground::Place || !is_common(&one.incident.id));
         let incidents = chosen(candidates);
@@ -217,6 +203,44 @@ impl Casework {
         });
         touched.incidents.insert(home);
         Ok(opened)
+    }
+
+    /// Parts what an alert is bound to into open incidents and loose alerts.
+    async fn sorted(
+        &self,
+        tx: &mut WriteTx,
+        alert: &Alert,
+        bound: Vec<Bound>,
+    ) -> Result<Sorted, CaseworkError> {
+        let mut sorted = Sorted::default();
+        for bound in bound {
+            let Some(id) = bound.alert.incident_id() else {
+                let is_free = bound.alert.closed_at.is_none()
+                    && !tx.q().was_detached(&bound.alert.id).await?;
+                if is_free {
+                    sorted.loose.push(bound);
+                }
+                continue;
+            };
+            let mut known = sorted.candidates.iter_mut();
+            match known.find(|one| one.incident.id == *id) {
+                Some(known) => known.bond = known.bond.max(bound.bond),
+                None => {
+                    let incident = tx.q().incident(id).await?;
+                    let is_full = incident.alert_ids.len() >= INCIDENT_ALERTS_MAX;
+                    if is_full || !incident.status.is_open() {
+                        continue;
+                    }
+                    sorted.candidates.push(Candidate {
+                        incident,
+                        bond: bound.bond,
+                    });
+                }
+            }
+            let sentence = bind::sentence(alert, &bound.alert, &bound.shared);
+            sorted.reasons.push((id.clone(), sentence));
+        }
+        Ok(sorted)
     }
 
     /// Takes a loose alert into the incident of the new one.

@@ -10,6 +10,7 @@ use watchfloor_model::{
 
 use crate::timeline;
 use crate::triage::bind::is_commonplace;
+use crate::triage::risk::OpenVulnerability;
 use crate::triage::scope::{self, Touch};
 use crate::{Casework, CaseworkError, TimelineEntry};
 
@@ -181,6 +182,33 @@ impl Casework {
             faces,
             escalations,
         })
+    }
+
+    /// What is open on the machines of an incident, the gravest first.
+    ///
+    /// # Errors
+    /// [`CaseworkError`].
+    pub async fn vulnerabilities_of(
+        &self,
+        actor: &Actor,
+        id: &IncidentId,
+    ) -> Result<Vec<OpenVulnerability>, CaseworkError> {
+        let incident = self.incident(actor, id).await?;
+        let hosts = incident.entities.iter();
+        let hosts = hosts.filter(|one| one.kind == EntityKind::Host);
+        let hosts: BTreeSet<String> = hosts.map(|one| one.key().value).collect();
+        let Some(lookup) = self.event_lookup().filter(|_| !hosts.is_empty()) else {
+            return Ok(Vec::new());
+        };
+        let mut found = lookup.vulnerabilities(hosts.into_iter().collect()).await;
+        found.sort_by(|left, right| {
+            (right.is_exploited, right.severity, &left.name).cmp(&(
+                left.is_exploited,
+                left.severity,
+                &right.name,
+            ))
+        });
+        Ok(found)
     }
 
     /// Incidents like this one, of the last half year: with alerts of the same rules, about the

@@ -11,6 +11,7 @@ use watchfloor_event::Finding;
 use watchfloor_model::{Alert, Facts, Suppression, TenantId};
 
 use crate::triage::intake;
+use crate::triage::risk::OpenVulnerability;
 use crate::{Casework, CaseworkError, CaseworkSettings};
 
 /// Fields of events by full name, by event id.
@@ -19,6 +20,10 @@ pub type EventFields = HashMap<String, BTreeMap<String, String>>;
 /// Fields of events, or why they cannot be had.
 pub type EventFieldsFuture<'a> =
     Pin<Box<dyn Future<Output = Result<EventFields, String>> + Send + 'a>>;
+
+/// Vulnerabilities that are open on machines.
+pub type VulnerabilitiesFuture<'a> =
+    Pin<Box<dyn Future<Output = Vec<OpenVulnerability>> + Send + 'a>>;
 
 /// The minute of the day of an instant in a time zone; in UTC if no such zone is known.
 pub fn minute_of_day(time: Timestamp, zone: &str) -> u16 {
@@ -86,6 +91,19 @@ pub fn forecast_alerts(findings: &[Finding]) -> Vec<bool> {
 pub trait EventLookup: Send + Sync {
     /// The fields of some events; those that are no longer stored are left out.
     fn fields(&self, event_ids: Vec<String>) -> EventFieldsFuture<'_>;
+
+    /// What is known at once of what is open on machines; what is not known is looked for
+    /// meanwhile, so that alerts do not wait for it.
+    fn known_vulnerabilities(&self, hosts: Vec<String>) -> Vec<OpenVulnerability> {
+        drop(hosts);
+        Vec::new()
+    }
+
+    /// What is open on machines; nothing where nobody looks for it.
+    fn vulnerabilities(&self, hosts: Vec<String>) -> VulnerabilitiesFuture<'_> {
+        drop(hosts);
+        Box::pin(std::future::ready(Vec::new()))
+    }
 }
 
 impl Casework {

@@ -13,6 +13,7 @@ use watchfloor_store::{Change, FindingOutcome, WriteTx};
 use crate::binding::EVERYDAY_ALERTS;
 use crate::exceptions::{self, EventFields};
 use crate::triage::bind::is_commonplace;
+use crate::triage::risk::OpenVulnerability;
 use crate::triage::{evidence, intake, portrait, risk};
 use crate::{Casework, CaseworkError, LiveChange};
 
@@ -165,6 +166,28 @@ impl Casework {
         })
     }
 
+    /// What is known to be open on the machines of findings, the gravest of each machine.
+    fn open_on_machines_of(&self, findings: &[Finding]) -> BTreeMap<EntityRef, OpenVulnerability> {
+        let Some(lookup) = self.event_lookup() else {
+            return BTreeMap::new();
+        };
+        let hosts: BTreeSet<String> = findings
+            .iter()
+            .flat_map(intake::entities_of)
+            .filter(|one| one.kind == EntityKind::Host && !is_commonplace(&one.key()))
+            .map(|one| one.key().value)
+            .collect();
+        let mut open: BTreeMap<EntityRef, OpenVulnerability> = BTreeMap::new();
+        for one in lookup.known_vulnerabilities(hosts.into_iter().collect()) {
+            let key = EntityRef::new(EntityKind::Host, &one.host);
+            let rank = |one: &OpenVulnerability| (one.is_exploited, one.severity);
+            if open.get(&key).is_none_or(|known| rank(known) < rank(&one)) {
+                open.insert(key, one);
+            }
+        }
+        open
+    }
+
     /// Between which times an alert is repeated by a finding.
     fn repeat_span(&self, finding: &Finding) -> (Timestamp, Timestamp) {
         let window = self.settings().repeat_window;
@@ -184,6 +207,7 @@ impl Casework {
     ) -> Result<(), CaseworkError> {
         let actor = Actor::system(self.settings().tenant.clone());
         let events = self.events_of(findings).await?;
+        let open = self.open_on_machines_of(findings);
         let mut tx = self.store().write(&actor.tenant).await?;
         let mut count = *taken;
         let mut touched = Touched::default();
@@ -202,6 +226,7 @@ impl Casework {
                 &Exceptions {
                     suppressions: &suppressions,
                     events: &events,
+                    open: &open,
                 },
                 &mut count,
                 &mut touched,
@@ -267,8 +292,7 @@ impl Casework {
         }
         // What binds alerts is read from the store.
         self.save_repeated(tx, actor, touched).await?;
-        let fields = intake::event_of(finding).and_then(|id| exceptions.events.get(&id));
-        let same_rule = self.weigh(tx, &mut alert, finding, fields).await?;
+        let same_rule = self.weigh(tx, &mut alert, finding, exceptions).await?;
         let opened = self
             .place(tx, actor, &mut alert, &same_rule, touched)
             .await?;
@@ -288,8 +312,9 @@ impl Casework {
         tx: &mut WriteTx,
         alert: &mut Alert,
         finding: &Finding,
-        fields: Option<&BTreeMap<String, String>>,
+        known_of: &Exceptions<'_>,
     ) -> Result<Vec<Alert>, CaseworkError> {
+        let fields = intake::event_of(finding).and_then(|id| known_of.events.get(&id));
         let known: BTreeSet<EntityRef> = alert.entities.iter().map(Entity::key).collect();
         let named = evidence::named_in(finding, fields);
         let new = named.into_iter().filter(|one| !known.contains(&one.key()));
@@ -317,7 +342,12 @@ impl Casework {
             indicator: fields.and_then(evidence::indicator_of),
             rule_alerts,
             rarest_entity,
-            vulnerability: None,
+            vulnerability: alert
+                .entities
+                .iter()
+                .filter_map(|one| known_of.open.get(&one.key()))
+                .max_by_key(|open| (open.is_exploited, open.severity))
+                .cloned(),
         };
         alert.traces = fields.map_or_else(Vec::new, evidence::traces_of);
         alert.risk = risk::of_alert(alert, &facts);
@@ -419,10 +449,12 @@ async fn read_touched(
     Ok((new, changed))
 }
 
-/// What findings are judged by before they become alerts.
+/// What findings are judged and weighed by before they become alerts.
 struct Exceptions<'a> {
     suppressions: &'a [Suppression],
     events: &'a EventFields,
+    /// The gravest that is open on each machine.
+    open: &'a BTreeMap<EntityRef, OpenVulnerability>,
 }
 
 /// A finding that does not become an alert.

@@ -46,7 +46,8 @@ pub use detail::{AlertDetail, AlertWithReasons, IncidentDetail, SimilarIncident}
 pub use duty::{NewRotation, NewStandIn, OnCall, Roster, Turn, on_call_at, turns};
 pub use error::CaseworkError;
 pub use exceptions::{
-    EventFields, EventFieldsFuture, EventLookup, forecast_alerts, is_held_back, minute_of_day,
+    EventFields, EventFieldsFuture, EventLookup, VulnerabilitiesFuture, forecast_alerts,
+    is_held_back, minute_of_day,
 };
 pub use findings::{FINDINGS_CURSOR, Taken, take_error_is_transient};
 pub use fleet::{AgentRefusal, Certified, GroupPatch, NewEnrolment};
@@ -71,6 +72,7 @@ pub use service::{Casework, CaseworkSettings};
 pub use suppressions::{NewSuppression, SuppressionPreview, check_conditions};
 pub use timeline::{TimelineEntry, TimelineKind};
 pub use tokens::NewApiToken;
+pub use triage::risk::OpenVulnerability;
 pub use triage::scope::Touch;
 /// Reading and checking of playbooks.
 pub use watchfloor_playbook as playbook;

@@ -7,6 +7,7 @@
 
 mod access;
 mod actions;
+mod alert_lookups;
 mod alerts;
 mod audit;
 mod clocks;

@@ -12,6 +12,7 @@ import { Section, useTitle } from '../../ui/Page'
 import { Problem, SkeletonRows } from '../../ui/Trouble'
 import { HistoryList } from '../alert/Aside'
 import { AlertsInOrder } from './AlertsInOrder'
+import { Around } from './Around'
 import { AttackPath } from './AttackPath'
 import { EntityGraph } from './EntityGraph'
 import { IncidentHead } from './IncidentHead'
@@ -50,6 +51,7 @@ function Loaded({ incident }: { incident: IncidentDetail }) {
           <Timeline incident={incident} />
           <EntityGraph alerts={incident.alert_rows} />
           <AlertsInOrder incident={incident} actions={actions} />
+          <Around id={incident.id} />
           <Similar id={incident.id} />
         </div>
         <div className="alert-aside">

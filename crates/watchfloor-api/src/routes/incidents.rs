@@ -1,5 +1,7 @@
 //! Incidents: list, page, change, merge, split, report.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use axum::Json;
 use axum::extract::State;
 use axum::http::{HeaderValue, StatusCode, header};
@@ -15,8 +17,9 @@ use crate::extract::{ApiJson, ApiPath, ApiQuery, Caller, IfMatch, id};
 use crate::problem::{ApiError, Problem};
 use crate::state::ApiState;
 use crate::wire::incident::{
-    Incident, IncidentDetail, IncidentPatch, IncidentQuery, Mention, Merge, NewIncident, Presence,
-    Present, ReportFormat, ReportQuery, SimilarIncident, Split,
+    HostStep, HostTree, Incident, IncidentContext, IncidentDetail, IncidentPatch, IncidentQuery,
+    IndicatorMet, Mention, Merge, NewIncident, OpenVulnerability, Presence, Present, ReportFormat,
+    ReportQuery, SimilarIncident, Split,
 };
 use crate::wire::{CountedList, List};
 
@@ -28,6 +31,7 @@ pub(crate) fn router() -> OpenApiRouter<ApiState> {
         .routes(routes!(split_incident))
         .routes(routes!(get_report))
         .routes(routes!(similar_incidents))
+        .routes(routes!(incident_context))
         .routes(routes!(note_presence))
         .routes(routes!(get_mentions))
         .routes(routes!(see_mentions))
@@ -317,4 +321,114 @@ async fn get_mentions(
 async fn see_mentions(State(state): State<ApiState>, caller: Caller) -> ApiResult<StatusCode> {
     state.casework().see_mentions(caller.actor()).await?;
     Ok(StatusCode::NO_CONTENT)
+}
+
+/// Events that are read for the process trees of an incident.
+const TREE_EVENTS_MAX: usize = 200;
+
+/// Events of one alert that are read for them.
+const TREE_EVENTS_PER_ALERT: usize = 5;
+
+/// Process trees across machines, ways between machines, what is open on them, indicators met.
+#[utoipa::path(get, path = "/incidents/{id}/context", tag = "incidents", params(("id" = String, Path)),
+    responses((status = 200, body = IncidentContext), (status = 404, body = Problem)))]
+async fn incident_context(
+    State(state): State<ApiState>,
+    caller: Caller,
+    ApiPath(incident): ApiPath<String>,
+) -> ApiResult<Json<IncidentContext>> {
+    let casework = state.casework();
+    casework.authorize(caller.actor(), model::Permission::ReadEvents)?;
+    let incident = id(&incident)?;
+    let detail = casework.incident_detail(caller.actor(), &incident).await?;
+    let alerts: Vec<&model::Alert> = detail.alerts.iter().map(|row| &row.alert).collect();
+    let ids: Vec<&String> = alerts
+        .iter()
+        .flat_map(|alert| alert.event_ids.iter().take(TREE_EVENTS_PER_ALERT))
+        .collect();
+    let mut by_host: BTreeMap<String, Vec<crate::ports::Event>> = BTreeMap::new();
+    let mut read: BTreeSet<&String> = BTreeSet::new();
+    for event_id in &ids {
+        if read.len() >= TREE_EVENTS_MAX || !read.insert(event_id) {
+            continue;
+        }
+        let Some(event) = state.events().event((*event_id).clone()).await? else {
+            continue;
+        };
+        if let Some(host) = event.fields.get("device.hostname") {
+            let host = model::EntityRef::new(model::EntityKind::Host, host).value;
+            by_host.entry(host).or_default().push(event);
+        }
+    }
+    let alerted: Vec<String> = ids.iter().map(|one| (*one).clone()).collect();
+    let hosts = by_host
+        .into_iter()
+        .map(|(host, events)| HostTree {
+            host,
+            processes: crate::context::process_tree(&events, &alerted),
+        })
+        .filter(|tree| !tree.processes.is_empty())
+        .collect();
+    let open = casework
+        .vulnerabilities_of(caller.actor(), &incident)
+        .await?;
+    Ok(Json(IncidentContext {
+        hosts,
+        steps: steps(&alerts),
+        vulnerabilities: open.into_iter().map(vulnerability).collect(),
+        indicators: indicators(&alerts),
+        events_read: read.len() as u64,
+        is_capped: read.len() >= TREE_EVENTS_MAX,
+    }))
+}
+
+fn vulnerability(open: watchfloor_casework::OpenVulnerability) -> OpenVulnerability {
+    OpenVulnerability {
+        host: open.host,
+        name: open.name,
+        severity: open.severity.into(),
+        is_exploited: open.is_exploited,
+    }
+}
+
+/// Ways between machines that alerts tell of: from the machine that reached out to the one on
+/// which it was seen. The first of each way.
+fn steps(alerts: &[&model::Alert]) -> Vec<HostStep> {
+    let mut known: BTreeSet<(String, String)> = BTreeSet::new();
+    let mut steps = Vec::new();
+    for alert in alerts {
+        let hosts = |roles: &'static [&'static str]| {
+            let all = alert.entities.iter();
+            all.filter(move |one| {
+                one.kind == model::EntityKind::Host && roles.contains(&one.role.as_str())
+            })
+            .map(|one| one.key().value)
+        };
+        for from in hosts(&["source"]) {
+            for to in hosts(&["host", "target"]) {
+                if from != to && known.insert((from.clone(), to.clone())) {
+                    steps.push(HostStep {
+                        from: from.clone(),
+                        to,
+                        at: alert.time,
+                        alert_id: alert.id.to_string(),
+                        title: alert.title.clone(),
+                    });
+                }
+            }
+        }
+    }
+    steps
+}
+
+fn indicators(alerts: &[&model::Alert]) -> Vec<IndicatorMet> {
+    let met = |alert: &&&model::Alert| {
+        let part = alert.risk.part(model::RiskKind::Indicator)?;
+        (part.points > 0).then(|| IndicatorMet {
+            text: part.reason.clone(),
+            alert_id: alert.id.to_string(),
+            title: alert.title.clone(),
+        })
+    };
+    alerts.iter().filter_map(|alert| met(&alert)).collect()
 }

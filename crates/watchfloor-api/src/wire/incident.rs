@@ -8,6 +8,7 @@ use watchfloor_model as model;
 
 use super::alert::Alert;
 use super::clock::{ClockFace, Escalation};
+use super::alert::{Alert, ProcessNode};
 use super::{
     Entity, EntityKind, HistoryEntry, IncidentStatus, Note, RiskPart, Severity, TaskStatus, Verdict,
 };
@@ -254,6 +255,58 @@ impl From<casework::Touch> for Touch {
             risk_parts: touch.risk.as_ref().map_or_else(Vec::new, super::risk_parts),
         }
     }
+}
+
+/// The processes that an incident's alerts rest on, of one machine.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct HostTree {
+    pub(crate) host: String,
+    /// Parents before children.
+    pub(crate) processes: Vec<ProcessNode>,
+}
+
+/// A way from one machine to another.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct HostStep {
+    pub(crate) from: String,
+    pub(crate) to: String,
+    #[schema(value_type = String, format = DateTime)]
+    pub(crate) at: Timestamp,
+    /// The alert that tells of it.
+    pub(crate) alert_id: String,
+    pub(crate) title: String,
+}
+
+/// A vulnerability that is open on a machine.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct OpenVulnerability {
+    pub(crate) host: String,
+    pub(crate) name: String,
+    pub(crate) severity: Severity,
+    pub(crate) is_exploited: bool,
+}
+
+/// An indicator that an alert met.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct IndicatorMet {
+    /// What was met, in words.
+    pub(crate) text: String,
+    pub(crate) alert_id: String,
+    pub(crate) title: String,
+}
+
+/// What lies around an incident.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct IncidentContext {
+    /// Process trees, by machine.
+    pub(crate) hosts: Vec<HostTree>,
+    /// Ways between machines, by time.
+    pub(crate) steps: Vec<HostStep>,
+    pub(crate) vulnerabilities: Vec<OpenVulnerability>,
+    pub(crate) indicators: Vec<IndicatorMet>,
+    /// Events that were read for the trees; a part of them where it is at its most.
+    pub(crate) events_read: u64,
+    pub(crate) is_capped: bool,
 }
 
 /// An incident that is like another.

@@ -44,7 +44,7 @@ pub(crate) struct RiskFacts {
     pub(crate) vulnerability: Option<OpenVulnerability>,
 }
 
-/// What is open on a machine.
+/// A vulnerability that is open on a machine.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct OpenVulnerability {
     /// The machine.

@@ -5,4 +5,5 @@ mod cases;
 mod clocks;
 mod response;
 mod support;
+mod together;
 mod triage;
