@@ -1,6 +1,8 @@
-import type { Entity, IncidentDetail } from '../../api/types'
+import type { ClockKind, Entity, IncidentDetail } from '../../api/types'
+import { minutesText } from '../../lib/clock'
 import { count, words } from '../../lib/format'
 import { duration } from '../../lib/time'
+import { ClockWord } from '../../ui/ClockMark'
 import { Section } from '../../ui/Page'
 import { Time, useNow } from '../../ui/Time'
 import { Value } from '../../ui/Value'
@@ -39,6 +41,13 @@ const STEPS = [
   ['resolved_at', 'Resolved'],
 ] as const
 
+const KIND: Record<(typeof STEPS)[number][0], ClockKind | null> = {
+  detected_at: null,
+  acknowledged_at: 'acknowledge',
+  contained_at: 'contain',
+  resolved_at: 'resolve',
+}
+
 export function Clocks({ incident }: { incident: IncidentDetail }) {
   const now = useNow()
   const start = Date.parse(incident.clocks.detected_at ?? incident.first_time)
@@ -48,6 +57,7 @@ export function Clocks({ incident }: { incident: IncidentDetail }) {
       <ol className="clocks">
         {STEPS.map(([key, word]) => {
           const at = incident.clocks[key]
+          const face = incident.faces.find((one) => one.kind === KIND[key])
           return (
             <li key={key} data-done={Boolean(at)}>
               <span className="clock-dot" aria-hidden="true" />
@@ -62,6 +72,12 @@ export function Clocks({ incident }: { incident: IncidentDetail }) {
                   `running, ${duration((Math.max(now, start) - start) / 1000)}`
                 ) : (
                   '—'
+                )}
+                {face && (
+                  <>
+                    {' · '}target {minutesText(face.target_min)}, due <Time iso={face.due_at} show="short" />{' '}
+                    <ClockWord state={face.state} />
+                  </>
                 )}
               </span>
             </li>

@@ -1,27 +1,30 @@
-import { useInfiniteQuery, useQueryClient } from '@tanstack/react-query'
+import { useInfiniteQuery, useQuery, useQueryClient } from '@tanstack/react-query'
 import { useNavigate } from '@tanstack/react-router'
 import { useEffect, useMemo, useState } from 'react'
 import { textDialog } from '../../actions/noteDialog'
 import { api } from '../../api/client'
-import { incidentsQuery } from '../../api/queries'
+import { incidentsQuery, serviceLevelsQuery } from '../../api/queries'
 import type { Incident, IncidentStatus } from '../../api/types'
 import { tacticWord } from '../../lib/attack'
+import { incidentClock } from '../../lib/clock'
 import { count, INCIDENT_STATUS_WORD, plural, SEVERITIES } from '../../lib/format'
 import { useKeys } from '../../lib/keys'
 import { visible } from '../../lib/text'
 import { useUrlState } from '../../lib/url'
+import { ClockMark } from '../../ui/ClockMark'
 import { Kbd } from '../../ui/Kbd'
 import { Menu } from '../../ui/Menu'
 import { useTitle } from '../../ui/Page'
 import { Severity } from '../../ui/Severity'
 import { Status } from '../../ui/Status'
-import { Ago, Time } from '../../ui/Time'
+import { Ago, Time, useNow } from '../../ui/Time'
 import { Empty, Problem, SkeletonRows } from '../../ui/Trouble'
 import { Entities } from '../../ui/Value'
 
 const OPEN = 'new,in_progress,contained'
 const STATUSES = Object.keys(INCIDENT_STATUS_WORD) as IncidentStatus[]
 const TYPING_MS = 200
+const CLOCK_FILTER: Record<string, string> = { at_risk: 'at risk or breached', breached: 'breached' }
 
 export default function Incidents() {
   useTitle('Incidents')
@@ -29,7 +32,19 @@ export default function Incidents() {
   const navigate = useNavigate()
   const client = useQueryClient()
   const status = search.status === 'all' ? undefined : (search.status ?? OPEN)
-  const query = useInfiniteQuery(incidentsQuery({ status, severity: search.severity, q: search.text }))
+  const query = useInfiniteQuery(
+    incidentsQuery({
+      status,
+      severity: search.severity,
+      q: search.text,
+      clock: search.clock,
+      sort: search.sort,
+      verdict: search.verdict,
+      detected_from: search.dfrom,
+      detected_to: search.dto,
+      reached: search.reached,
+    }),
+  )
   const rows = useMemo(() => query.data?.pages.flatMap((page) => page.items) ?? [], [query.data])
   const total = query.data?.pages[0]?.total ?? rows.length
   const [text, setText] = useState(search.text ?? '')
@@ -116,6 +131,34 @@ export default function Incidents() {
               })),
             ]}
           />
+          <Menu
+            label="Filter by clock"
+            className={`button filter ${search.clock || search.sort ? 'filter-on' : ''}`}
+            button={`Clock: ${search.clock ? CLOCK_FILTER[search.clock] : 'any'}${search.sort ? ', due first' : ''}`}
+            items={[
+              { label: 'Any', checked: !search.clock, run: () => set({ clock: null }, { push: true }) },
+              ...Object.entries(CLOCK_FILTER).map(([clock, label]) => ({
+                label,
+                checked: search.clock === clock,
+                run: () => set({ clock }, { push: true }),
+              })),
+              {
+                label: 'What is due first',
+                separated: true,
+                checked: search.sort === 'due',
+                run: () => set({ sort: search.sort ? null : 'due' }, { push: true }),
+              },
+            ]}
+          />
+          {(search.dfrom || search.verdict || search.reached) && (
+            <button
+              type="button"
+              className="button filter filter-on"
+              onClick={() => set({ dfrom: null, dto: null, verdict: null, reached: null }, { push: true })}
+            >
+              From performance ×
+            </button>
+          )}
           <span className="spacer" />
           <button type="button" className="button" onClick={create}>
             New incident <Kbd keys="i" />
@@ -147,6 +190,7 @@ export default function Incidents() {
                 <th scope="col" className="wide-only">
                   Tactics
                 </th>
+                <th scope="col">Clock</th>
                 <th scope="col">Assignee</th>
                 <th scope="col" className="wide-only">
                   First
@@ -173,6 +217,8 @@ export default function Incidents() {
 
 function Row({ incident, isActive }: { incident: Incident; isActive: boolean }) {
   const navigate = useNavigate()
+  const { data: levels } = useQuery(serviceLevelsQuery)
+  const now = useNow()
   const open = () => void navigate({ to: '/incidents/$id', params: { id: incident.id } })
   return (
     <tr id={`incident-${incident.id}`} data-active={isActive} data-id={incident.id} onClick={open}>
@@ -202,6 +248,9 @@ function Row({ incident, isActive }: { incident: Incident; isActive: boolean }) 
       <td className="muted small wide-only">
         {incident.tactics.slice(0, 2).map(tacticWord).join(', ')}
         {incident.tactics.length > 2 && ` +${incident.tactics.length - 2}`}
+      </td>
+      <td>
+        <ClockMark clock={incidentClock(incident, levels, now)} />
       </td>
       <td>{incident.assignee ? visible(incident.assignee) : <span className="faint">—</span>}</td>
       <td className="wide-only">
