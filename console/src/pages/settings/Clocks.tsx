@@ -69,7 +69,7 @@ function Targets({ levels, mayManage }: { levels: ServiceLevels; mayManage: bool
     }
     await api.put('/service-levels', { targets }, levels.version)
     void client.invalidateQueries({ queryKey: ['service-levels'] })
-    toast({ tone: 'good', text: 'Service levels saved' })
+    toast({ tone: 'plain', text: 'Service levels saved' })
   })
   return (
     <Section
@@ -165,7 +165,7 @@ function Escalation({ policy, rosters, connectors, mayManage }: EscalationProps)
     const { is_on, primary, secondary, with_alerts, levels } = draft
     await api.put('/escalation', { is_on, primary, secondary, with_alerts, levels }, policy.version)
     void client.invalidateQueries({ queryKey: ['escalation'] })
-    toast({ tone: 'good', text: 'Escalation saved' })
+    toast({ tone: 'plain', text: 'Escalation saved' })
   })
   const change = (index: number, more: Partial<EscalationLevel>) =>
     setDraft({ ...draft, levels: draft.levels.map((one, i) => (i === index ? { ...one, ...more } : one)) })
@@ -225,7 +225,6 @@ function Escalation({ policy, rosters, connectors, mayManage }: EscalationProps)
               </thead>
               <tbody>
                 {draft.levels.map((level, i) => (
-                  // biome-ignore lint/suspicious/noArrayIndexKey: a level is its place in the list.
                   <tr key={i}>
                     <td className="tabular">{i + 1}</td>
                     <td>
