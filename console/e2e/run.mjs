@@ -19,6 +19,7 @@ import { keyboardInQueue, liveAlert, manyRows } from './story/queue.mjs'
 import { respondStory } from './story/respond.mjs'
 import { rulesStory } from './story/rules.mjs'
 import { engineerPages, signIn, waitForIncident, waitForStory } from './story/start.mjs'
+import { timeStory } from './story/time.mjs'
 
 const { values: options } = parseArgs({
   options: {
@@ -50,6 +51,7 @@ const STEPS = [
   ['sources, rules, settings', engineerPages],
   ['the rule behind an alert: its text, a forecast, an exception', rulesStory],
   ['respond: rehearse, ask, run a playbook, edit one by key', respondStory],
+  ['time: service levels, on call, escalation, handover, performance', timeStory],
   ['a new alert appears live', liveAlert],
   ['a long queue scrolls', manyRows],
   ...(options['skip-look'] ? [] : [['every page, both themes, two widths, axe', lookAtPages]]),

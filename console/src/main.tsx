@@ -17,6 +17,7 @@ import './styles/pipes.css'
 import './styles/searches.css'
 import './styles/storage.css'
 import './styles/response.css'
+import './styles/time.css'
 
 const client = new QueryClient({
   defaultOptions: {

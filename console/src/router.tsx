@@ -45,6 +45,9 @@ const routeTree = root.addChildren([
     page('/connectors', () => import('./pages/connectors/Connectors')),
     page('/fleet', () => import('./pages/fleet/Fleet')),
     page('/fleet/$id', () => import('./pages/fleet/AgentPage')),
+    page('/performance', () => import('./pages/time/Performance')),
+    page('/on-call', () => import('./pages/time/OnCall')),
+    page('/handover', () => import('./pages/time/Handover')),
     page('/settings', () => import('./pages/settings/Settings')),
   ]),
 ])

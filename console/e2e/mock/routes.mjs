@@ -791,7 +791,7 @@ export function routes(world) {
             .map(([id, n]) => ({ rule_id: id, title: world.RULES.find((r) => r.id === id).title, count: n })),
           ingest: { lag_ms: 340, journal_pending: 0 },
           tactics: Object.entries(tactics).map(([tactic, n]) => ({ tactic, alerts: n })),
-          mean_times: { acknowledge_s: 214, contain_s: 3120, resolve_s: null },
+          median_times: { detect_s: 40, acknowledge_s: 214, contain_s: 3120, resolve_s: null },
         })
       },
     ],

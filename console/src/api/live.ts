@@ -4,7 +4,7 @@ import { createStore } from '../lib/store'
 import { visible } from '../lib/text'
 import { toast } from '../ui/toast'
 import { patchAlerts } from './cache'
-import type { Alert, Incident, LedgerTick, RulesNotice } from './types'
+import type { Alert, DutyNotice, Incident, LedgerTick, RulesNotice } from './types'
 
 export type LiveState = 'off' | 'connecting' | 'on'
 export const liveState = createStore<LiveState>('off')
@@ -114,6 +114,11 @@ export function connectLive(client: QueryClient): () => void {
       for (const listener of presenceListeners) listener(notice)
     })
     on<unknown>('mention', () => refreshSoon('mentions'))
+    on<DutyNotice>('duty', (notice) => {
+      for (const key of ['on-call', 'handovers', 'service-levels', 'incidents']) refreshSoon(key)
+      for (const id of notice.subjects) refreshSoon('incident', id)
+      if (notice.subjects.length > 0) toast({ tone: 'error', text: visible(notice.text) })
+    })
     on<unknown>('response', () => {
       for (const key of RESPONSE_KEYS) refreshSoon(key)
     })

@@ -15,10 +15,15 @@ import type {
   Approvals,
   AuditEntry,
   Connector,
+  Contact,
   Enrolment,
+  EscalationPolicy,
   FieldInfo,
   FieldsResult,
   Fleet,
+  HandoverDetail,
+  HandoverRow,
+  HandoverSnapshot,
   Incident,
   IncidentContext,
   IncidentDetail,
@@ -27,16 +32,19 @@ import type {
   ListOf,
   Mention,
   Overview,
+  Performance,
   Playbook,
   PlaybookRow,
   PlaybookRun,
   PlaybookRunRow,
   RefusedRule,
+  Roster,
   RulePageData,
   RuleRow,
   RuleText,
   SavedSearch,
   ServerStatus,
+  ServiceLevels,
   Session,
   SessionRow,
   SimilarIncident,
@@ -317,4 +325,48 @@ export const runQuery = (id: string) =>
   queryOptions({
     queryKey: ['run', id],
     queryFn: () => api.get<PlaybookRun>(`/playbook-runs/${encodeURIComponent(id)}`),
+  })
+
+export const serviceLevelsQuery = queryOptions({
+  queryKey: ['service-levels'],
+  queryFn: () => api.get<ServiceLevels>('/service-levels'),
+  staleTime: 60_000,
+})
+
+export const escalationQuery = queryOptions({
+  queryKey: ['escalation'],
+  queryFn: () => api.get<EscalationPolicy>('/escalation'),
+})
+
+export const onCallQuery = queryOptions({
+  queryKey: ['on-call'],
+  queryFn: () => api.get<ListOf<Roster>>('/on-call'),
+  refetchInterval: 60_000,
+})
+
+export const contactsQuery = list<Contact>('contacts', '/contacts')
+
+export const performanceQuery = (query: Query) =>
+  queryOptions({
+    queryKey: ['performance', query],
+    queryFn: () => api.get<Performance>('/performance', query),
+    placeholderData: keepPreviousData,
+  })
+
+const HOUR_MS = 3_600_000
+export const handoverDraftQuery = (hours: string) =>
+  queryOptions({
+    queryKey: ['handovers', 'draft', hours],
+    queryFn: () => {
+      const from = hours ? new Date(Date.now() - Number(hours) * HOUR_MS).toISOString() : undefined
+      return api.get<HandoverSnapshot>('/handovers/draft', { from })
+    },
+  })
+
+export const handoversQuery = list<HandoverRow>('handovers', '/handovers')
+
+export const handoverQuery = (id: string) =>
+  queryOptions({
+    queryKey: ['handover', id],
+    queryFn: () => api.get<HandoverDetail>(`/handovers/${encodeURIComponent(id)}`),
   })

@@ -500,6 +500,24 @@ export interface paths {
         patch: operations["patch_connector"];
         trace?: never;
     };
+    "/api/v1/contacts": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** How people are reached outside of the console. */
+        get: operations["list_contacts"];
+        /** Sets how somebody is reached: oneself, or anybody for who manages duty. */
+        put: operations["set_contact"];
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/enrichment": {
         parameters: {
             query?: never;
@@ -509,6 +527,41 @@ export interface paths {
         };
         /** The files that events are enriched from, with what could not be read of them. */
         get: operations["list_enrichment_files"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/escalation": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Whom to tell, and when, if nobody answers. */
+        get: operations["get_escalation"];
+        /** Changes whom to tell. */
+        put: operations["set_escalation"];
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/escalations": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Who was told that a clock runs out, newest first. */
+        get: operations["list_escalations"];
         put?: never;
         post?: never;
         delete?: never;
@@ -779,6 +832,75 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/handovers": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Handovers, newest first. */
+        get: operations["list_handovers"];
+        put?: never;
+        /** Hands over: what stands now is kept as it is, with a seal in the audit chain. */
+        post: operations["give_handover"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/handovers/draft": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** What stands and what changed, as a handover would say it now. */
+        get: operations["draft_handover"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/handovers/{id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** One handover, as it was given. */
+        get: operations["get_handover"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/handovers/{id}/accept": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Takes a handover of somebody else. */
+        post: operations["accept_handover"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/incidents": {
         parameters: {
             query?: never;
@@ -786,7 +908,7 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** Incidents, in the order asked for. */
+        /** Incidents, latest activity first. */
         get: operations["list_incidents"];
         put?: never;
         /** Opens an incident by hand. */
@@ -813,23 +935,6 @@ export interface paths {
         head?: never;
         /** Changes an incident. */
         patch: operations["patch_incident"];
-        trace?: never;
-    };
-    "/api/v1/incidents/{id}/context": {
-        parameters: {
-            query?: never;
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        /** Process trees across machines, ways between machines, what is open on them, indicators met. */
-        get: operations["incident_context"];
-        put?: never;
-        post?: never;
-        delete?: never;
-        options?: never;
-        head?: never;
-        patch?: never;
         trace?: never;
     };
     "/api/v1/incidents/{id}/merge": {
@@ -883,26 +988,6 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
-    "/api/v1/incidents/{id}/presence": {
-        parameters: {
-            query?: never;
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        get?: never;
-        put?: never;
-        /**
-         * Says that the caller looks at an incident, which holds for 45 s, or does no more; answers who
-         *     looks at it now. Others hear of it as `presence` on the live stream.
-         */
-        post: operations["note_presence"];
-        delete?: never;
-        options?: never;
-        head?: never;
-        patch?: never;
-        trace?: never;
-    };
     "/api/v1/incidents/{id}/report": {
         parameters: {
             query?: never;
@@ -912,23 +997,6 @@ export interface paths {
         };
         /** The report of an incident, as a download. */
         get: operations["get_report"];
-        put?: never;
-        post?: never;
-        delete?: never;
-        options?: never;
-        head?: never;
-        patch?: never;
-        trace?: never;
-    };
-    "/api/v1/incidents/{id}/similar": {
-        parameters: {
-            query?: never;
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        /** Incidents like this one, of the last half year, with what both have. */
-        get: operations["similar_incidents"];
         put?: never;
         post?: never;
         delete?: never;
@@ -1031,8 +1099,7 @@ export interface paths {
         };
         /**
          * Live data: `alert`, `alert_changed` (rows), `incident` (row), `rules` (what changed in words),
-         *     `response` (an action or a run changed), `presence` (who looks at an incident now),
-         *     `mention` (a user was mentioned),
+         *     `response` (an action or a run changed), `duty` (a clock runs out, or the roster changed),
          *     `ledger` (counters, every two seconds), `lagged` (changes were missed: read again), `ping`.
          */
         get: operations["get_live"];
@@ -1061,34 +1128,17 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
-    "/api/v1/mentions": {
+    "/api/v1/on-call": {
         parameters: {
             query?: never;
             header?: never;
             path?: never;
             cookie?: never;
         };
-        /** Notes that mention the caller, newest first. */
-        get: operations["get_mentions"];
+        /** Who is on call now and next, and the turns of a time. */
+        get: operations["get_on_call"];
         put?: never;
         post?: never;
-        delete?: never;
-        options?: never;
-        head?: never;
-        patch?: never;
-        trace?: never;
-    };
-    "/api/v1/mentions/seen": {
-        parameters: {
-            query?: never;
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        get?: never;
-        put?: never;
-        /** Notes that the caller has seen what mentions them. */
-        post: operations["see_mentions"];
         delete?: never;
         options?: never;
         head?: never;
@@ -1104,6 +1154,26 @@ export interface paths {
         };
         /** The first page. */
         get: operations["get_overview"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/performance": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Times to detect, acknowledge, contain and resolve: median and ninetieth percentile, by
+         *     severity and week. Merged incidents count once; time that one stood resolved counts not.
+         */
+        get: operations["get_performance"];
         put?: never;
         post?: never;
         delete?: never;
@@ -1303,6 +1373,58 @@ export interface paths {
          *     (`RowsEnd`) or `failed` (`Problem`). Closing the connection ends the query.
          */
         post: operations["query_stream"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/rotations": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Makes a rotation. */
+        post: operations["add_rotation"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/rotations/{id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        /** Changes a rotation. */
+        put: operations["change_rotation"];
+        post?: never;
+        /** Forgets a rotation. */
+        delete: operations["remove_rotation"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/rotations/{id}/stand-ins": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Writes down that somebody stands in: oneself, or anybody for who manages duty. */
+        post: operations["add_stand_in"];
         delete?: never;
         options?: never;
         head?: never;
@@ -1657,6 +1779,24 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/service-levels": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Until when incidents are to be acknowledged, contained and resolved. */
+        get: operations["get_service_levels"];
+        /** Changes the targets. */
+        put: operations["set_service_levels"];
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/session": {
         parameters: {
             query?: never;
@@ -1759,6 +1899,23 @@ export interface paths {
         put?: never;
         post?: never;
         delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/stand-ins/{id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        post?: never;
+        /** Takes back that somebody stands in. */
+        delete: operations["remove_stand_in"];
         options?: never;
         head?: never;
         patch?: never;
@@ -2222,11 +2379,6 @@ export interface components {
             rule_title: string;
             title: string;
             severity: components["schemas"]["Severity"];
-            /**
-             * Format: int32
-             * @description How much it matters, from 0 to 100.
-             */
-            risk: number;
             status: components["schemas"]["AlertStatus"];
             /**
              * Format: date-time
@@ -2269,8 +2421,6 @@ export interface components {
         /** @description An alert with everything its page shows at once. */
         AlertDetail: components["schemas"]["Alert"] & {
             reasons: components["schemas"]["MatchedField"][];
-            /** @description The parts of its risk. */
-            risk_parts: components["schemas"]["RiskPart"][];
             event: components["schemas"]["Event"] | null;
             rule: components["schemas"]["RuleDetail"] | null;
             /** @description Hash of the rule's text when it fired. */
@@ -2337,8 +2487,6 @@ export interface components {
         Attach: {
             /** @description Id of an incident; `null` opens a new one. */
             incident_id?: string | null;
-            /** @description Why; remembered with the correction. */
-            reason?: string | null;
         };
         /** @description The incident it belongs to, and why. */
         Attachment: {
@@ -2481,9 +2629,8 @@ export interface components {
         };
         /** @description Several alerts and what to do with them. */
         Bulk: {
-            /** @description At most 1,000; none if `matching` is given. */
-            ids?: string[];
-            matching?: components["schemas"]["BulkFilter"] | null;
+            /** @description At most 1,000. */
+            ids: string[];
             action: components["schemas"]["BulkActionName"];
             /** @description For `assign`; `null` for nobody. */
             assignee?: string | null;
@@ -2502,18 +2649,6 @@ export interface components {
         BulkFailure: {
             id: string;
             reason: string;
-        };
-        /** @description Which alerts a bulk action is for; each as in the query of the queue. */
-        BulkFilter: {
-            status?: string | null;
-            severity?: string | null;
-            assignee?: string | null;
-            incident_id?: string | null;
-            rule_id?: string | null;
-            entity?: string | null;
-            q?: string | null;
-            from?: string | null;
-            to?: string | null;
         };
         /** @description What became of several alerts. */
         BulkResult: {
@@ -2556,6 +2691,32 @@ export interface components {
             /** @description As written. */
             value: string;
         };
+        /** @description A clock as it stands. */
+        ClockFace: {
+            kind: components["schemas"]["ClockKind"];
+            /** Format: int32 */
+            target_min: number;
+            /** Format: date-time */
+            due_at: string;
+            /** Format: date-time */
+            reached_at: string | null;
+            /**
+             * Format: int64
+             * @description Time that ran on it.
+             */
+            elapsed_s: number;
+            state: components["schemas"]["ClockState"];
+        };
+        /**
+         * @description What is to be reached in time.
+         * @enum {string}
+         */
+        ClockKind: "acknowledge" | "contain" | "resolve";
+        /**
+         * @description How a clock stands.
+         * @enum {string}
+         */
+        ClockState: "running" | "at_risk" | "breached" | "met" | "missed";
         /** @description When what was reached. */
         Clocks: {
             /** Format: date-time */
@@ -2566,6 +2727,16 @@ export interface components {
             contained_at: string | null;
             /** Format: date-time */
             resolved_at: string | null;
+            /**
+             * Format: int64
+             * @description Seconds that it stood resolved before it was opened again: no clock ran meanwhile.
+             */
+            away_s: number;
+            /**
+             * Format: int64
+             * @description How often it was opened again.
+             */
+            reopened: number;
         };
         /** @description With which conclusion. */
         Close: {
@@ -2647,6 +2818,15 @@ export interface components {
                 [key: string]: string | null;
             };
             is_enabled?: boolean | null;
+        };
+        /** @description How somebody is reached outside of the console. */
+        Contact: {
+            /** @description Name of the user. */
+            name: string;
+            /** @description E-mail address; empty for none. */
+            email: string;
+            /** @description How a channel calls them; empty for none. */
+            mention: string;
         };
         /** @description A list with its exact length. */
         CountedList_Action: {
@@ -2762,11 +2942,6 @@ export interface components {
                 rule_title: string;
                 title: string;
                 severity: components["schemas"]["Severity"];
-                /**
-                 * Format: int32
-                 * @description How much it matters, from 0 to 100.
-                 */
-                risk: number;
                 status: components["schemas"]["AlertStatus"];
                 /**
                  * Format: date-time
@@ -2841,11 +3016,6 @@ export interface components {
                 number: number;
                 title: string;
                 severity: components["schemas"]["Severity"];
-                /**
-                 * Format: int32
-                 * @description How much it matters, from 0 to 100.
-                 */
-                risk: number;
                 status: components["schemas"]["IncidentStatus"];
                 verdict: components["schemas"]["Verdict"] | null;
                 assignee: string | null;
@@ -2867,6 +3037,7 @@ export interface components {
                 techniques: string[];
                 /** @description The incident in which it lives on, once merged. */
                 merged_into: string | null;
+                clocks: components["schemas"]["Clocks"];
                 /** Format: int64 */
                 version: number;
             }[];
@@ -3041,6 +3212,58 @@ export interface components {
          * @enum {string}
          */
         ErasureState: "running" | "done" | "failed";
+        /** @description That somebody was told. */
+        Escalation: {
+            id: string;
+            /** @description Id of the incident or alert. */
+            subject: string;
+            title: string;
+            severity: components["schemas"]["Severity"];
+            clock: components["schemas"]["ClockKind"];
+            /** Format: int32 */
+            level: number;
+            /** Format: date-time */
+            at: string;
+            /** Format: date-time */
+            due_at: string;
+            recipients: string[];
+            /** @description The action that tells them. */
+            action_id: string | null;
+            /** @description Why nobody could be told outside of the console. */
+            trouble: string | null;
+        };
+        /** @description One level of an escalation. */
+        EscalationLevel: {
+            clock: components["schemas"]["ClockKind"];
+            /**
+             * Format: int32
+             * @description Once so many percent of the target are over.
+             */
+            after_percent: number | null;
+            /**
+             * Format: int32
+             * @description Or once so many minutes are over.
+             */
+            after_minutes: number | null;
+            severity_min: components["schemas"]["Severity"];
+            recipient: components["schemas"]["Recipient"];
+            /** @description In the console alone without. */
+            connector_id: string | null;
+        };
+        /** @description Whom to tell, and when, if nobody answers. */
+        EscalationPolicy: {
+            is_on: boolean;
+            primary: string | null;
+            secondary: string | null;
+            /** @description Whether alerts that belong to no incident count too. */
+            with_alerts: boolean;
+            levels: components["schemas"]["EscalationLevel"][];
+            /** Format: int64 */
+            version: number;
+            changed_by: string | null;
+            /** Format: date-time */
+            changed_at: string | null;
+        };
         /** @description A stored event. */
         Event: {
             /** @description Its id. */
@@ -3238,6 +3461,105 @@ export interface components {
             /** @description Why it takes nothing at present, with the mend. */
             trouble: string | null;
         };
+        /** @description A handover with what was shown. */
+        HandoverDetail: components["schemas"]["HandoverRow"] & {
+            /** @description Whether it is the one that the audit chain names. */
+            is_sealed: boolean;
+            snapshot: components["schemas"]["HandoverSnapshot"];
+        };
+        /** @description Who is on call. */
+        HandoverDuty: {
+            rotation: string;
+            now: components["schemas"]["Turn"] | null;
+            next: components["schemas"]["Turn"] | null;
+        };
+        /** @description An incident in a handover. */
+        HandoverIncident: {
+            id: string;
+            /** Format: int64 */
+            number: number;
+            title: string;
+            severity: components["schemas"]["Severity"];
+            assignee: string | null;
+            verdict: components["schemas"]["Verdict"] | null;
+            /**
+             * Format: date-time
+             * @description When it reached what it stands here for.
+             */
+            at: string | null;
+            clock: components["schemas"]["ClockFace"] | null;
+        };
+        /** @description Incidents, and how many there are. */
+        HandoverIncidents: {
+            items: components["schemas"]["HandoverIncident"][];
+            /** Format: int64 */
+            total: number;
+        };
+        /** @description A handover, as a row. */
+        HandoverRow: {
+            id: string;
+            /** Format: date-time */
+            from: string;
+            /** Format: date-time */
+            to: string;
+            given_by: string;
+            /** Format: date-time */
+            given_at: string;
+            accepted_by: string | null;
+            /** Format: date-time */
+            accepted_at: string | null;
+            notes: string;
+            /** @description SHA-256 of notes and snapshot, as the audit chain names it. */
+            digest: string;
+        };
+        /** @description What stands and what changed in a span. */
+        HandoverSnapshot: {
+            /** Format: date-time */
+            from: string;
+            /** Format: date-time */
+            to: string;
+            /** @description Open incidents, by when their clock runs out. */
+            open: components["schemas"]["HandoverIncidents"];
+            /** @description Open alerts by severity. */
+            alerts: {
+                [key: string]: number;
+            };
+            new: components["schemas"]["HandoverIncidents"];
+            contained: components["schemas"]["HandoverIncidents"];
+            resolved: components["schemas"]["HandoverIncidents"];
+            /** @description Clocks whose time ended in the span. */
+            breaches: components["schemas"]["HandoverIncidents"];
+            escalations: components["schemas"]["Escalation"][];
+            /** @description Waiting for an approval, or for somebody to settle them. */
+            actions: components["schemas"]["HandoverWork"][];
+            /** @description Runs of playbooks that are not over. */
+            runs: components["schemas"]["HandoverWork"][];
+            on_call: components["schemas"]["HandoverDuty"][];
+            /** @description Sources that went quiet; `null` where the caller may not see them. */
+            quiet_sources: components["schemas"]["HandoverTrouble"][] | null;
+            /** @description Rules that are not evaluated; `null` where the caller may not see them. */
+            suspended_rules: components["schemas"]["HandoverTrouble"][] | null;
+        };
+        /** @description A source or rule that needs somebody. */
+        HandoverTrouble: {
+            id: string;
+            text: string;
+            /** Format: date-time */
+            since: string | null;
+        };
+        /** @description An action or run that needs somebody. */
+        HandoverWork: {
+            id: string;
+            text: string;
+            /** @description Such as `proposed`, `uncertain`, `running`. */
+            status: string;
+            by: string;
+            /** Format: date-time */
+            since: string;
+            incident_id: string | null;
+            /** @description Why it is stuck. */
+            trouble: string | null;
+        };
         /** @description Events in a bucket of time. */
         HistogramBucket: {
             /**
@@ -3265,22 +3587,6 @@ export interface components {
             /** @description In words. */
             detail: string;
         };
-        /** @description A way from one machine to another. */
-        HostStep: {
-            from: string;
-            to: string;
-            /** Format: date-time */
-            at: string;
-            /** @description The alert that tells of it. */
-            alert_id: string;
-            title: string;
-        };
-        /** @description The processes that an incident's alerts rest on, of one machine. */
-        HostTree: {
-            host: string;
-            /** @description Parents before children. */
-            processes: components["schemas"]["ProcessNode"][];
-        };
         /** @description An incident, as a row. */
         Incident: {
             id: string;
@@ -3288,11 +3594,6 @@ export interface components {
             number: number;
             title: string;
             severity: components["schemas"]["Severity"];
-            /**
-             * Format: int32
-             * @description How much it matters, from 0 to 100.
-             */
-            risk: number;
             status: components["schemas"]["IncidentStatus"];
             verdict: components["schemas"]["Verdict"] | null;
             assignee: string | null;
@@ -3314,6 +3615,7 @@ export interface components {
             techniques: string[];
             /** @description The incident in which it lives on, once merged. */
             merged_into: string | null;
+            clocks: components["schemas"]["Clocks"];
             /** Format: int64 */
             version: number;
         };
@@ -3322,39 +3624,18 @@ export interface components {
             /** @description Why it belongs here. */
             attachment_reasons: string[];
         };
-        /** @description What lies around an incident. */
-        IncidentContext: {
-            /** @description Process trees, by machine. */
-            hosts: components["schemas"]["HostTree"][];
-            /** @description Ways between machines, by time. */
-            steps: components["schemas"]["HostStep"][];
-            vulnerabilities: components["schemas"]["OpenVulnerability"][];
-            indicators: components["schemas"]["IndicatorMet"][];
-            /**
-             * Format: int64
-             * @description Events that were read for the trees; a part of them where it is at its most.
-             */
-            events_read: number;
-            is_capped: boolean;
-        };
         /** @description An incident with everything its page shows. */
         IncidentDetail: components["schemas"]["Incident"] & {
             summary: string;
-            /** @description Why it is as grave as it is, by stated criteria. */
-            severity_reasons: string[];
-            /** @description Whether a person set the severity. */
-            severity_by_hand: boolean;
-            /** @description The parts of its risk. */
-            risk_parts: components["schemas"]["RiskPart"][];
-            /** @description What it touched, and how that is known. */
-            scope: components["schemas"]["Touch"][];
             alert_rows: components["schemas"]["IncidentAlert"][];
             timeline: components["schemas"]["TimelineEntry"][];
             tasks: components["schemas"]["Task"][];
             notes: components["schemas"]["Note"][];
             observables: components["schemas"]["Observable"][];
             history: components["schemas"]["HistoryEntry"][];
-            clocks: components["schemas"]["Clocks"];
+            /** @description Its clocks that have a target. */
+            faces: components["schemas"]["ClockFace"][];
+            escalations: components["schemas"]["Escalation"][];
         };
         /** @description What to change; absent fields stay. */
         IncidentPatch: {
@@ -3411,13 +3692,6 @@ export interface components {
              * @description How often its indicators were met since the server started.
              */
             matches: number;
-        };
-        /** @description An indicator that an alert met. */
-        IndicatorMet: {
-            /** @description What was met, in words. */
-            text: string;
-            alert_id: string;
-            title: string;
         };
         /** @description How far the lake is behind the senders. */
         IngestState: {
@@ -3582,6 +3856,20 @@ export interface components {
             next: string | null;
         };
         /** @description A list. */
+        List_Contact: {
+            /** @description The rows. */
+            items: {
+                /** @description Name of the user. */
+                name: string;
+                /** @description E-mail address; empty for none. */
+                email: string;
+                /** @description How a channel calls them; empty for none. */
+                mention: string;
+            }[];
+            /** @description Cursor of the next page. */
+            next: string | null;
+        };
+        /** @description A list. */
         List_EnrichmentFile: {
             /** @description The rows. */
             items: {
@@ -3618,6 +3906,31 @@ export interface components {
                 created_by: string;
                 /** Format: date-time */
                 created_at: string;
+            }[];
+            /** @description Cursor of the next page. */
+            next: string | null;
+        };
+        /** @description A list. */
+        List_Escalation: {
+            /** @description The rows. */
+            items: {
+                id: string;
+                /** @description Id of the incident or alert. */
+                subject: string;
+                title: string;
+                severity: components["schemas"]["Severity"];
+                clock: components["schemas"]["ClockKind"];
+                /** Format: int32 */
+                level: number;
+                /** Format: date-time */
+                at: string;
+                /** Format: date-time */
+                due_at: string;
+                recipients: string[];
+                /** @description The action that tells them. */
+                action_id: string | null;
+                /** @description Why nobody could be told outside of the console. */
+                trouble: string | null;
             }[];
             /** @description Cursor of the next page. */
             next: string | null;
@@ -3663,6 +3976,28 @@ export interface components {
                 pending_bytes: number;
                 /** @description Why it takes nothing at present, with the mend. */
                 trouble: string | null;
+            }[];
+            /** @description Cursor of the next page. */
+            next: string | null;
+        };
+        /** @description A list. */
+        List_HandoverRow: {
+            /** @description The rows. */
+            items: {
+                id: string;
+                /** Format: date-time */
+                from: string;
+                /** Format: date-time */
+                to: string;
+                given_by: string;
+                /** Format: date-time */
+                given_at: string;
+                accepted_by: string | null;
+                /** Format: date-time */
+                accepted_at: string | null;
+                notes: string;
+                /** @description SHA-256 of notes and snapshot, as the audit chain names it. */
+                digest: string;
             }[];
             /** @description Cursor of the next page. */
             next: string | null;
@@ -3758,23 +4093,6 @@ export interface components {
             next: string | null;
         };
         /** @description A list. */
-        List_Mention: {
-            /** @description The rows. */
-            items: {
-                note_id: string;
-                /** @description The alert or incident on which it stands. */
-                parent_id: string;
-                author: string;
-                text: string;
-                /** Format: date-time */
-                at: string;
-                /** Format: date-time */
-                seen_at: string | null;
-            }[];
-            /** @description Cursor of the next page. */
-            next: string | null;
-        };
-        /** @description A list. */
         List_PlaybookRow: {
             /** @description The rows. */
             items: {
@@ -3814,6 +4132,19 @@ export interface components {
                  *     none.
                  */
                 held_since: string | null;
+            }[];
+            /** @description Cursor of the next page. */
+            next: string | null;
+        };
+        /** @description A list. */
+        List_Roster: {
+            /** @description The rows. */
+            items: {
+                rotation: components["schemas"]["Rotation"];
+                now: components["schemas"]["Turn"] | null;
+                next: components["schemas"]["Turn"] | null;
+                turns: components["schemas"]["Turn"][];
+                stand_ins: components["schemas"]["StandIn"][];
             }[];
             /** @description Cursor of the next page. */
             next: string | null;
@@ -3944,16 +4275,6 @@ export interface components {
                 /** @description Whether it is the one that asks. */
                 current: boolean;
             }[];
-            /** @description Cursor of the next page. */
-            next: string | null;
-        };
-        /** @description A list. */
-        List_SimilarIncident: {
-            /** @description The rows. */
-            items: (components["schemas"]["Incident"] & {
-                /** @description What both have, in sentences. */
-                reasons: string[];
-            })[];
             /** @description Cursor of the next page. */
             next: string | null;
         };
@@ -4127,8 +4448,13 @@ export interface components {
             pattern: string;
             selection: string;
         };
-        /** @description Mean times from detection, in seconds, of incidents of the last 30 days. */
-        MeanTimes: {
+        /** @description Median times in seconds, of incidents of the last 30 days. */
+        MedianTimes: {
+            /**
+             * Format: int64
+             * @description From the earliest evidence; the others from detection.
+             */
+            detect_s: number | null;
             /** Format: int64 */
             acknowledge_s: number | null;
             /** Format: int64 */
@@ -4136,23 +4462,9 @@ export interface components {
             /** Format: int64 */
             resolve_s: number | null;
         };
-        /** @description A note in which the caller is mentioned. */
-        Mention: {
-            note_id: string;
-            /** @description The alert or incident on which it stands. */
-            parent_id: string;
-            author: string;
-            text: string;
-            /** Format: date-time */
-            at: string;
-            /** Format: date-time */
-            seen_at: string | null;
-        };
         /** @description Incidents to be merged in. */
         Merge: {
             from: string[];
-            /** @description Why; remembered with the correction. */
-            reason?: string | null;
         };
         /** @description An action that is asked for. */
         NewAction: {
@@ -4209,6 +4521,24 @@ export interface components {
             /** @description Why, such as the number of a request. */
             reason: string;
         };
+        /** @description Whom to tell from now on. */
+        NewEscalationPolicy: {
+            is_on: boolean;
+            primary?: string | null;
+            secondary?: string | null;
+            with_alerts?: boolean;
+            levels: components["schemas"]["EscalationLevel"][];
+        };
+        /** @description A handover to be given. */
+        NewHandover: {
+            /**
+             * Format: date-time
+             * @description Since the last handover without.
+             */
+            from?: string | null;
+            /** @description What the next shift should know besides. */
+            notes?: string;
+        };
         /** @description An incident to be opened by hand. */
         NewIncident: {
             title: string;
@@ -4249,6 +4579,26 @@ export interface components {
              */
             version: number;
         };
+        /** @description A rotation that is to be made or changed. */
+        NewRotation: {
+            name: string;
+            /** @description Names of users, in the order of their turns. */
+            members: string[];
+            /** @description First day, local, such as `2026-03-02`. */
+            starts_on: string;
+            /**
+             * Format: int32
+             * @description Minute of the day at which a turn begins, local, 0 to 1439.
+             */
+            handover_minute: number;
+            /**
+             * Format: int32
+             * @description Length of a turn in hours by the local clock.
+             */
+            turn_hours: number;
+            /** @description Time zone of the IANA database. */
+            zone: string;
+        };
         /** @description A run that is to be begun, or rehearsed. */
         NewRun: {
             playbook_id: string;
@@ -4271,6 +4621,20 @@ export interface components {
             panel?: boolean;
             schedule?: components["schemas"]["SearchSchedule"] | null;
             alarm?: components["schemas"]["SearchAlarm"] | null;
+        };
+        /** @description Targets that are to hold. */
+        NewServiceLevels: {
+            targets: components["schemas"]["TargetsBySeverity"];
+        };
+        /** @description Somebody is to stand in. */
+        NewStandIn: {
+            name: string;
+            /** @description For whoever is on call without. */
+            instead_of?: string | null;
+            /** Format: date-time */
+            from: string;
+            /** Format: date-time */
+            to: string;
         };
         /** @description A suppression to be made. */
         NewSuppression: {
@@ -4341,13 +4705,6 @@ export interface components {
             /** Format: date-time */
             added_at: string;
         };
-        /** @description A vulnerability that is open on a machine. */
-        OpenVulnerability: {
-            host: string;
-            name: string;
-            severity: components["schemas"]["Severity"];
-            is_exploited: boolean;
-        };
         /**
          * @description Order by time.
          * @enum {string}
@@ -4371,13 +4728,33 @@ export interface components {
             ingest: components["schemas"]["IngestState"];
             /** @description Of the last 7 days, in the order of an attack. */
             tactics: components["schemas"]["TacticCount"][];
-            mean_times: components["schemas"]["MeanTimes"] | null;
+            median_times: components["schemas"]["MedianTimes"] | null;
         };
         /** @description A new password. */
         PasswordChange: {
             current: string;
             /** @description At least 12 characters. */
             new: string;
+        };
+        /** @description Times over a span. */
+        Performance: {
+            /** Format: date-time */
+            from: string;
+            /** Format: date-time */
+            to: string;
+            all: components["schemas"]["TimesFigures"];
+            /** @description Severities that occur. */
+            by_severity: {
+                [key: string]: components["schemas"]["TimesFigures"];
+            };
+            /** @description Weeks that occur, in order. */
+            by_week: components["schemas"]["TimesWeek"][];
+            /** @description Incidents of the span by conclusion, whatever was asked for; `none` for none yet. */
+            verdicts: {
+                [key: string]: number;
+            };
+            /** @description There are more incidents than are looked at; the latest are left out. */
+            capped: boolean;
         };
         /** @description A playbook with its document and what is wrong with it. */
         Playbook: components["schemas"]["PlaybookRow"] & {
@@ -4424,16 +4801,6 @@ export interface components {
              * @description Null for never.
              */
             time_limit_s?: number | null;
-        };
-        /** @description Whether the caller looks at an incident. */
-        Presence: {
-            /** @description `false` when the page is left. */
-            is_there: boolean;
-        };
-        /** @description Who looks at an incident now. */
-        Present: {
-            /** @description Names of users. */
-            names: string[];
         };
         /**
          * @description What went wrong.
@@ -4497,6 +4864,11 @@ export interface components {
         Reason: {
             reason: string;
         };
+        /**
+         * @description Whom an escalation goes to.
+         * @enum {string}
+         */
+        Recipient: "primary" | "secondary" | "leads";
         /** @description Connections of agents that came to nothing, for one reason. */
         RefusedAgents: {
             /** @description Stable word. */
@@ -4609,32 +4981,35 @@ export interface components {
             days: number;
         };
         /**
-         * @description What a part of a risk is about.
-         * @enum {string}
-         */
-        RiskKind: "severity" | "criticality" | "indicator" | "rarity" | "vulnerability" | "progress";
-        /** @description One part of a risk. */
-        RiskPart: {
-            /** @description What it is about. */
-            kind: components["schemas"]["RiskKind"];
-            /**
-             * Format: int32
-             * @description Its points.
-             */
-            points: number;
-            /**
-             * Format: int32
-             * @description Most points that it can have.
-             */
-            max: number;
-            /** @description Why it has them. */
-            reason: string;
-        };
-        /**
          * @description What a user is.
          * @enum {string}
          */
         Role: "viewer" | "analyst" | "lead" | "admin";
+        /** @description A rotation with its turns. */
+        Roster: {
+            rotation: components["schemas"]["Rotation"];
+            now: components["schemas"]["Turn"] | null;
+            next: components["schemas"]["Turn"] | null;
+            turns: components["schemas"]["Turn"][];
+            stand_ins: components["schemas"]["StandIn"][];
+        };
+        /** @description People who take turns. */
+        Rotation: {
+            id: string;
+            name: string;
+            members: string[];
+            starts_on: string;
+            /** Format: int32 */
+            handover_minute: number;
+            /** Format: int32 */
+            turn_hours: number;
+            zone: string;
+            changed_by: string;
+            /** Format: date-time */
+            changed_at: string;
+            /** Format: int64 */
+            version: number;
+        };
         /** @description A column of rows. */
         RowsColumn: {
             /** @description Its name. */
@@ -5270,6 +5645,18 @@ export interface components {
          * @enum {string}
          */
         SearchSharing: "own" | "tenant";
+        /** @description Until when what is to be reached. */
+        ServiceLevels: {
+            targets: components["schemas"]["TargetsBySeverity"];
+            /**
+             * Format: int64
+             * @description 0 while nobody changed them.
+             */
+            version: number;
+            changed_by: string | null;
+            /** Format: date-time */
+            changed_at: string | null;
+        };
         /** @description Who is signed in. */
         SessionInfo: {
             user: components["schemas"]["SessionUser"];
@@ -5326,11 +5713,6 @@ export interface components {
         SignIn: {
             name: string;
             password: string;
-        };
-        /** @description An incident that is like another. */
-        SimilarIncident: components["schemas"]["Incident"] & {
-            /** @description What both have, in sentences. */
-            reasons: string[];
         };
         /** @description A source of events. */
         SourceInfo: {
@@ -5435,8 +5817,19 @@ export interface components {
         /** @description Alerts to be taken out into an incident of their own. */
         Split: {
             alert_ids: string[];
-            /** @description Why; remembered with the correction. */
-            reason?: string | null;
+        };
+        /** @description Somebody stands in for somebody. */
+        StandIn: {
+            id: string;
+            rotation_id: string;
+            name: string;
+            /** @description `null` for whoever is on call. */
+            instead_of: string | null;
+            /** Format: date-time */
+            from: string;
+            /** Format: date-time */
+            to: string;
+            created_by: string;
         };
         /** @description State of the server. */
         Status: {
@@ -5684,6 +6077,23 @@ export interface components {
              */
             left_out: number;
         };
+        /** @description Targets of a severity in minutes from detection; `null` sets none. */
+        Targets: {
+            /** Format: int32 */
+            acknowledge: number | null;
+            /** Format: int32 */
+            contain: number | null;
+            /** Format: int32 */
+            resolve: number | null;
+        };
+        /** @description Targets by severity. */
+        TargetsBySeverity: {
+            informational: components["schemas"]["Targets"];
+            low: components["schemas"]["Targets"];
+            medium: components["schemas"]["Targets"];
+            high: components["schemas"]["Targets"];
+            critical: components["schemas"]["Targets"];
+        };
         /** @description A task. */
         Task: {
             id: string;
@@ -5739,6 +6149,53 @@ export interface components {
          * @enum {string}
          */
         TimelineKind: "alert" | "note" | "status" | "task" | "action";
+        /** @description One figure. */
+        TimesFigure: {
+            /**
+             * Format: int64
+             * @description Incidents behind it.
+             */
+            count: number;
+            /** Format: int64 */
+            median_s: number;
+            /**
+             * Format: int64
+             * @description Nine of ten took no longer.
+             */
+            p90_s: number;
+            /**
+             * Format: int64
+             * @description How many kept the target that holds now; `null` where there is none.
+             */
+            in_time: number | null;
+            /**
+             * Format: int64
+             * @description How many of them had a target.
+             */
+            with_target: number;
+        };
+        /** @description Figures of some incidents. */
+        TimesFigures: {
+            /** Format: int64 */
+            incidents: number;
+            /**
+             * Format: int64
+             * @description Times that one was opened again.
+             */
+            reopened: number;
+            detect: components["schemas"]["TimesFigure"] | null;
+            acknowledge: components["schemas"]["TimesFigure"] | null;
+            contain: components["schemas"]["TimesFigure"] | null;
+            resolve: components["schemas"]["TimesFigure"] | null;
+        };
+        /** @description A week. */
+        TimesWeek: {
+            /** Format: date-time */
+            from: string;
+            /** Format: date-time */
+            to: string;
+            figures: components["schemas"]["TimesFigures"];
+        };
         /** @description An API token; its secret is not kept. */
         Token: {
             id: string;
@@ -5764,29 +6221,6 @@ export interface components {
             title: string;
             /** Format: int64 */
             count: number;
-        };
-        /** @description A thing that an incident touched. */
-        Touch: {
-            kind: components["schemas"]["EntityKind"];
-            value: string;
-            /** @description Its parts, such as `source` and `target`. */
-            roles: string[];
-            /** Format: date-time */
-            first_time: string;
-            /** Format: date-time */
-            last_time: string;
-            /** @description Alerts that tell of it, by time, the first twenty. */
-            alerts: string[];
-            /** Format: int64 */
-            alert_count: number;
-            /** @description How it is known. */
-            known_from: string;
-            /**
-             * Format: int32
-             * @description Its risk by the open alerts here; `null` when none is open.
-             */
-            risk: number | null;
-            risk_parts: components["schemas"]["RiskPart"][];
         };
         /** @description Something that an action would touch. */
         Touched: {
@@ -5837,6 +6271,16 @@ export interface components {
             rule_id?: string | null;
             conditions?: components["schemas"]["Condition"][];
             window?: components["schemas"]["DayWindow"] | null;
+        };
+        /** @description A time that somebody is on call. */
+        Turn: {
+            /** Format: date-time */
+            from: string;
+            /** Format: date-time */
+            to: string;
+            name: string;
+            /** @description For whom they stand in. */
+            instead_of: string | null;
         };
         /** @description A user. */
         User: {
@@ -6395,8 +6839,13 @@ export interface operations {
                 from?: string;
                 /** @description Event time to (exclusive). */
                 to?: string;
-                /** @description `time`, `last_time`, `created_at`, `updated_at`, `severity`, `count` or `risk`; `-` before it for descending. Default `-time`. */
+                /** @description `time`, `last_time`, `created_at`, `updated_at`, `severity`, `count` or `due`; `-` before it for descending. Default `-time`. */
                 sort?: string;
+                /**
+                 * @description `at_risk` (breached ones too) or `breached`: how the clock of a first look stands, where
+                 *     the alert belongs to no incident.
+                 */
+                clock?: string;
                 /** @description From `next` of the page before. */
                 cursor?: string;
                 /** @description Rows of a page, 1 to 1,000; default 100. */
@@ -6672,10 +7121,7 @@ export interface operations {
     };
     detach_alert: {
         parameters: {
-            query?: {
-                /** @description Why; remembered with the correction. */
-                reason?: string;
-            };
+            query?: never;
             header?: never;
             path: {
                 id: string;
@@ -6996,6 +7442,64 @@ export interface operations {
             };
         };
     };
+    list_contacts: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["List_Contact"];
+                };
+            };
+        };
+    };
+    set_contact: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["Contact"];
+            };
+        };
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Contact"];
+                };
+            };
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
     list_enrichment_files: {
         parameters: {
             query?: never;
@@ -7011,6 +7515,96 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["List_EnrichmentFile"];
+                };
+            };
+        };
+    };
+    get_escalation: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["EscalationPolicy"];
+                };
+            };
+        };
+    };
+    set_escalation: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["NewEscalationPolicy"];
+            };
+        };
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["EscalationPolicy"];
+                };
+            };
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            412: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    list_escalations: {
+        parameters: {
+            query?: {
+                /** @description From this time; default seven days ago. */
+                from?: string;
+                /** @description Of one incident or alert. */
+                subject?: string;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["List_Escalation"];
                 };
             };
         };
@@ -7606,6 +8200,168 @@ export interface operations {
             };
         };
     };
+    list_handovers: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["List_HandoverRow"];
+                };
+            };
+        };
+    };
+    give_handover: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["NewHandover"];
+            };
+        };
+        responses: {
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["HandoverDetail"];
+                };
+            };
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    draft_handover: {
+        parameters: {
+            query?: {
+                /** @description From this time; default since the last handover, or 12 hours. */
+                from?: string;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["HandoverSnapshot"];
+                };
+            };
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    get_handover: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["HandoverDetail"];
+                };
+            };
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    accept_handover: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["HandoverRow"];
+                };
+            };
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
     list_incidents: {
         parameters: {
             query?: {
@@ -7617,7 +8373,17 @@ export interface operations {
                 assignee?: string;
                 /** @description Text in title, summary or entities. */
                 q?: string;
-                /** @description `-last_time`, `-risk` or `-severity`. Default `-last_time`. */
+                /** @description `at_risk` (breached ones too) or `breached`: how the clock that runs stands. */
+                clock?: string;
+                /** @description Conclusions, comma-separated; `none` for none yet. */
+                verdict?: string;
+                /** @description Detected from this time. */
+                detected_from?: string;
+                /** @description Detected before this time. */
+                detected_to?: string;
+                /** @description `acknowledge`, `contain` or `resolve`: only those that reached it. */
+                reached?: string;
+                /** @description `-last_time` (default), or `due`: whose clock runs out next. */
                 sort?: string;
                 /** @description From `next` of the page before. */
                 cursor?: string;
@@ -7749,35 +8515,6 @@ export interface operations {
             };
         };
     };
-    incident_context: {
-        parameters: {
-            query?: never;
-            header?: never;
-            path: {
-                id: string;
-            };
-            cookie?: never;
-        };
-        requestBody?: never;
-        responses: {
-            200: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["IncidentContext"];
-                };
-            };
-            404: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["Problem"];
-                };
-            };
-        };
-    };
     merge_incidents: {
         parameters: {
             query?: never;
@@ -7877,39 +8614,6 @@ export interface operations {
             };
         };
     };
-    note_presence: {
-        parameters: {
-            query?: never;
-            header?: never;
-            path: {
-                id: string;
-            };
-            cookie?: never;
-        };
-        requestBody: {
-            content: {
-                "application/json": components["schemas"]["Presence"];
-            };
-        };
-        responses: {
-            200: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["Present"];
-                };
-            };
-            404: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["Problem"];
-                };
-            };
-        };
-    };
     get_report: {
         parameters: {
             query: {
@@ -7932,35 +8636,6 @@ export interface operations {
                 content: {
                     "application/pdf": number[];
                     "text/html": string;
-                };
-            };
-            404: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["Problem"];
-                };
-            };
-        };
-    };
-    similar_incidents: {
-        parameters: {
-            query?: never;
-            header?: never;
-            path: {
-                id: string;
-            };
-            cookie?: never;
-        };
-        requestBody?: never;
-        responses: {
-            200: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["List_SimilarIncident"];
                 };
             };
             404: {
@@ -8157,9 +8832,14 @@ export interface operations {
             };
         };
     };
-    get_mentions: {
+    get_on_call: {
         parameters: {
-            query?: never;
+            query?: {
+                /** @description From this time; default now. */
+                from?: string;
+                /** @description To this time; default four weeks later, at most half a year. */
+                to?: string;
+            };
             header?: never;
             path?: never;
             cookie?: never;
@@ -8171,25 +8851,16 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["List_Mention"];
+                    "application/json": components["schemas"]["List_Roster"];
                 };
             };
-        };
-    };
-    see_mentions: {
-        parameters: {
-            query?: never;
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        requestBody?: never;
-        responses: {
-            204: {
+            400: {
                 headers: {
                     [name: string]: unknown;
                 };
-                content?: never;
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
             };
         };
     };
@@ -8208,6 +8879,42 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["Overview"];
+                };
+            };
+        };
+    };
+    get_performance: {
+        parameters: {
+            query?: {
+                /** @description Detected from this time; default 12 weeks ago. */
+                from?: string;
+                /** @description Detected before this time; default now. */
+                to?: string;
+                /** @description Conclusions, comma-separated; `none` for none yet. All by default. */
+                verdict?: string;
+                /** @description Time zone in which weeks begin; default UTC. */
+                zone?: string;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Performance"];
+                };
+            };
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
                 };
             };
         };
@@ -8672,6 +9379,178 @@ export interface operations {
                 };
             };
             400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    add_rotation: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["NewRotation"];
+            };
+        };
+        responses: {
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Rotation"];
+                };
+            };
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    change_rotation: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["NewRotation"];
+            };
+        };
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Rotation"];
+                };
+            };
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            412: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    remove_rotation: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    add_stand_in: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["NewStandIn"];
+            };
+        };
+        responses: {
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["StandIn"];
+                };
+            };
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            403: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -9336,6 +10215,72 @@ export interface operations {
             };
         };
     };
+    get_service_levels: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ServiceLevels"];
+                };
+            };
+        };
+    };
+    set_service_levels: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["NewServiceLevels"];
+            };
+        };
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ServiceLevels"];
+                };
+            };
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            412: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
     get_session: {
         parameters: {
             query?: never;
@@ -9556,6 +10501,41 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["List_SourceInfo"];
+                };
+            };
+        };
+    };
+    remove_stand_in: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
                 };
             };
         };

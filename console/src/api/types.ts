@@ -99,6 +99,33 @@ export interface LedgerTick {
   lag_ms: number
 }
 
+export type ClockKind = Schemas['ClockKind']
+export type ClockState = Schemas['ClockState']
+export type ClockFace = Schemas['ClockFace']
+export type ServiceLevels = Schemas['ServiceLevels']
+export type EscalationPolicy = Schemas['EscalationPolicy']
+export type EscalationLevel = Schemas['EscalationLevel']
+export type Recipient = Schemas['Recipient']
+export type Roster = Schemas['Roster']
+export type Turn = Schemas['Turn']
+export type Contact = Schemas['Contact']
+export type Performance = Schemas['Performance']
+export type TimesFigure = Schemas['TimesFigure']
+export type TimesFigures = Schemas['TimesFigures']
+export type HandoverRow = Schemas['HandoverRow']
+export type HandoverDetail = Schemas['HandoverDetail']
+export type HandoverSnapshot = Schemas['HandoverSnapshot']
+export type HandoverIncidents = Schemas['HandoverIncidents']
+export type HandoverWork = Schemas['HandoverWork']
+export type HandoverTrouble = Schemas['HandoverTrouble']
+
+/** The `duty` line of the live stream. */
+export interface DutyNotice {
+  recipients: string[]
+  subjects: string[]
+  text: string
+}
+
 export type Action = Schemas['Action']
 export type ActionKind = Schemas['ActionKind']
 export type ActionPolicy = Schemas['ActionPolicy']

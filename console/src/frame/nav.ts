@@ -1,6 +1,7 @@
 /** The places of the console: one list for rail, palette and `g` keys. */
 import {
   Activity,
+  ArrowLeftRight,
   Crosshair,
   Fingerprint,
   Gauge,
@@ -8,10 +9,12 @@ import {
   Inbox,
   Laptop,
   type LucideIcon,
+  PhoneCall,
   Plug,
   ScrollText,
   Settings,
   ShieldAlert,
+  Timer,
   UserCheck,
   Workflow,
 } from 'lucide-react'
@@ -30,6 +33,9 @@ export interface Place {
     | '/sources'
     | '/storage'
     | '/rules'
+    | '/on-call'
+    | '/handover'
+    | '/performance'
     | '/settings'
   label: string
   key: string
@@ -44,6 +50,9 @@ export const PLACES: readonly Place[] = [
   { to: '/incidents', label: 'Incidents', key: 'g i', icon: ShieldAlert },
   { to: '/hunt', label: 'Hunt', key: 'g h', icon: Crosshair },
   { to: '/approvals', label: 'Approvals', key: 'g a', icon: UserCheck },
+  { to: '/on-call', label: 'On call', key: 'g w', icon: PhoneCall },
+  { to: '/handover', label: 'Handover', key: 'g v', icon: ArrowLeftRight },
+  { to: '/performance', label: 'Performance', key: 'g m', icon: Timer },
   { to: '/playbooks', label: 'Playbooks', key: 'g p', icon: Workflow, isUpkeep: true },
   { to: '/connectors', label: 'Connectors', key: 'g c', icon: Plug, isUpkeep: true },
   { to: '/fleet', label: 'Fleet', key: 'g f', icon: Laptop, isUpkeep: true },

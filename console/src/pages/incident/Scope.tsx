@@ -1,7 +1,9 @@
-import type { IncidentDetail, Touch } from '../../api/types'
+import type { ClockKind, IncidentDetail, Touch } from '../../api/types'
+import { minutesText } from '../../lib/clock'
 import { count, plural, words } from '../../lib/format'
 import { visible } from '../../lib/text'
 import { duration } from '../../lib/time'
+import { ClockWord } from '../../ui/ClockMark'
 import { Section } from '../../ui/Page'
 import { Risk } from '../../ui/Risk'
 import { Time, useNow } from '../../ui/Time'
@@ -65,6 +67,13 @@ const STEPS = [
   ['resolved_at', 'Resolved'],
 ] as const
 
+const KIND: Record<(typeof STEPS)[number][0], ClockKind | null> = {
+  detected_at: null,
+  acknowledged_at: 'acknowledge',
+  contained_at: 'contain',
+  resolved_at: 'resolve',
+}
+
 export function Clocks({ incident }: { incident: IncidentDetail }) {
   const now = useNow()
   const start = Date.parse(incident.clocks.detected_at ?? incident.first_time)
@@ -74,6 +83,7 @@ export function Clocks({ incident }: { incident: IncidentDetail }) {
       <ol className="clocks">
         {STEPS.map(([key, word]) => {
           const at = incident.clocks[key]
+          const face = incident.faces.find((one) => one.kind === KIND[key])
           return (
             <li key={key} data-done={Boolean(at)}>
               <span className="clock-dot" aria-hidden="true" />
@@ -88,6 +98,12 @@ export function Clocks({ incident }: { incident: IncidentDetail }) {
                   `running, ${duration((Math.max(now, start) - start) / 1000)}`
                 ) : (
                   '—'
+                )}
+                {face && (
+                  <>
+                    {' · '}target {minutesText(face.target_min)}, due <Time iso={face.due_at} show="short" />{' '}
+                    <ClockWord state={face.state} />
+                  </>
                 )}
               </span>
             </li>

@@ -1,22 +1,24 @@
-import { useInfiniteQuery, useQueryClient } from '@tanstack/react-query'
+import { useInfiniteQuery, useQuery, useQueryClient } from '@tanstack/react-query'
 import { useNavigate } from '@tanstack/react-router'
 import { useEffect, useMemo, useState } from 'react'
 import { textDialog } from '../../actions/noteDialog'
 import { api } from '../../api/client'
-import { incidentsQuery } from '../../api/queries'
+import { incidentsQuery, serviceLevelsQuery } from '../../api/queries'
 import type { Incident, IncidentStatus } from '../../api/types'
 import { tacticWord } from '../../lib/attack'
+import { incidentClock } from '../../lib/clock'
 import { count, INCIDENT_STATUS_WORD, plural, SEVERITIES } from '../../lib/format'
 import { useKeys } from '../../lib/keys'
 import { visible } from '../../lib/text'
 import { useUrlState } from '../../lib/url'
+import { ClockMark } from '../../ui/ClockMark'
 import { Kbd } from '../../ui/Kbd'
 import { Menu } from '../../ui/Menu'
 import { useTitle } from '../../ui/Page'
 import { Risk } from '../../ui/Risk'
 import { Severity } from '../../ui/Severity'
 import { Status } from '../../ui/Status'
-import { Ago, Time } from '../../ui/Time'
+import { Ago, Time, useNow } from '../../ui/Time'
 import { Empty, Problem, SkeletonRows } from '../../ui/Trouble'
 import { Entities } from '../../ui/Value'
 
@@ -27,7 +29,9 @@ const SORTS = [
   ['-last_time', 'latest'],
   ['-risk', 'risk'],
   ['-severity', 'severity'],
+  ['due', 'due first'],
 ] as const
+const CLOCK_FILTER: Record<string, string> = { at_risk: 'at risk or breached', breached: 'breached' }
 
 export default function Incidents() {
   useTitle('Incidents')
@@ -36,7 +40,17 @@ export default function Incidents() {
   const client = useQueryClient()
   const status = search.status === 'all' ? undefined : (search.status ?? OPEN)
   const query = useInfiniteQuery(
-    incidentsQuery({ status, severity: search.severity, q: search.text, sort: search.sort }),
+    incidentsQuery({
+      status,
+      severity: search.severity,
+      q: search.text,
+      clock: search.clock,
+      sort: search.sort,
+      verdict: search.verdict,
+      detected_from: search.dfrom,
+      detected_to: search.dto,
+      reached: search.reached,
+    }),
   )
   const rows = useMemo(() => query.data?.pages.flatMap((page) => page.items) ?? [], [query.data])
   const total = query.data?.pages[0]?.total ?? rows.length
@@ -134,6 +148,28 @@ export default function Incidents() {
               run: () => set({ sort: key === '-last_time' ? null : key }, { push: true }),
             }))}
           />
+          <Menu
+            label="Filter by clock"
+            className={`button filter ${search.clock ? 'filter-on' : ''}`}
+            button={`Clock: ${search.clock ? CLOCK_FILTER[search.clock] : 'any'}`}
+            items={[
+              { label: 'Any', checked: !search.clock, run: () => set({ clock: null }, { push: true }) },
+              ...Object.entries(CLOCK_FILTER).map(([clock, label]) => ({
+                label,
+                checked: search.clock === clock,
+                run: () => set({ clock }, { push: true }),
+              })),
+            ]}
+          />
+          {(search.dfrom || search.verdict || search.reached) && (
+            <button
+              type="button"
+              className="button filter filter-on"
+              onClick={() => set({ dfrom: null, dto: null, verdict: null, reached: null }, { push: true })}
+            >
+              From performance ×
+            </button>
+          )}
           <span className="spacer" />
           <button type="button" className="button" onClick={create}>
             New incident <Kbd keys="i" />
@@ -166,6 +202,7 @@ export default function Incidents() {
                 <th scope="col" className="wide-only">
                   Tactics
                 </th>
+                <th scope="col">Clock</th>
                 <th scope="col">Assignee</th>
                 <th scope="col" className="wide-only">
                   First
@@ -192,6 +229,8 @@ export default function Incidents() {
 
 function Row({ incident, isActive }: { incident: Incident; isActive: boolean }) {
   const navigate = useNavigate()
+  const { data: levels } = useQuery(serviceLevelsQuery)
+  const now = useNow()
   const open = () => void navigate({ to: '/incidents/$id', params: { id: incident.id } })
   return (
     <tr id={`incident-${incident.id}`} data-active={isActive} data-id={incident.id} onClick={open}>
@@ -224,6 +263,9 @@ function Row({ incident, isActive }: { incident: Incident; isActive: boolean }) 
       <td className="muted small wide-only">
         {incident.tactics.slice(0, 2).map(tacticWord).join(', ')}
         {incident.tactics.length > 2 && ` +${incident.tactics.length - 2}`}
+      </td>
+      <td>
+        <ClockMark clock={incidentClock(incident, levels, now)} />
       </td>
       <td>{incident.assignee ? visible(incident.assignee) : <span className="faint">—</span>}</td>
       <td className="wide-only">

@@ -1,7 +1,7 @@
 /** The floor at a glance; every number opens its rows. */
 import { useInfiniteQuery, useQuery } from '@tanstack/react-query'
 import { Link } from '@tanstack/react-router'
-import { incidentsQuery, overviewQuery } from '../../api/queries'
+import { incidentsQuery, onCallQuery, overviewQuery } from '../../api/queries'
 import type { Bucket, Overview as OverviewData } from '../../api/types'
 import { TACTICS, tacticKey } from '../../lib/attack'
 import { fillBuckets } from '../../lib/buckets'
@@ -71,6 +71,7 @@ function Loaded({ data }: { data: OverviewData }) {
   const isBehind = data.ingest.lag_ms > 5000
   return (
     <>
+      <Duty />
       <div className="figures">
         <Link to="/queue" className="figure">
           <span className="figure-label">Open alerts</span>
@@ -105,13 +106,14 @@ function Loaded({ data }: { data: OverviewData }) {
             {isBehind ? 'behind' : 'in step'}, {count(data.ingest.journal_pending)} waiting in the journal
           </span>
         </Link>
-        <div className="figure">
-          <span className="figure-label">Mean time to acknowledge</span>
-          <strong>{meanText(data.mean_times?.acknowledge_s)}</strong>
+        <Link to="/performance" className="figure">
+          <span className="figure-label">Time to acknowledge, median</span>
+          <strong>{meanText(data.median_times?.acknowledge_s)}</strong>
           <span className="muted small">
-            contain {meanText(data.mean_times?.contain_s)} · resolve {meanText(data.mean_times?.resolve_s)}
+            contain {meanText(data.median_times?.contain_s)} · resolve{' '}
+            {meanText(data.median_times?.resolve_s)}
           </span>
-        </div>
+        </Link>
       </div>
       <Section title="Events" note="last 24 hours">
         <Bars buckets={rate} seconds={seconds} height={104} label="Events over time" />
@@ -171,6 +173,27 @@ function Loaded({ data }: { data: OverviewData }) {
         </ol>
       </Section>
     </>
+  )
+}
+
+/** Who is on call now, where anybody is. */
+function Duty() {
+  const { data } = useQuery(onCallQuery)
+  const now = data?.items.filter((roster) => roster.now) ?? []
+  if (now.length === 0) return null
+  return (
+    <p className="duty-now">
+      On call now:{' '}
+      {now.map((roster, i) => (
+        <span key={roster.rotation.id}>
+          {i > 0 && ' · '}
+          <Link to="/on-call">
+            <strong>{visible(roster.now?.name ?? '')}</strong>
+          </Link>{' '}
+          <span className="muted">({visible(roster.rotation.name)})</span>
+        </span>
+      ))}
+    </p>
   )
 }
 

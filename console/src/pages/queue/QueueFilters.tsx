@@ -62,6 +62,24 @@ export function QueueFilters() {
         }))}
       />
       <Menu
+        label="Filter by clock"
+        className={`button filter ${search.clock ? 'filter-on' : ''}`}
+        button={`Clock: ${search.clock ? search.clock.replace('_', ' ') : 'any'}`}
+        items={[
+          { label: 'Any', checked: !search.clock, run: () => set({ clock: null }, { push: true }) },
+          {
+            label: 'At risk or breached',
+            checked: search.clock === 'at_risk',
+            run: () => set({ clock: 'at_risk' }, { push: true }),
+          },
+          {
+            label: 'Breached',
+            checked: search.clock === 'breached',
+            run: () => set({ clock: 'breached' }, { push: true }),
+          },
+        ]}
+      />
+      <Menu
         label="Filter by severity"
         className={`button filter ${severities.length > 0 ? 'filter-on' : ''}`}
         keepOpen

@@ -1,12 +1,16 @@
+import { useQuery } from '@tanstack/react-query'
 import { Link } from '@tanstack/react-router'
 import type { ReactNode } from 'react'
+import { serviceLevelsQuery } from '../../api/queries'
 import type { Alert } from '../../api/types'
+import { alertClock } from '../../lib/clock'
 import { count } from '../../lib/format'
 import { visible } from '../../lib/text'
 import { Risk } from '../../ui/Risk'
+import { ClockMark } from '../../ui/ClockMark'
 import { Severity } from '../../ui/Severity'
 import { Status } from '../../ui/Status'
-import { Time, ZONE } from '../../ui/Time'
+import { Time, useNow, ZONE } from '../../ui/Time'
 import { Entities } from '../../ui/Value'
 
 export interface Column {
@@ -20,6 +24,11 @@ export interface Column {
   /** Dropped when the list has less than its full width. */
   wide?: boolean
   cell: (alert: Alert, isCompact: boolean) => ReactNode
+}
+
+function AlertClock({ alert }: { alert: Alert }) {
+  const { data: levels } = useQuery(serviceLevelsQuery)
+  return <ClockMark clock={alertClock(alert, levels, useNow())} />
 }
 
 export const COLUMNS: readonly Column[] = [
@@ -69,6 +78,14 @@ export const COLUMNS: readonly Column[] = [
     width: '104px',
     wide: true,
     cell: (a) => <span className="muted">{visible(a.source)}</span>,
+  },
+  {
+    id: 'clock',
+    label: 'Clock',
+    width: '178px',
+    sort: 'due',
+    wide: true,
+    cell: (a) => <AlertClock alert={a} />,
   },
   {
     id: 'status',

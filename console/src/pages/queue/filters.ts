@@ -23,6 +23,7 @@ export interface QueueFilters {
   incident_id?: string
   from?: string
   to?: string
+  clock?: string
   sort: string
 }
 
@@ -35,6 +36,7 @@ export function filtersOf(search: Search, range: Range): QueueFilters {
     entity: search.entity,
     rule_id: search.rule_id,
     incident_id: search.incident_id,
+    clock: search.clock,
     sort: search.sort ?? DEFAULT_SORT,
     ...rangeBounds(range),
   }
@@ -50,6 +52,7 @@ export const filtersKey = (search: Search, range: Range): string =>
     search.rule_id,
     search.incident_id,
     search.sort,
+    search.clock,
     rangeKey(range),
   ])
 
@@ -64,6 +67,7 @@ export function matches(alert: Alert, f: QueueFilters): boolean {
     (!f.incident_id || alert.incident_id === f.incident_id) &&
     (!f.entity || alert.entities.some((e) => e.value === f.entity)) &&
     (!text || `${alert.title} ${alert.summary}`.toLowerCase().includes(text)) &&
+    !f.clock &&
     (!f.from || alert.time >= f.from) &&
     (!f.to || alert.time < f.to)
   )

@@ -5,6 +5,7 @@ import { useUrlState } from '../../lib/url'
 import { PageHead } from '../../ui/Page'
 import { Appearance } from './Appearance'
 import { Audit } from './Audit'
+import { Clocks } from './Clocks'
 import { Server } from './Server'
 import { Sessions } from './Sessions'
 import { Suppressions } from './Suppressions'
@@ -21,6 +22,7 @@ interface Tab {
 const TABS: readonly Tab[] = [
   { id: 'appearance', label: 'Appearance and keys', page: () => <Appearance /> },
   { id: 'sessions', label: 'Sessions and password', page: () => <Sessions /> },
+  { id: 'clocks', label: 'Clocks and escalation', page: () => <Clocks /> },
   { id: 'users', label: 'Users', adminOnly: true, page: () => <Users /> },
   { id: 'tokens', label: 'API tokens', adminOnly: true, page: () => <Tokens /> },
   { id: 'suppressions', label: 'Suppressions', page: () => <Suppressions /> },

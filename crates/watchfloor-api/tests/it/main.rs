@@ -2,6 +2,7 @@
 
 mod access;
 mod cases;
+mod clocks;
 mod edge;
 mod exceptions;
 mod ingest;

@@ -165,10 +165,11 @@ async fn people(fixture: &Fixture) {
         ("ben", Role::Analyst),
         ("lea", Role::Lead),
     ] {
-        let made = fixture
+        fixture
             .casework
-            .add_user(&system(), name, "correct horse battery", role);
-        made.await.unwrap();
+            .add_user(&system(), name, "correct horse battery", role)
+            .await
+            .unwrap();
     }
     let rotation = NewRotation {
         name: "First line".to_owned(),
