@@ -28,9 +28,9 @@ use watchfloor_link::{
 };
 
 /// Longest wait for anything.
-pub const WAIT: Duration = Duration::from_secs(30);
+pub(crate) const WAIT: Duration = Duration::from_secs(30);
 
-pub struct Authority {
+pub(crate) struct Authority {
     issuer: Issuer<'static, KeyPair>,
     certificate: CertificateDer<'static>,
     pem: String,
@@ -38,7 +38,7 @@ pub struct Authority {
 }
 
 impl Authority {
-    pub fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let key = KeyPair::generate().unwrap();
         let mut params = CertificateParams::default();
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
@@ -54,7 +54,7 @@ impl Authority {
         }
     }
 
-    pub fn pin(&self) -> String {
+    pub(crate) fn pin(&self) -> String {
         let hash = ring::digest::digest(&ring::digest::SHA256, &self.certificate);
         hex::encode(hash)
     }
@@ -122,7 +122,7 @@ fn base64(bytes: &[u8]) -> String {
 
 /// What the server heard.
 #[derive(Default)]
-pub struct Heard {
+pub(crate) struct Heard {
     pub enrolments: Vec<String>,
     pub hellos: u32,
     /// Records by number. A number that came with two contents fails the test.
@@ -143,14 +143,14 @@ pub struct Heard {
 
 impl Heard {
     /// Messages of log lines, in the order of their numbers.
-    pub fn messages(&self) -> Vec<String> {
+    pub(crate) fn messages(&self) -> Vec<String> {
         self.of_kind("log")
             .iter()
             .map(|value| value["message"].as_str().unwrap_or_default().to_owned())
             .collect()
     }
 
-    pub fn of_kind(&self, kind: &str) -> Vec<Value> {
+    pub(crate) fn of_kind(&self, kind: &str) -> Vec<Value> {
         let values = self
             .records
             .values()
@@ -161,7 +161,7 @@ impl Heard {
     }
 }
 
-pub struct Server {
+pub(crate) struct Server {
     pub address: SocketAddr,
     pub authority: Arc<Authority>,
     pub heard: Arc<Mutex<Heard>>,
@@ -169,11 +169,11 @@ pub struct Server {
 }
 
 impl Server {
-    pub fn start() -> Self {
+    pub(crate) fn start() -> Self {
         Self::start_at("127.0.0.1:0", Arc::new(Authority::new()), Arc::default())
     }
 
-    pub fn start_at(at: &str, authority: Arc<Authority>, heard: Arc<Mutex<Heard>>) -> Self {
+    pub(crate) fn start_at(at: &str, authority: Arc<Authority>, heard: Arc<Mutex<Heard>>) -> Self {
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(1)
             .enable_all()
@@ -213,7 +213,7 @@ impl Server {
     }
 
     /// Ends the server; what it heard and its authority can begin another one.
-    pub fn stop(mut self) -> (String, Arc<Authority>, Arc<Mutex<Heard>>) {
+    pub(crate) fn stop(mut self) -> (String, Arc<Authority>, Arc<Mutex<Heard>>) {
         if let Some(runtime) = self.runtime.take() {
             runtime.shutdown_timeout(Duration::from_secs(1));
         }
@@ -225,11 +225,11 @@ impl Server {
         )
     }
 
-    pub fn token(&self) -> String {
+    pub(crate) fn token(&self) -> String {
         format!("wfe1.{}.{}", "ab".repeat(32), self.authority.pin())
     }
 
-    pub fn say(&self, message: ToAgent) {
+    pub(crate) fn say(&self, message: ToAgent) {
         let heard = self.heard.lock().unwrap();
         heard
             .outgoing
@@ -239,12 +239,12 @@ impl Server {
             .unwrap();
     }
 
-    pub fn act(&self, act: &Act) {
+    pub(crate) fn act(&self, act: &Act) {
         self.say(ToAgent::Act { act: act.clone() });
     }
 
     /// Waits for something that the server hears.
-    pub fn wait<T>(&self, what: &str, look: impl Fn(&Heard) -> Option<T>) -> T {
+    pub(crate) fn wait<T>(&self, what: &str, look: impl Fn(&Heard) -> Option<T>) -> T {
         let until = Instant::now() + WAIT;
         loop {
             if let Some(found) = look(&self.heard.lock().unwrap()) {
@@ -255,12 +255,12 @@ impl Server {
         }
     }
 
-    pub fn wait_connected(&self) {
+    pub(crate) fn wait_connected(&self) {
         self.wait("a connection", |heard| heard.outgoing.as_ref().map(|_| ()));
     }
 
     /// Waits for the outcome of an action and takes it away.
-    pub fn outcome(&self, key: &str) -> ActOutcome {
+    pub(crate) fn outcome(&self, key: &str) -> ActOutcome {
         let outcome = self.wait(&format!("the outcome of {key}"), |heard| {
             let found = heard.outcomes.iter().find(|(of, _)| of == key)?;
             Some(found.1.clone())
@@ -273,7 +273,7 @@ impl Server {
         outcome
     }
 
-    pub fn offer(&self, version: &str, binary: Vec<u8>, signer: &Ed25519KeyPair) {
+    pub(crate) fn offer(&self, version: &str, binary: Vec<u8>, signer: &Ed25519KeyPair) {
         let sha256 = hex::encode(ring::digest::digest(&ring::digest::SHA256, &binary));
         let text = UpdateOffer::signed_text(version, "linux-x86_64", &sha256);
         let offer = UpdateOffer {
@@ -439,19 +439,19 @@ fn records(
     vec![ToAgent::Stored { epoch, through }.into()]
 }
 
-pub fn now_ms() -> i64 {
+pub(crate) fn now_ms() -> i64 {
     jiff::Timestamp::now().as_millisecond()
 }
 
 /// An agent's folder, its binary and its process.
-pub struct Agent {
+pub(crate) struct Agent {
     pub folder: tempfile::TempDir,
     pub binary: PathBuf,
     process: Option<Child>,
 }
 
 impl Agent {
-    pub fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self {
             folder: tempfile::tempdir().unwrap(),
             binary: PathBuf::from(env!("CARGO_BIN_EXE_watchfloor-agent")),
@@ -459,20 +459,20 @@ impl Agent {
         }
     }
 
-    pub fn data(&self) -> PathBuf {
+    pub(crate) fn data(&self) -> PathBuf {
         self.folder.path().join("data")
     }
 
-    pub fn log(&self) -> PathBuf {
+    pub(crate) fn log(&self) -> PathBuf {
         self.folder.path().join("app.log")
     }
 
-    pub fn enrol(&self, server: &Server) {
+    pub(crate) fn enrol(&self, server: &Server) {
         let output = self.try_enrol(&server.address.to_string(), &server.token());
         assert!(output.status.success(), "{output:?}");
     }
 
-    pub fn try_enrol(&self, server: &str, token: &str) -> Output {
+    pub(crate) fn try_enrol(&self, server: &str, token: &str) -> Output {
         Command::new(&self.binary)
             .args(["enrol", "--server", server, "--token", token, "--data"])
             .arg(self.data())
@@ -481,7 +481,7 @@ impl Agent {
     }
 
     /// Enrols and runs with a policy that watches one log file.
-    pub fn begin(server: &Server) -> Self {
+    pub(crate) fn begin(server: &Server) -> Self {
         let mut agent = Self::new();
         agent.enrol(server);
         agent.set_policy(&quiet_policy(&agent.log()));
@@ -490,12 +490,12 @@ impl Agent {
         agent
     }
 
-    pub fn set_policy(&self, policy: &Policy) {
+    pub(crate) fn set_policy(&self, policy: &Policy) {
         let bytes = serde_json::to_vec(policy).unwrap();
         std::fs::write(self.data().join("policy.json"), bytes).unwrap();
     }
 
-    pub fn run(&mut self) {
+    pub(crate) fn run(&mut self) {
         let process = Command::new(&self.binary)
             .arg("run")
             .arg("--data")
@@ -508,20 +508,20 @@ impl Agent {
     }
 
     /// `kill -9`.
-    pub fn kill(&mut self) {
+    pub(crate) fn kill(&mut self) {
         if let Some(mut process) = self.process.take() {
             let _ = process.kill();
             let _ = process.wait();
         }
     }
 
-    pub fn is_running(&mut self) -> bool {
+    pub(crate) fn is_running(&mut self) -> bool {
         self.process
             .as_mut()
             .is_some_and(|one| one.try_wait().unwrap().is_none())
     }
 
-    pub fn status(&self) -> String {
+    pub(crate) fn status(&self) -> String {
         let output = Command::new(&self.binary)
             .args(["status", "--data"])
             .arg(self.data())
@@ -538,7 +538,7 @@ impl Drop for Agent {
 }
 
 /// A policy that watches one log file and nothing else.
-pub fn quiet_policy(log: &Path) -> Policy {
+pub(crate) fn quiet_policy(log: &Path) -> Policy {
     Policy {
         revision: 1,
         log_files: vec![LogFile::plain(&log.to_string_lossy())],

@@ -6,9 +6,8 @@ use utoipa::{IntoParams, ToSchema};
 use watchfloor_casework as casework;
 use watchfloor_model as model;
 
-use super::alert::Alert;
-use super::clock::{ClockFace, Escalation};
 use super::alert::{Alert, ProcessNode};
+use super::clock::{ClockFace, Escalation};
 use super::{
     Entity, EntityKind, HistoryEntry, IncidentStatus, Note, RiskPart, Severity, TaskStatus, Verdict,
 };

@@ -46,7 +46,7 @@ pub(crate) struct RiskFacts {
 
 /// A vulnerability that is open on a machine.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct OpenVulnerability {
+pub struct OpenVulnerability {
     /// The machine.
     pub host: String,
     /// Such as a CVE id.

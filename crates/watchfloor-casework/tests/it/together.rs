@@ -113,7 +113,7 @@ async fn incidents_are_sorted_by_risk() {
     let page = PageRequest::new(None, Some(1));
     let filter = IncidentFilter::default();
     let first = casework
-        .incidents(&system(), &filter, IncidentSort::Risk, &page)
+        .incidents(&system(), &filter, &IncidentSort::Risk, &page)
         .await
         .unwrap();
     assert_eq!(
@@ -122,7 +122,7 @@ async fn incidents_are_sorted_by_risk() {
     );
     let page = PageRequest::new(first.next, Some(1));
     let second = casework
-        .incidents(&system(), &filter, IncidentSort::Risk, &page)
+        .incidents(&system(), &filter, &IncidentSort::Risk, &page)
         .await
         .unwrap();
     assert_eq!(second.items[0].severity, Severity::High);
