@@ -6,6 +6,12 @@ export const CLOCK_WORD: Record<ClockKind, string> = {
   contain: 'Contain',
   resolve: 'Resolve',
 }
+/** As short as a list needs it; the whole words stand in the tip. */
+export const CLOCK_SHORT: Record<ClockKind, string> = {
+  acknowledge: 'Ack',
+  contain: 'Contain',
+  resolve: 'Resolve',
+}
 export const STATE_WORD: Record<ClockState, string> = {
   running: 'in time',
   at_risk: 'at risk',

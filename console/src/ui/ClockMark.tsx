@@ -1,6 +1,6 @@
 import { AlarmClock, Check, CircleAlert, Timer } from 'lucide-react'
 import type { ClockState } from '../api/types'
-import { CLOCK_WORD, type RunningClock, STATE_WORD } from '../lib/clock'
+import { CLOCK_SHORT, CLOCK_WORD, type RunningClock, STATE_WORD } from '../lib/clock'
 import { duration, localDateTime } from '../lib/time'
 import { useNow } from './Time'
 
@@ -21,13 +21,13 @@ export function ClockMark({ clock }: { clock: RunningClock | null }) {
   if (!clock) return <span className="faint">—</span>
   const Icon = ICON[clock.state]
   const left = Math.round(Math.abs(clock.dueAt - now) / 1000)
-  const words = clock.state === 'breached' ? `${duration(left)} over` : `${duration(left)} left`
+  const words = clock.state === 'breached' ? `${duration(left)} over` : duration(left)
   return (
     <span
       className={`clock clock-${clock.state} tabular`}
       title={`${CLOCK_WORD[clock.kind]} until ${localDateTime(new Date(clock.dueAt).toISOString())}: ${STATE_WORD[clock.state]}`}
     >
-      <Icon size={13} aria-hidden="true" /> {CLOCK_WORD[clock.kind]} {words}
+      <Icon size={13} aria-hidden="true" /> {CLOCK_SHORT[clock.kind]} {words}
     </span>
   )
 }

@@ -8,7 +8,7 @@ import type { Contact, Roster, Turn } from '../../api/types'
 import { useSession } from '../../frame/session'
 import { useKeys } from '../../lib/keys'
 import { visible } from '../../lib/text'
-import { localDateTime } from '../../lib/time'
+import { localClock, localDateTime } from '../../lib/time'
 import { Dialog, openDialog } from '../../ui/Dialog'
 import { FormError } from '../../ui/FormError'
 import { Kbd } from '../../ui/Kbd'
@@ -153,9 +153,7 @@ function Calendar({ roster }: { roster: Roster }) {
                 title={`${localDateTime(turn.from)} to ${localDateTime(turn.to)}`}
               >
                 {Date.parse(turn.from) >= day.getTime() ? (
-                  <span className="tabular">
-                    <Time iso={turn.from} show="clock" />
-                  </span>
+                  <span className="tabular">{localClock(turn.from).slice(0, 5)}</span>
                 ) : (
                   <span aria-hidden="true">…</span>
                 )}{' '}

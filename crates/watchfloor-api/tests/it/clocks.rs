@@ -3,6 +3,7 @@
 use axum::http::StatusCode;
 use jiff::SignedDuration;
 use serde_json::{Value, json};
+use watchfloor_event::FindingLevel;
 use watchfloor_model::Scope;
 
 use crate::support::{finding, server};
@@ -19,6 +20,7 @@ async fn targets_lists_and_times() {
     let mut targets = levels.json()["targets"].clone();
     assert_eq!(targets["critical"]["acknowledge"], 15);
     targets["high"]["acknowledge"] = json!(10);
+    targets["low"]["acknowledge"] = json!(10);
     let headers = [
         ("cookie", cookie.as_str()),
         ("x-watchfloor", "1"),
@@ -36,10 +38,13 @@ async fn targets_lists_and_times() {
     let refused = server.call("PUT", path, &headers, body).await;
     assert_eq!(refused.json()["code"], "forbidden");
 
+    // A low alert opens no incident by itself.
+    let mut lone = finding("f-3", "c", 2, "alone", "bob");
+    lone.level = FindingLevel::Low;
     let findings = vec![
         finding("f-1", "a", 0, "ws-1", "eve"),
         finding("f-2", "b", 1, "ws-1", "eve"),
-        finding("f-3", "c", 2, "alone", "bob"),
+        lone,
     ];
     server.take(findings).await;
     server.clock.advance(SignedDuration::from_mins(11));

@@ -308,9 +308,10 @@ async fn lone_alerts_and_trouble() {
         .patch_connector(&system(), &"con-1".parse().unwrap(), off, None)
         .await
         .unwrap();
-    let lone = finding("f-1", "rule", "high", 0, "host:alone");
+    // A low alert opens no incident by itself; its clock is eight hours.
+    let lone = finding("f-1", "rule", "low", 0, "host:alone");
     casework.take_findings(1, vec![lone]).await.unwrap();
-    fixture.clock.advance(mins(30));
+    fixture.clock.advance(mins(8 * 60));
     assert_eq!(casework.escalation_round().await.unwrap(), 1);
     assert_eq!(casework.escalation_round().await.unwrap(), 0);
     let list = casework
