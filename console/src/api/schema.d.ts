@@ -908,7 +908,7 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** Incidents, latest activity first. */
+        /** Incidents, in the order asked for. */
         get: operations["list_incidents"];
         put?: never;
         /** Opens an incident by hand. */
@@ -935,6 +935,23 @@ export interface paths {
         head?: never;
         /** Changes an incident. */
         patch: operations["patch_incident"];
+        trace?: never;
+    };
+    "/api/v1/incidents/{id}/context": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Process trees across machines, ways between machines, what is open on them, indicators met. */
+        get: operations["incident_context"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
         trace?: never;
     };
     "/api/v1/incidents/{id}/merge": {
@@ -988,6 +1005,26 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/incidents/{id}/presence": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Says that the caller looks at an incident, which holds for 45 s, or does no more; answers who
+         *     looks at it now. Others hear of it as `presence` on the live stream.
+         */
+        post: operations["note_presence"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/incidents/{id}/report": {
         parameters: {
             query?: never;
@@ -997,6 +1034,23 @@ export interface paths {
         };
         /** The report of an incident, as a download. */
         get: operations["get_report"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/incidents/{id}/similar": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Incidents like this one, of the last half year, with what both have. */
+        get: operations["similar_incidents"];
         put?: never;
         post?: never;
         delete?: never;
@@ -1099,7 +1153,8 @@ export interface paths {
         };
         /**
          * Live data: `alert`, `alert_changed` (rows), `incident` (row), `rules` (what changed in words),
-         *     `response` (an action or a run changed), `duty` (a clock runs out, or the roster changed),
+         *     `response` (an action or a run changed), `presence` (who looks at an incident now),
+         *     `mention` (a user was mentioned), `duty` (a clock runs out, or the roster changed),
          *     `ledger` (counters, every two seconds), `lagged` (changes were missed: read again), `ping`.
          */
         get: operations["get_live"];
@@ -1122,6 +1177,40 @@ export interface paths {
         get: operations["list_mapping_packs"];
         put?: never;
         post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/mentions": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Notes that mention the caller, newest first. */
+        get: operations["get_mentions"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/mentions/seen": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Notes that the caller has seen what mentions them. */
+        post: operations["see_mentions"];
         delete?: never;
         options?: never;
         head?: never;
@@ -2379,6 +2468,11 @@ export interface components {
             rule_title: string;
             title: string;
             severity: components["schemas"]["Severity"];
+            /**
+             * Format: int32
+             * @description How much it matters, from 0 to 100.
+             */
+            risk: number;
             status: components["schemas"]["AlertStatus"];
             /**
              * Format: date-time
@@ -2421,6 +2515,8 @@ export interface components {
         /** @description An alert with everything its page shows at once. */
         AlertDetail: components["schemas"]["Alert"] & {
             reasons: components["schemas"]["MatchedField"][];
+            /** @description The parts of its risk. */
+            risk_parts: components["schemas"]["RiskPart"][];
             event: components["schemas"]["Event"] | null;
             rule: components["schemas"]["RuleDetail"] | null;
             /** @description Hash of the rule's text when it fired. */
@@ -2487,6 +2583,8 @@ export interface components {
         Attach: {
             /** @description Id of an incident; `null` opens a new one. */
             incident_id?: string | null;
+            /** @description Why; remembered with the correction. */
+            reason?: string | null;
         };
         /** @description The incident it belongs to, and why. */
         Attachment: {
@@ -2629,8 +2727,9 @@ export interface components {
         };
         /** @description Several alerts and what to do with them. */
         Bulk: {
-            /** @description At most 1,000. */
-            ids: string[];
+            /** @description At most 1,000; none if `matching` is given. */
+            ids?: string[];
+            matching?: components["schemas"]["BulkFilter"] | null;
             action: components["schemas"]["BulkActionName"];
             /** @description For `assign`; `null` for nobody. */
             assignee?: string | null;
@@ -2649,6 +2748,18 @@ export interface components {
         BulkFailure: {
             id: string;
             reason: string;
+        };
+        /** @description Which alerts a bulk action is for; each as in the query of the queue. */
+        BulkFilter: {
+            status?: string | null;
+            severity?: string | null;
+            assignee?: string | null;
+            incident_id?: string | null;
+            rule_id?: string | null;
+            entity?: string | null;
+            q?: string | null;
+            from?: string | null;
+            to?: string | null;
         };
         /** @description What became of several alerts. */
         BulkResult: {
@@ -2942,6 +3053,11 @@ export interface components {
                 rule_title: string;
                 title: string;
                 severity: components["schemas"]["Severity"];
+                /**
+                 * Format: int32
+                 * @description How much it matters, from 0 to 100.
+                 */
+                risk: number;
                 status: components["schemas"]["AlertStatus"];
                 /**
                  * Format: date-time
@@ -3016,6 +3132,11 @@ export interface components {
                 number: number;
                 title: string;
                 severity: components["schemas"]["Severity"];
+                /**
+                 * Format: int32
+                 * @description How much it matters, from 0 to 100.
+                 */
+                risk: number;
                 status: components["schemas"]["IncidentStatus"];
                 verdict: components["schemas"]["Verdict"] | null;
                 assignee: string | null;
@@ -3587,6 +3708,22 @@ export interface components {
             /** @description In words. */
             detail: string;
         };
+        /** @description A way from one machine to another. */
+        HostStep: {
+            from: string;
+            to: string;
+            /** Format: date-time */
+            at: string;
+            /** @description The alert that tells of it. */
+            alert_id: string;
+            title: string;
+        };
+        /** @description The processes that an incident's alerts rest on, of one machine. */
+        HostTree: {
+            host: string;
+            /** @description Parents before children. */
+            processes: components["schemas"]["ProcessNode"][];
+        };
         /** @description An incident, as a row. */
         Incident: {
             id: string;
@@ -3594,6 +3731,11 @@ export interface components {
             number: number;
             title: string;
             severity: components["schemas"]["Severity"];
+            /**
+             * Format: int32
+             * @description How much it matters, from 0 to 100.
+             */
+            risk: number;
             status: components["schemas"]["IncidentStatus"];
             verdict: components["schemas"]["Verdict"] | null;
             assignee: string | null;
@@ -3624,9 +3766,32 @@ export interface components {
             /** @description Why it belongs here. */
             attachment_reasons: string[];
         };
+        /** @description What lies around an incident. */
+        IncidentContext: {
+            /** @description Process trees, by machine. */
+            hosts: components["schemas"]["HostTree"][];
+            /** @description Ways between machines, by time. */
+            steps: components["schemas"]["HostStep"][];
+            vulnerabilities: components["schemas"]["OpenVulnerability"][];
+            indicators: components["schemas"]["IndicatorMet"][];
+            /**
+             * Format: int64
+             * @description Events that were read for the trees; a part of them where it is at its most.
+             */
+            events_read: number;
+            is_capped: boolean;
+        };
         /** @description An incident with everything its page shows. */
         IncidentDetail: components["schemas"]["Incident"] & {
             summary: string;
+            /** @description Why it is as grave as it is, by stated criteria. */
+            severity_reasons: string[];
+            /** @description Whether a person set the severity. */
+            severity_by_hand: boolean;
+            /** @description The parts of its risk. */
+            risk_parts: components["schemas"]["RiskPart"][];
+            /** @description What it touched, and how that is known. */
+            scope: components["schemas"]["Touch"][];
             alert_rows: components["schemas"]["IncidentAlert"][];
             timeline: components["schemas"]["TimelineEntry"][];
             tasks: components["schemas"]["Task"][];
@@ -3692,6 +3857,13 @@ export interface components {
              * @description How often its indicators were met since the server started.
              */
             matches: number;
+        };
+        /** @description An indicator that an alert met. */
+        IndicatorMet: {
+            /** @description What was met, in words. */
+            text: string;
+            alert_id: string;
+            title: string;
         };
         /** @description How far the lake is behind the senders. */
         IngestState: {
@@ -4093,6 +4265,23 @@ export interface components {
             next: string | null;
         };
         /** @description A list. */
+        List_Mention: {
+            /** @description The rows. */
+            items: {
+                note_id: string;
+                /** @description The alert or incident on which it stands. */
+                parent_id: string;
+                author: string;
+                text: string;
+                /** Format: date-time */
+                at: string;
+                /** Format: date-time */
+                seen_at: string | null;
+            }[];
+            /** @description Cursor of the next page. */
+            next: string | null;
+        };
+        /** @description A list. */
         List_PlaybookRow: {
             /** @description The rows. */
             items: {
@@ -4275,6 +4464,16 @@ export interface components {
                 /** @description Whether it is the one that asks. */
                 current: boolean;
             }[];
+            /** @description Cursor of the next page. */
+            next: string | null;
+        };
+        /** @description A list. */
+        List_SimilarIncident: {
+            /** @description The rows. */
+            items: (components["schemas"]["Incident"] & {
+                /** @description What both have, in sentences. */
+                reasons: string[];
+            })[];
             /** @description Cursor of the next page. */
             next: string | null;
         };
@@ -4462,9 +4661,23 @@ export interface components {
             /** Format: int64 */
             resolve_s: number | null;
         };
+        /** @description A note in which the caller is mentioned. */
+        Mention: {
+            note_id: string;
+            /** @description The alert or incident on which it stands. */
+            parent_id: string;
+            author: string;
+            text: string;
+            /** Format: date-time */
+            at: string;
+            /** Format: date-time */
+            seen_at: string | null;
+        };
         /** @description Incidents to be merged in. */
         Merge: {
             from: string[];
+            /** @description Why; remembered with the correction. */
+            reason?: string | null;
         };
         /** @description An action that is asked for. */
         NewAction: {
@@ -4705,6 +4918,13 @@ export interface components {
             /** Format: date-time */
             added_at: string;
         };
+        /** @description A vulnerability that is open on a machine. */
+        OpenVulnerability: {
+            host: string;
+            name: string;
+            severity: components["schemas"]["Severity"];
+            is_exploited: boolean;
+        };
         /**
          * @description Order by time.
          * @enum {string}
@@ -4801,6 +5021,16 @@ export interface components {
              * @description Null for never.
              */
             time_limit_s?: number | null;
+        };
+        /** @description Whether the caller looks at an incident. */
+        Presence: {
+            /** @description `false` when the page is left. */
+            is_there: boolean;
+        };
+        /** @description Who looks at an incident now. */
+        Present: {
+            /** @description Names of users. */
+            names: string[];
         };
         /**
          * @description What went wrong.
@@ -4979,6 +5209,28 @@ export interface components {
              * @description Days after receipt, 1 to 36,500.
              */
             days: number;
+        };
+        /**
+         * @description What a part of a risk is about.
+         * @enum {string}
+         */
+        RiskKind: "severity" | "criticality" | "indicator" | "rarity" | "vulnerability" | "progress";
+        /** @description One part of a risk. */
+        RiskPart: {
+            /** @description What it is about. */
+            kind: components["schemas"]["RiskKind"];
+            /**
+             * Format: int32
+             * @description Its points.
+             */
+            points: number;
+            /**
+             * Format: int32
+             * @description Most points that it can have.
+             */
+            max: number;
+            /** @description Why it has them. */
+            reason: string;
         };
         /**
          * @description What a user is.
@@ -5714,6 +5966,11 @@ export interface components {
             name: string;
             password: string;
         };
+        /** @description An incident that is like another. */
+        SimilarIncident: components["schemas"]["Incident"] & {
+            /** @description What both have, in sentences. */
+            reasons: string[];
+        };
         /** @description A source of events. */
         SourceInfo: {
             /** @description Its name. */
@@ -5817,6 +6074,8 @@ export interface components {
         /** @description Alerts to be taken out into an incident of their own. */
         Split: {
             alert_ids: string[];
+            /** @description Why; remembered with the correction. */
+            reason?: string | null;
         };
         /** @description Somebody stands in for somebody. */
         StandIn: {
@@ -6221,6 +6480,29 @@ export interface components {
             title: string;
             /** Format: int64 */
             count: number;
+        };
+        /** @description A thing that an incident touched. */
+        Touch: {
+            kind: components["schemas"]["EntityKind"];
+            value: string;
+            /** @description Its parts, such as `source` and `target`. */
+            roles: string[];
+            /** Format: date-time */
+            first_time: string;
+            /** Format: date-time */
+            last_time: string;
+            /** @description Alerts that tell of it, by time, the first twenty. */
+            alerts: string[];
+            /** Format: int64 */
+            alert_count: number;
+            /** @description How it is known. */
+            known_from: string;
+            /**
+             * Format: int32
+             * @description Its risk by the open alerts here; `null` when none is open.
+             */
+            risk: number | null;
+            risk_parts: components["schemas"]["RiskPart"][];
         };
         /** @description Something that an action would touch. */
         Touched: {
@@ -6839,17 +7121,17 @@ export interface operations {
                 from?: string;
                 /** @description Event time to (exclusive). */
                 to?: string;
-                /** @description `time`, `last_time`, `created_at`, `updated_at`, `severity`, `count` or `due`; `-` before it for descending. Default `-time`. */
+                /** @description `time`, `last_time`, `created_at`, `updated_at`, `severity`, `count`, `risk` or `due`; `-` before it for descending. Default `-time`. */
                 sort?: string;
+                /** @description From `next` of the page before. */
+                cursor?: string;
+                /** @description Rows of a page, 1 to 1,000; default 100. */
+                limit?: number;
                 /**
                  * @description `at_risk` (breached ones too) or `breached`: how the clock of a first look stands, where
                  *     the alert belongs to no incident.
                  */
                 clock?: string;
-                /** @description From `next` of the page before. */
-                cursor?: string;
-                /** @description Rows of a page, 1 to 1,000; default 100. */
-                limit?: number;
             };
             header?: never;
             path?: never;
@@ -7121,7 +7403,10 @@ export interface operations {
     };
     detach_alert: {
         parameters: {
-            query?: never;
+            query?: {
+                /** @description Why; remembered with the correction. */
+                reason?: string;
+            };
             header?: never;
             path: {
                 id: string;
@@ -8383,7 +8668,7 @@ export interface operations {
                 detected_to?: string;
                 /** @description `acknowledge`, `contain` or `resolve`: only those that reached it. */
                 reached?: string;
-                /** @description `-last_time` (default), or `due`: whose clock runs out next. */
+                /** @description `-last_time` (default), `-risk`, `-severity`, or `due`: whose clock runs out next. */
                 sort?: string;
                 /** @description From `next` of the page before. */
                 cursor?: string;
@@ -8515,6 +8800,35 @@ export interface operations {
             };
         };
     };
+    incident_context: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["IncidentContext"];
+                };
+            };
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
     merge_incidents: {
         parameters: {
             query?: never;
@@ -8614,6 +8928,39 @@ export interface operations {
             };
         };
     };
+    note_presence: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["Presence"];
+            };
+        };
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Present"];
+                };
+            };
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
     get_report: {
         parameters: {
             query: {
@@ -8636,6 +8983,35 @@ export interface operations {
                 content: {
                     "application/pdf": number[];
                     "text/html": string;
+                };
+            };
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    similar_incidents: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["List_SimilarIncident"];
                 };
             };
             404: {
@@ -8829,6 +9205,42 @@ export interface operations {
                 content: {
                     "application/json": components["schemas"]["MappingPacks"];
                 };
+            };
+        };
+    };
+    get_mentions: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["List_Mention"];
+                };
+            };
+        };
+    };
+    see_mentions: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
             };
         };
     };
