@@ -2760,6 +2760,7 @@ export interface components {
             q?: string | null;
             from?: string | null;
             to?: string | null;
+            clock?: string | null;
         };
         /** @description What became of several alerts. */
         BulkResult: {
@@ -3792,6 +3793,7 @@ export interface components {
             risk_parts: components["schemas"]["RiskPart"][];
             /** @description What it touched, and how that is known. */
             scope: components["schemas"]["Touch"][];
+            /** @description Its gravest alerts, at most 400, by event time; `alert_count` says how many there are. */
             alert_rows: components["schemas"]["IncidentAlert"][];
             timeline: components["schemas"]["TimelineEntry"][];
             tasks: components["schemas"]["Task"][];
@@ -7123,15 +7125,15 @@ export interface operations {
                 to?: string;
                 /** @description `time`, `last_time`, `created_at`, `updated_at`, `severity`, `count`, `risk` or `due`; `-` before it for descending. Default `-time`. */
                 sort?: string;
-                /** @description From `next` of the page before. */
-                cursor?: string;
-                /** @description Rows of a page, 1 to 1,000; default 100. */
-                limit?: number;
                 /**
                  * @description `at_risk` (breached ones too) or `breached`: how the clock of a first look stands, where
                  *     the alert belongs to no incident.
                  */
                 clock?: string;
+                /** @description From `next` of the page before. */
+                cursor?: string;
+                /** @description Rows of a page, 1 to 1,000; default 100. */
+                limit?: number;
             };
             header?: never;
             path?: never;

@@ -495,7 +495,13 @@ async fn times_by_hand() {
     let merged = incident(&fixture, "merged", Severity::Critical).await;
     let home = incident(&fixture, "home", Severity::Critical).await;
     casework
-        .merge_incidents(&system(), &home.id, std::slice::from_ref(&merged.id), None, None)
+        .merge_incidents(
+            &system(),
+            &home.id,
+            std::slice::from_ref(&merged.id),
+            None,
+            None,
+        )
         .await
         .unwrap();
     let query = |verdicts: &[Option<Verdict>]| PerformanceQuery {
