@@ -88,23 +88,10 @@ fn look(probe: &CheckProbe, root: &Path, facts: &Facts) -> Result<Verdict, Strin
             let found = setting(root, path, name, *first_counts);
             let value = found.as_deref().unwrap_or(default);
             let holds = allowed.iter().any(|one| one.eq_ignore_ascii_case(value));
-            let source = if found.is_some() {
-                ""
-            } else {
-                " (nothing set)"
-            };
+            let source = found.as_ref().map_or(" (nothing set)", |_| "");
             verdict(holds, format!("{name} is {value:?}{source}"))
         }
-        CheckProbe::Sysctl { name, allowed } => {
-            let path = format!("/proc/sys/{}", name.replace('.', "/"));
-            match fs::read_to_string(under(root, &path)) {
-                Ok(text) => {
-                    let value = text.split_whitespace().collect::<Vec<_>>().join(" ");
-                    verdict(allowed.contains(&value), format!("{name} is {value}"))
-                }
-                Err(_) => verdict(false, format!("{name} is not there")),
-            }
-        }
+        CheckProbe::Sysctl { name, allowed } => sysctl(root, name, allowed),
         CheckProbe::Package { name, installed } => {
             let is_there = facts.packages.iter().any(|one| one == name);
             let word = if is_there {
@@ -137,6 +124,17 @@ fn look(probe: &CheckProbe, root: &Path, facts: &Facts) -> Result<Verdict, Strin
         }
         CheckProbe::Mount { path, options } => mount(root, path, options),
     })
+}
+
+fn sysctl(root: &Path, name: &str, allowed: &[String]) -> Verdict {
+    let path = format!("/proc/sys/{}", name.replace('.', "/"));
+    match fs::read_to_string(under(root, &path)) {
+        Ok(text) => {
+            let value = text.split_whitespace().collect::<Vec<_>>().join(" ");
+            verdict(allowed.contains(&value), format!("{name} is {value}"))
+        }
+        Err(_) => verdict(false, format!("{name} is not there")),
+    }
 }
 
 fn verdict(holds: bool, evidence: String) -> Verdict {

@@ -4,7 +4,7 @@ use jiff::{SignedDuration, Timestamp};
 use sha2::{Digest, Sha256};
 use watchfloor_model::{
     Action, ActionStatus, Actor, AuditEntry, ClockFace, ClockState, Escalation, Handover,
-    HandoverId, Permission, PlaybookRun, RunStatus, Severity, Verdict,
+    HandoverId, Permission, PlaybookRun, RunStatus, ServiceLevels, Severity, Verdict,
 };
 use watchfloor_store::{IncidentTimes, PageRequest};
 
@@ -145,19 +145,7 @@ impl Casework {
             })
             .collect();
         open.sort_by_key(|one| one.clock.map_or(Timestamp::MAX, |face| face.due_at));
-        let mut breaches: Vec<HandoverBreach> = Vec::new();
-        for one in &times {
-            let faces = levels.faces(one.severity, &one.clocks, now).into_iter();
-            let broken = faces.filter(|face| {
-                let is_broken = matches!(face.state, ClockState::Breached | ClockState::Missed);
-                is_broken && face.due_at >= from && face.due_at < now
-            });
-            breaches.extend(broken.map(|face| HandoverBreach {
-                times: one.clone(),
-                face,
-            }));
-        }
-        breaches.sort_by_key(|breach| breach.face.due_at);
+        let breaches = breaches(&levels, &times, (from, now));
         let runs = runs
             .into_iter()
             .filter(|run| run.status == RunStatus::Running);
@@ -287,6 +275,28 @@ impl Casework {
         let is_sealed = digest == handover.digest && history.iter().any(names);
         Ok((handover, is_sealed))
     }
+}
+
+/// Clocks that ran out within a span, the earliest first.
+fn breaches(
+    levels: &ServiceLevels,
+    times: &[IncidentTimes],
+    (from, now): (Timestamp, Timestamp),
+) -> Vec<HandoverBreach> {
+    let mut breaches: Vec<HandoverBreach> = Vec::new();
+    for one in times {
+        let faces = levels.faces(one.severity, &one.clocks, now).into_iter();
+        let broken = faces.filter(|face| {
+            let is_broken = matches!(face.state, ClockState::Breached | ClockState::Missed);
+            is_broken && face.due_at >= from && face.due_at < now
+        });
+        breaches.extend(broken.map(|face| HandoverBreach {
+            times: one.clone(),
+            face,
+        }));
+    }
+    breaches.sort_by_key(|breach| breach.face.due_at);
+    breaches
 }
 
 fn changes(

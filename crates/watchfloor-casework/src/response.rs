@@ -96,6 +96,20 @@ pub(crate) enum Origin {
     Program,
 }
 
+impl Origin {
+    /// The step, how often it is tried again, and after how many seconds.
+    fn into_parts(self) -> (Option<(RunId, u64)>, u32, u32) {
+        match self {
+            Self::Person => (None, 0, 10),
+            Self::Step(step) => {
+                let of = (step.run, step.instance);
+                (Some(of), step.retries, step.retry_wait_s)
+            }
+            Self::Program => (None, PROGRAM_RETRIES, PROGRAM_RETRY_WAIT_S),
+        }
+    }
+}
+
 /// The step of a playbook from which an action comes.
 pub(crate) struct FromStep {
     pub(crate) run: RunId,
@@ -204,14 +218,7 @@ impl Casework {
         let id = ActionId::numbered(tx.next_number("action").await?);
         let target = new.arguments.get(new.kind.target_argument());
         let target: String = target.map(ArgumentValue::shown).unwrap_or_default();
-        let (step, retries_max, retry_wait_s) = match origin {
-            Origin::Person => (None, 0, 10),
-            Origin::Step(step) => {
-                let of = (step.run, step.instance);
-                (Some(of), step.retries, step.retry_wait_s)
-            }
-            Origin::Program => (None, PROGRAM_RETRIES, PROGRAM_RETRY_WAIT_S),
-        };
+        let (step, retries_max, retry_wait_s) = origin.into_parts();
         let mut action = Action {
             id,
             kind: new.kind,
@@ -223,10 +230,9 @@ impl Casework {
             retry_wait_s,
             step,
             reason: new.reason,
-            status: if needs_approval {
-                ActionStatus::Proposed
-            } else {
-                ActionStatus::Ready
+            status: match needs_approval {
+                true => ActionStatus::Proposed,
+                false => ActionStatus::Ready,
             },
             proposed_by: by,
             proposed_at: now,

@@ -25,7 +25,7 @@ use crate::data_folder::DataFolder;
 use crate::enrichment::Enrichment;
 use crate::escalations;
 use crate::file_watch::FileWatch;
-use crate::fleet::Fleet;
+use crate::fleet::{Fleet, Place};
 use crate::indicators::{self, Shelf};
 use crate::packs::Packs;
 use crate::places::{self, Wanted};
@@ -199,14 +199,8 @@ impl Server {
         );
         if roles.console {
             let place = config.fleet.place(config.listen)?;
-            tasks.extend(fleet.start(place, &pipeline, &stop).await?);
-            tasks.push(response::start(
-                &casework, &pipeline, &folder, fleet, &stop,
-            )?);
-            let asking = searches::ask_when_due(casework.clone(), lake, stop.clone());
-            tasks.push(tokio::spawn(asking));
-            let rounds = escalations::go_round(casework.clone(), stop.clone());
-            tasks.push(tokio::spawn(rounds));
+            let planes = (&pipeline, &casework);
+            tasks.extend(start_control(planes, &folder, (fleet, place), &stop).await?);
         }
         Ok(Self {
             url: format!("http://{address}"),
@@ -272,6 +266,23 @@ impl Server {
         self.pipeline.liveness().save();
         Ok(())
     }
+}
+
+/// Starts what goes round in the process that has the console.
+async fn start_control(
+    (pipeline, casework): (&Arc<Pipeline>, &Casework),
+    folder: &DataFolder,
+    (fleet, place): (Fleet, Place),
+    stop: &CancellationToken,
+) -> Result<Vec<tokio::task::JoinHandle<()>>> {
+    let mut tasks = fleet.start(place, pipeline, stop).await?;
+    tasks.push(response::start(casework, pipeline, folder, fleet, stop)?);
+    let lake = Arc::clone(pipeline.lake());
+    let asking = searches::ask_when_due(casework.clone(), lake, stop.clone());
+    tasks.push(tokio::spawn(asking));
+    let rounds = escalations::go_round(casework.clone(), stop.clone());
+    tasks.push(tokio::spawn(rounds));
+    Ok(tasks)
 }
 
 /// The sources that this process takes records from.
