@@ -283,7 +283,7 @@ fn skip_sequence<'a>(sink: &mut Sink<'_>, text: &'a str) -> &'a str {
     let mut rest = text;
     let mut host = "";
     for _ in 0..4 {
-        let is_time = starts_with_month(rest.trim_start_matches('.'))
+        let is_time = starts_with_month(rest.trim_start_matches(['*', '.']))
             || year_and_month(rest)
             || parse_iso_prefix(rest).is_some();
         if is_time {

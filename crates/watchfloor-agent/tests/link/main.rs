@@ -1,5 +1,6 @@
 //! The agent as a process, with a server that speaks its language.
 
+mod extra;
 mod server;
 
 use std::collections::BTreeMap;

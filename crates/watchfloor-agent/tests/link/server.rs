@@ -37,6 +37,12 @@ pub(crate) struct Authority {
     pub update_key: Ed25519KeyPair,
 }
 
+impl Default for Authority {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
 impl Authority {
     pub(crate) fn new() -> Self {
         let key = KeyPair::generate().unwrap();
@@ -447,6 +453,8 @@ pub(crate) fn now_ms() -> i64 {
 pub(crate) struct Agent {
     pub folder: tempfile::TempDir,
     pub binary: PathBuf,
+    /// What the binary is started by, such as `ip netns exec NAME`.
+    pub wrap: Vec<String>,
     process: Option<Child>,
 }
 
@@ -455,7 +463,19 @@ impl Agent {
         Self {
             folder: tempfile::tempdir().unwrap(),
             binary: PathBuf::from(env!("CARGO_BIN_EXE_watchfloor-agent")),
+            wrap: Vec::new(),
             process: None,
+        }
+    }
+
+    fn command(&self) -> Command {
+        match self.wrap.split_first() {
+            Some((program, rest)) => {
+                let mut command = Command::new(program);
+                command.args(rest).arg(&self.binary);
+                command
+            }
+            None => Command::new(&self.binary),
         }
     }
 
@@ -473,7 +493,7 @@ impl Agent {
     }
 
     pub(crate) fn try_enrol(&self, server: &str, token: &str) -> Output {
-        Command::new(&self.binary)
+        self.command()
             .args(["enrol", "--server", server, "--token", token, "--data"])
             .arg(self.data())
             .output()
@@ -496,7 +516,8 @@ impl Agent {
     }
 
     pub(crate) fn run(&mut self) {
-        let process = Command::new(&self.binary)
+        let process = self
+            .command()
             .arg("run")
             .arg("--data")
             .arg(self.data())
