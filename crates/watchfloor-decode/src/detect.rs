@@ -147,7 +147,10 @@ fn pairs_after_address(text: &str) -> bool {
 
 /// `2026 Aug 21 11:29:42 switch %ETHPORT-5-IF_UP: …`, as Cisco NX-OS writes the time.
 pub(crate) fn year_and_month(text: &str) -> bool {
-    text.as_bytes().get(4) == Some(&b' ') && text.get(5..).is_some_and(starts_with_month)
+    let is_year = |year: &str| year.bytes().all(|byte| byte.is_ascii_digit());
+    text.get(..4).is_some_and(is_year)
+        && text.as_bytes().get(4) == Some(&b' ')
+        && text.get(5..).is_some_and(starts_with_month)
 }
 
 /// Whether `stdout F ` or its like follows the time.

@@ -82,7 +82,7 @@ export const COLUMNS: readonly Column[] = [
   {
     id: 'clock',
     label: 'Clock',
-    width: '178px',
+    width: '168px',
     sort: 'due',
     wide: true,
     cell: (a) => <AlertClock alert={a} />,
