@@ -65,7 +65,7 @@ fn stamped(sink: &mut Sink<'_>, kind: &str, rest: &str) -> bool {
 fn fields(sink: &mut Sink<'_>, kind: &str, body: &str, decoded: &mut String, depth: u8) {
     // `ausearch -i` writes the arguments apart, without quotes.
     if kind == "PROCTITLE"
-        && let Some(title) = body.strip_prefix("proctitle=")
+        && let Some(title) = body.trim_start().strip_prefix("proctitle=")
         && !title.starts_with('"')
         && title.contains(' ')
     {

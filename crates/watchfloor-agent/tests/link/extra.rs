@@ -102,11 +102,10 @@ fn a_version_that_does_not_reach_the_server_is_taken_back() {
             .contains("the one before is back")
     );
     server.wait_connected();
-    let started = server.heard.lock().unwrap().of_kind("agent_started");
-    assert_eq!(
-        started.last().unwrap()["version"],
-        env!("CARGO_PKG_VERSION")
-    );
+    server.wait("the one before", |heard| {
+        let started = heard.of_kind("agent_started").pop()?;
+        (started["version"] == env!("CARGO_PKG_VERSION")).then_some(())
+    });
 }
 
 #[test]

@@ -74,7 +74,7 @@ async fn targets_lists_and_times() {
     assert_eq!(times["by_week"][0]["from"], "2026-03-01T23:00:00Z");
     assert_eq!(times["verdicts"]["none"], 1);
     let bad = call("GET", "/performance?zone=Nowhere", None).await;
-    assert_eq!(bad.json()["code"], "validation_failed");
+    assert_eq!(bad.json()["code"], "invalid");
 }
 
 #[tokio::test]

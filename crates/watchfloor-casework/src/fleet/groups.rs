@@ -245,7 +245,7 @@ mod tests {
         assert!(checked_policy("{}").is_ok());
         let faults = [
             (r#"{"cpu_percent": 0}"#, "cpu_percent must be 1 to 100"),
-            (r#"{"cpu": 5}"#, "has no 'cpu'; it has: artifacts"),
+            (r#"{"cpu": 5}"#, "has no 'cpu'; it has: revision"),
             (
                 r#"{"log_files": [{"path": "var/log"}]}"#,
                 "not an absolute path",
