@@ -52,6 +52,7 @@ fn stamped(sink: &mut Sink<'_>, kind: &str, rest: &str) -> bool {
     let moment = parse_epoch(time).or_else(|| parse_any(time, received_at?));
     sink.own_time(moment, time);
     sink.scalar("audit.serial", serial);
+    let body = body.trim_start();
     let body = body.strip_prefix(':').unwrap_or(body).trim_start();
     let (body, enriched) = body.split_once('\u{1d}').unwrap_or((body, ""));
     let mut decoded = String::new();
@@ -65,7 +66,7 @@ fn stamped(sink: &mut Sink<'_>, kind: &str, rest: &str) -> bool {
 fn fields(sink: &mut Sink<'_>, kind: &str, body: &str, decoded: &mut String, depth: u8) {
     // `ausearch -i` writes the arguments apart, without quotes.
     if kind == "PROCTITLE"
-        && let Some(title) = body.trim_start().strip_prefix("proctitle=")
+        && let Some(title) = body.strip_prefix("proctitle=")
         && !title.starts_with('"')
         && title.contains(' ')
     {
