@@ -47,16 +47,21 @@ const SHOWN = 8
 
 function Known({ touch }: { touch: Touch }) {
   return (
-    <details className="known">
-      <summary>
+    <div className="known">
+      <div className="known-row">
         <Value kind={touch.kind} value={touch.value} role={touch.roles.join(', ')} max={34} />
         {touch.risk !== null && <Risk score={touch.risk} />}
-      </summary>
-      <p className="small muted">
-        {visible(touch.known_from)}; {plural(touch.alert_count, 'alert')} from{' '}
-        <Time iso={touch.first_time} show="short" /> to <Time iso={touch.last_time} show="short" />
-      </p>
-    </details>
+      </div>
+      <details>
+        <summary className="small muted" aria-label={`How ${visible(touch.value)} is known`}>
+          how it is known
+        </summary>
+        <p className="small muted">
+          {visible(touch.known_from)}; {plural(touch.alert_count, 'alert')} from{' '}
+          <Time iso={touch.first_time} show="short" /> to <Time iso={touch.last_time} show="short" />
+        </p>
+      </details>
+    </div>
   )
 }
 
