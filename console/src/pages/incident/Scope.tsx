@@ -53,7 +53,7 @@ function Known({ touch }: { touch: Touch }) {
         {touch.risk !== null && <Risk score={touch.risk} />}
       </div>
       <details>
-        <summary className="small muted" aria-label={`How ${visible(touch.value)} is known`}>
+        <summary className="small muted" aria-label={`how it is known: ${visible(touch.value)}`}>
           how it is known
         </summary>
         <p className="small muted">
