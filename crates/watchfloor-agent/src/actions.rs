@@ -28,14 +28,16 @@ use arguments::Arguments;
 pub(crate) use ledger::Ledger;
 use ledger::{Begun, Deadline};
 
+/// What its records and troubles are under.
+const NAME: &str = "actions";
 /// Actions that are done at the same time.
 const AT_ONCE_MAX: usize = 8;
 /// How often it is looked whether something is to be undone.
 const UNDO_LOOK_EVERY: Duration = Duration::from_millis(500);
-/// An undo that fails is tried again so often.
-const UNDO_TRIES_MAX: u32 = 100;
-/// Time between these tries.
+/// An undo that fails is tried again after this time, then after twice of it, and so on.
 const UNDO_AGAIN_AFTER: Duration = Duration::from_secs(15);
+/// Longest time between these tries. They do not end: a host must not stay isolated.
+const UNDO_AGAIN_MAX: Duration = Duration::from_secs(300);
 /// How often isolation is looked at: somebody may have taken the rules away.
 const GUARD_EVERY: u32 = 60;
 
@@ -166,7 +168,7 @@ fn record(core: &Core, kind: &str, act: &Act, outcome: &str, summary: &str) {
             put(&mut fields, &format!("argument_{name}"), value.clone());
         }
     }
-    core.observe("actions", kind, fields);
+    core.observe(NAME, kind, fields);
 }
 
 /// Does one thing. The list is closed.
@@ -227,7 +229,7 @@ fn is_idempotent(kind: &str) -> bool {
 pub(crate) fn resume(core: &Arc<Core>) {
     isolate::resume(core);
     triage::sweep(&core.data.path("triage"));
-    for act in core.ledger.cut_short() {
+    for act in core.ledger.take_cut_short() {
         if is_idempotent(&act.kind) {
             start(core, act);
             continue;
@@ -240,22 +242,25 @@ pub(crate) fn resume(core: &Arc<Core>) {
 /// Undoes what is due, whether the server is there or not, until the agent ends.
 pub(crate) fn guard(core: &Arc<Core>) {
     let mut looks = 0u32;
-    let mut tries: BTreeMap<String, (u32, Instant)> = BTreeMap::new();
+    let mut tries: BTreeMap<String, (Duration, Instant)> = BTreeMap::new();
     while core.rest(UNDO_LOOK_EVERY) {
         let due = core
             .ledger
             .due(&core.host.boot, host::uptime_ms(), core.clock.now_ms());
         for act in due {
-            let (count, next) = tries.get(&act.key).copied().unwrap_or((0, Instant::now()));
-            if Instant::now() < next {
+            let failed = tries.get(&act.key).copied();
+            if failed.is_some_and(|(_, next)| Instant::now() < next) {
                 continue;
             }
-            let is_last = count + 1 >= UNDO_TRIES_MAX;
-            if undo(core, &act, is_last) {
+            if undo(core, &act, failed.is_none()) {
                 tries.remove(&act.key);
-            } else {
-                tries.insert(act.key, (count + 1, Instant::now() + UNDO_AGAIN_AFTER));
+                if tries.is_empty() {
+                    core.board.well(NAME);
+                }
+                continue;
             }
+            let wait = failed.map_or(UNDO_AGAIN_AFTER, |(wait, _)| (wait * 2).min(UNDO_AGAIN_MAX));
+            tries.insert(act.key, (wait, Instant::now() + wait));
         }
         looks = looks.wrapping_add(1);
         if looks.is_multiple_of(GUARD_EVERY) {
@@ -264,8 +269,9 @@ pub(crate) fn guard(core: &Arc<Core>) {
     }
 }
 
-/// Undoes an action whose time is over; says whether nothing more is to be tried.
-fn undo(core: &Arc<Core>, act: &Act, is_last: bool) -> bool {
+/// Undoes an action whose time is over; says whether it is settled. What cannot be undone is told
+/// at the first try, and stands among the agent's troubles until it can.
+fn undo(core: &Arc<Core>, act: &Act, is_first: bool) -> bool {
     let over = |word: &str, summary: &str| {
         core.ledger.undone(&act.key);
         record(core, "action_undone", act, word, summary);
@@ -291,14 +297,13 @@ fn undo(core: &Arc<Core>, act: &Act, is_last: bool) -> bool {
         }
         Err(error) => {
             let reason = format!("{error:#}");
-            tell(format_args!(
-                "action {}: cannot be undone: {reason}",
-                act.key
-            ));
-            match is_last {
-                true => over("failed", &reason),
-                false => false,
+            let words = format!("action {} cannot be undone: {reason}", act.key);
+            tell(format_args!("{words}"));
+            core.board.trouble(NAME, &words);
+            if is_first {
+                record(core, "action_undone", act, "failed", &reason);
             }
+            false
         }
     }
 }

@@ -165,6 +165,7 @@ fn act(key: &str, kind: &str, undo_after_ms: Option<i64>) -> Act {
         arguments: BTreeMap::new(),
         undo_at_ms: undo_after_ms.map(|ms| now_ms() + ms),
         not_after_ms: now_ms() + 60_000,
+        redone: 0,
     }
 }
 

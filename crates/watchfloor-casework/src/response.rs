@@ -245,6 +245,7 @@ impl Casework {
             undo_of: None,
             undone_by: None,
             attempts: 0,
+            redone: 0,
             not_before: None,
             started_at: None,
             ended_at: None,
@@ -370,6 +371,7 @@ pub(crate) fn request_of(tenant: &TenantId, action: &Action) -> ActionRequest {
         reason: action.reason.clone(),
         incident_id: action.incident_id.clone(),
         expires_at: action.undo_at,
+        redone: action.redone,
     }
 }
 

@@ -37,6 +37,10 @@ pub struct Act {
     pub undo_at_ms: Option<i64>,
     /// Not begun after this moment of the server's clock: a word that comes late is not obeyed.
     pub not_after_ms: i64,
+    /// How often a person found that it was not done, and had it begun again. A key of which the
+    /// agent cannot say what came of it is done again only when this has grown.
+    #[serde(default)]
+    pub redone: u32,
 }
 
 /// How an action went.

@@ -425,6 +425,8 @@ pub struct Action {
     pub undone_by: Option<ActionId>,
     /// How often it was begun.
     pub attempts: u32,
+    /// How often a person found that it was not done, and had it begun again.
+    pub redone: u32,
     /// How often it may be begun again after a failure.
     pub retries_max: u32,
     /// Seconds between attempts.
@@ -503,6 +505,9 @@ pub struct ActionRequest {
     pub incident_id: Option<IncidentId>,
     /// When it is to be undone by whoever did it, should this server be away then.
     pub expires_at: Option<Timestamp>,
+    /// How often a person found that it was not done, and had it begun again. Whoever cannot say
+    /// what came of a key does it again only when this has grown.
+    pub redone: u32,
 }
 
 impl ActionRequest {

@@ -109,6 +109,7 @@ fn action(kind: ActionKind, arguments: &[(&str, &str)]) -> ActionRequest {
         reason: "ransomware".to_owned(),
         incident_id: None,
         expires_at: None,
+        redone: 0,
     }
 }
 

@@ -97,6 +97,8 @@ struct Inner {
     entries: BTreeMap<String, Entry>,
     /// Answers to actions that could not be written down.
     unwritten: Vec<(String, ActOutcome)>,
+    /// Actions that were begun before the log was opened, and have no end in it.
+    cut_short: Vec<Act>,
 }
 
 impl Ledger {
@@ -113,12 +115,16 @@ impl Ledger {
             lines: 0,
             entries: BTreeMap::new(),
             unwritten: Vec::new(),
+            cut_short: Vec::new(),
         };
         for line in text.lines() {
             if let Ok(line) = serde_json::from_str::<Line>(line) {
                 inner.apply(line);
             }
         }
+        // Known before the server can give anything: what is begun from now on is not cut short.
+        let open = inner.entries.values().filter(|one| one.outcome.is_none());
+        inner.cut_short = open.map(|one| one.act.clone()).collect();
         inner.rewrite()?;
         Ok(Self {
             inner: Mutex::new(inner),
@@ -127,18 +133,19 @@ impl Ledger {
 
     /// Notes that an action begins, unless its key is known. A key that failed is begun again if
     /// it comes with a later last moment: then the server tries again, and does not repeat itself.
+    /// A key of which nobody knows what came of it is begun again only when a person says so.
     pub(super) fn begin(&self, act: Act, deadline: Option<Deadline>) -> io::Result<Begun> {
         let mut inner = lock(&self.inner);
         if let Some(entry) = inner.entries.get_mut(&act.key) {
-            let is_done = matches!(entry.outcome, Some(ActOutcome::Done { .. }));
-            let is_again = act.not_after_ms > entry.act.not_after_ms;
-            match entry.outcome {
+            let is_again = match &entry.outcome {
                 None => return Ok(Begun::Running),
-                Some(_) if is_done || !is_again => {
-                    entry.is_told = false;
-                    return Ok(Begun::Known);
-                }
-                Some(_) => {}
+                Some(ActOutcome::Done { .. }) => false,
+                Some(ActOutcome::Failed { .. }) => act.not_after_ms > entry.act.not_after_ms,
+                Some(ActOutcome::Uncertain { .. }) => act.redone > entry.act.redone,
+            };
+            if !is_again {
+                entry.is_told = false;
+                return Ok(Begun::Known);
             }
         }
         inner.write(Line::Begun {
@@ -216,11 +223,9 @@ impl Ledger {
         }
     }
 
-    /// Actions that were begun and of which nothing more is known; for a start of the agent.
-    pub(super) fn cut_short(&self) -> Vec<Act> {
-        let inner = lock(&self.inner);
-        let open = inner.entries.values().filter(|one| one.outcome.is_none());
-        open.map(|entry| entry.act.clone()).collect()
+    /// Actions that an end of the agent cut short, once.
+    pub(super) fn take_cut_short(&self) -> Vec<Act> {
+        std::mem::take(&mut lock(&self.inner).cut_short)
     }
 
     /// Actions whose time is over. In the same start of the machine its uptime counts; after
@@ -415,6 +420,7 @@ mod tests {
             arguments: BTreeMap::new(),
             undo_at_ms: Some(5_000),
             not_after_ms: 100,
+            redone: 0,
         }
     }
 
@@ -469,7 +475,35 @@ mod tests {
         let mut file = OpenOptions::new().append(true).open(&path).unwrap();
         file.write_all(b"{\"line\":\"ended\",\"key\":\"k").unwrap();
         let ledger = Ledger::open(&path).unwrap();
-        assert_eq!(ledger.cut_short(), [act("k", "kill_process")]);
+        // What the server gives before they are settled is not one of them, nor is it begun twice.
+        let fresh = ledger.begin(act("new", "kill_process"), None).unwrap();
+        assert_eq!(fresh, Begun::New);
+        let same = ledger.begin(act("k", "kill_process"), None).unwrap();
+        assert_eq!(same, Begun::Running);
+        assert_eq!(ledger.take_cut_short(), [act("k", "kill_process")]);
+        assert!(ledger.take_cut_short().is_empty());
+    }
+
+    #[test]
+    fn an_uncertain_key_is_done_again_only_when_a_person_says_so() {
+        let folder = tempfile::tempdir().unwrap();
+        let ledger = Ledger::open(&folder.path().join("actions.log")).unwrap();
+        ledger.begin(act("k", "kill_process"), None).unwrap();
+        let reason = "nobody knows".to_owned();
+        ledger.end("k", ActOutcome::Uncertain { reason });
+        let asked_again = Act {
+            not_after_ms: 900,
+            ..act("k", "kill_process")
+        };
+        assert_eq!(
+            ledger.begin(asked_again.clone(), None).unwrap(),
+            Begun::Known
+        );
+        let decided = Act {
+            redone: 1,
+            ..asked_again
+        };
+        assert_eq!(ledger.begin(decided, None).unwrap(), Begun::New);
     }
 
     #[test]

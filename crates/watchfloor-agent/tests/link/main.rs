@@ -68,6 +68,7 @@ fn act(key: &str, kind: &str, arguments: Value) -> Act {
         arguments: serde_json::from_value(arguments).unwrap(),
         undo_at_ms: None,
         not_after_ms: now_ms() + 60_000,
+        redone: 0,
     }
 }
 
@@ -313,6 +314,38 @@ fn a_repeated_key_is_done_once() {
     assert_eq!(fs::read(&path).unwrap(), b"two");
     let done = server.wait("a record of it", |heard| heard.of_kind("action_done").pop());
     assert_eq!(done["action"], "quarantine_file");
+}
+
+/// An end of the agent cuts an action short, and the server gives it again the moment it is back.
+#[test]
+fn what_was_cut_short_is_uncertain_and_done_again_only_when_a_person_says_so() {
+    let server = Server::start();
+    let mut agent = Agent::begin(&server);
+    let path = agent.folder.path().join("tool");
+    let take = act("k1", "quarantine_file", json!({"path": path}));
+    agent.kill();
+    let begun = json!({"line": "begun", "act": take, "at_ms": now_ms(), "deadline": null});
+    append(&agent.data().join("actions.log"), &format!("{begun}\n"));
+    fs::write(&path, "one").unwrap();
+    agent.run();
+    let uncertain = server.outcome("k1");
+    assert!(
+        matches!(uncertain, ActOutcome::Uncertain { .. }),
+        "{uncertain:?}"
+    );
+    let asked_again = Act {
+        not_after_ms: now_ms() + 120_000,
+        ..take
+    };
+    server.act(&asked_again);
+    assert_eq!(server.outcome("k1"), uncertain);
+    assert!(path.exists(), "it was not begun a second time");
+    server.act(&Act {
+        redone: 1,
+        ..asked_again
+    });
+    evidence(server.outcome("k1"));
+    assert!(!path.exists());
 }
 
 #[test]

@@ -270,6 +270,7 @@ impl Casework {
             }
             Settlement::Again => {
                 action.set_status(ActionStatus::Ready)?;
+                action.redone += 1;
                 action.error = None;
                 action.ended_at = None;
                 action.not_before = None;

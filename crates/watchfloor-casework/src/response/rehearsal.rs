@@ -142,6 +142,7 @@ impl Casework {
             undo_of: None,
             undone_by: None,
             attempts: 0,
+            redone: 0,
             retries_max: 0,
             retry_wait_s: 0,
             not_before: None,

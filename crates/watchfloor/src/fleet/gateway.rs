@@ -123,6 +123,7 @@ fn act_of(request: &ActionRequest) -> Act {
         arguments,
         undo_at_ms: request.expires_at.map(Timestamp::as_millisecond),
         not_after_ms: now.saturating_add(LATE).unwrap_or(now).as_millisecond(),
+        redone: request.redone,
     }
 }
 
