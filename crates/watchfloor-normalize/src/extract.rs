@@ -3,9 +3,10 @@
 
 use std::sync::Arc;
 
-use regex::Regex;
 use watchfloor_decode::Part;
 use watchfloor_event::{Anomaly, AnomalyCode, EventBatch, Namespace, ValueRef};
+
+use crate::lazy_regex::LazyRegex;
 
 /// Most pairs that are drawn out of one text.
 const PAIRS_MAX: usize = 128;
@@ -16,12 +17,12 @@ const TEXT_BYTES_MAX: usize = 16 * 1024;
 #[derive(Debug)]
 pub(crate) struct Matching {
     pub(crate) field: Arc<str>,
-    regex: Regex,
+    regex: LazyRegex,
     groups: Vec<(usize, Arc<str>)>,
 }
 
 impl Matching {
-    pub(crate) fn new(field: &str, regex: Regex) -> Self {
+    pub(crate) fn new(field: &str, regex: LazyRegex) -> Self {
         // `src_ip__2` is another place of `src_ip`: a group's name may stand only once.
         let groups = regex
             .capture_names()
@@ -69,8 +70,11 @@ impl Matching {
         }
         text.clear();
         text.push_str(value.text);
-        let mut places = self.regex.capture_locations();
-        if self.regex.captures_read(&mut places, text).is_none() {
+        let Some(regex) = self.regex.get() else {
+            return false;
+        };
+        let mut places = regex.capture_locations();
+        if regex.captures_read(&mut places, text).is_none() {
             return false;
         }
         for (index, name) in &self.groups {

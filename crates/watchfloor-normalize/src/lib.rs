@@ -13,6 +13,7 @@ mod explain;
 mod expression;
 mod extract;
 mod grok;
+mod lazy_regex;
 mod mapper;
 mod ocsf_complete;
 mod ocsf_json;

@@ -7,7 +7,8 @@
 use std::sync::Arc;
 
 use crate::Table;
-use regex::{Regex, RegexSet, RegexSetBuilder};
+use crate::lazy_regex::LazyRegex;
+use regex::{RegexSet, RegexSetBuilder};
 use watchfloor_event::{EventBatch, Namespace, ValueKind, ValueRef};
 
 /// Most memory that the tests of one field may take as one automaton, and most that a thread
@@ -29,7 +30,7 @@ pub(crate) enum Test {
     Prefix(Vec<String>),
     Suffix(Vec<String>),
     Contains(Vec<String>),
-    Regex(Regex),
+    Regex(LazyRegex),
 }
 
 /// A question to one field.

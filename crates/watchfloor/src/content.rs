@@ -23,8 +23,13 @@ pub(crate) struct ContentFile {
 
 /// The built-in files below a folder of `content/`, by path.
 pub(crate) fn embedded(folder: &str) -> Vec<ContentFile> {
+    embedded_that(folder, |_| true)
+}
+
+/// As [`embedded`], of the files that are asked for: most are cases, which a server never reads.
+pub(crate) fn embedded_that(folder: &str, is_wanted: fn(&str) -> bool) -> Vec<ContentFile> {
     let mut files: Vec<ContentFile> = Embedded::iter()
-        .filter(|path| path.starts_with(folder))
+        .filter(|path| path.starts_with(folder) && is_wanted(path))
         .filter_map(|path| {
             let file = Embedded::get(&path)?;
             Some(ContentFile {
@@ -188,7 +193,7 @@ pub(crate) fn placeholder_values(file: &ContentFile) -> Result<BTreeMap<String, 
 /// without it, its product would go unseen.
 pub(crate) fn packs(folders: &[PathBuf]) -> Result<PackSet> {
     let mut packs: BTreeMap<String, ContentFile> = BTreeMap::new();
-    let mut files = embedded("mappings/");
+    let mut files = embedded_that("mappings/", is_pack);
     files.extend(files_below(folders)?);
     for file in files.into_iter().filter(|file| is_pack(&file.path)) {
         // A pack of a user's folder takes the place of the built-in one of its name.

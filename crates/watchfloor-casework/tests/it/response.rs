@@ -436,7 +436,11 @@ async fn nobody_knows_is_said_and_not_guessed() {
         .unwrap();
     settle(casework).await;
     assert_eq!(status(casework, &action).await, ActionStatus::Done);
-    assert_eq!(outside.keys().len(), 2);
+    // The same key, and the word of a person that it was not done.
+    let calls = outside.calls.lock().unwrap();
+    let told: Vec<u32> = calls.iter().map(|(request, _)| request.redone).collect();
+    assert_eq!(told, [0, 1]);
+    assert_eq!(calls[0].0.idempotency_key, calls[1].0.idempotency_key);
 }
 
 /// Every role and token against everything that response allows, in two tenants.

@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 
-use regex::{Regex, RegexBuilder};
 use watchfloor_event::ocsf::{self, AttributeType};
 use watchfloor_event::{EventKind, Logsource};
 
@@ -14,10 +13,9 @@ use super::{FieldMap, Join, Kind, PackError, PackInfo, extraction};
 use crate::choice::{Choice, Lookup};
 use crate::convert::Convert;
 use crate::expression;
+use crate::lazy_regex::LazyRegex;
 use crate::route::{Clause, Condition, Test};
 
-/// Most memory that one compiled regular expression may take, in bytes.
-const REGEX_BYTES_MAX: usize = 1 << 20;
 /// Most kinds of one pack.
 const KINDS_MAX: usize = 4096;
 
@@ -45,16 +43,12 @@ impl Place<'_> {
         }
     }
 
-    pub(super) fn regex(&self, pattern: &str) -> Result<Regex, PackError> {
-        RegexBuilder::new(&expression::ascii(pattern))
-            .size_limit(REGEX_BYTES_MAX)
-            .dfa_size_limit(REGEX_BYTES_MAX)
-            .build()
-            .map_err(|fault| {
-                let shown = fault.to_string();
-                let last = shown.lines().last().unwrap_or("not valid");
-                self.error(pattern, format!("regular expression: {last}"))
-            })
+    pub(super) fn regex(&self, pattern: &str) -> Result<LazyRegex, PackError> {
+        LazyRegex::new(&expression::ascii(pattern)).map_err(|fault| {
+            let shown = fault.to_string();
+            let last = shown.lines().last().unwrap_or("not valid");
+            self.error(pattern, format!("regular expression: {last}"))
+        })
     }
 
     fn target(&mut self, path: &str) -> (Arc<str>, bool) {

@@ -109,9 +109,7 @@ fn revision_of(policy: &[u8]) -> u64 {
 }
 
 fn yaml_of(folder: &str) -> impl Iterator<Item = content::ContentFile> {
-    content::embedded(folder)
-        .into_iter()
-        .filter(|file| content::is_rule(&file.path))
+    content::embedded_that(folder, content::is_rule).into_iter()
 }
 
 #[cfg(test)]
