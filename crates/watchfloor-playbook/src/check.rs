@@ -162,25 +162,39 @@ fn check_kind(playbook: &Playbook, step: &Step, faults: &mut Vec<Fault>) {
             "name their first steps",
         ),
         StepKind::Switch { switch, cases } => {
-            if names_in(switch).is_empty() {
-                let message = format!("'{switch}' uses no variable");
-                bad(
-                    "switch",
-                    "switch",
-                    &message,
-                    "write a variable such as __severity__:value",
-                );
-            }
-            if cases.is_empty() {
-                let mend = "add cases by value; default is the one for all others";
-                bad("no_branches", "cases", "it has no cases", mend);
-            }
+            faults.extend(switch_fault(step, switch, cases));
         }
         StepKind::Start
         | StepKind::End
         | StepKind::PlaybookAction { .. }
         | StepKind::Parallel { .. } => {}
     }
+}
+
+/// A switch without a variable goes the same way each time; where it has a default, that is a way.
+fn switch_fault(step: &Step, switch: &str, cases: &BTreeMap<String, String>) -> Option<Fault> {
+    let at = |name: &str| format!("{}/{name}", place(step));
+    if cases.is_empty() {
+        return Some(Fault::error(
+            "no_branches",
+            at("cases"),
+            "it has no cases",
+            "add cases by value; default is the one for all others",
+        ));
+    }
+    if !names_in(switch).is_empty() {
+        return None;
+    }
+    let make = match cases.contains_key("default") {
+        true => Fault::warning,
+        false => Fault::error,
+    };
+    Some(make(
+        "switch",
+        at("switch"),
+        format!("'{switch}' uses no variable, so that it goes the same way each time"),
+        "write a variable such as __severity__:value",
+    ))
 }
 
 fn check_action(playbook: &Playbook, step: &Step, faults: &mut Vec<Fault>) {

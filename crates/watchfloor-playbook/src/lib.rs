@@ -9,6 +9,7 @@ mod check;
 mod command;
 mod condition;
 mod document;
+mod drafts;
 mod fault;
 mod machine;
 mod reader;

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use serde_json::{Map, Value};
 
 use crate::command::plain_or_base64;
+use crate::drafts;
 use crate::fault::Fault;
 use crate::unit::step_extension;
 use crate::variable::{check_value, is_uuid, is_variable_name};
@@ -43,7 +44,7 @@ pub fn read(bytes: &[u8]) -> (Option<Playbook>, Vec<Fault>) {
         ));
         return (None, faults);
     }
-    let document: Value = match serde_json::from_slice(bytes) {
+    let mut document: Value = match serde_json::from_slice(bytes) {
         Ok(document) => document,
         Err(error) => {
             let message = format!("it is no JSON: {error}");
@@ -60,6 +61,7 @@ pub fn read(bytes: &[u8]) -> (Option<Playbook>, Vec<Fault>) {
         ));
         return (None, faults);
     }
+    faults.extend(drafts::bring_over(&mut document));
     let Some(object) = document.as_object() else {
         faults.push(Fault::error(
             "no_object",

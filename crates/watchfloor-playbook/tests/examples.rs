@@ -310,3 +310,92 @@ fn secrets_are_taken_out() {
             .starts_with("watchfloor-secret:")
     );
 }
+
+/// A playbook of a draft's words: hyphens in the names of steps, lists of one step, `agents` and
+/// `targets` at the top.
+fn draft() -> Value {
+    let id = |kind: &str, number: u32| format!("{kind}--00000000-0000-4000-8000-{number:012}");
+    json!({
+        "type": "playbook", "spec_version": "cacao-2.0", "id": id("playbook", 1),
+        "name": "Shut a port", "created_by": id("identity", 1),
+        "created": "2023-01-31T10:00:00.000Z", "modified": "2023-01-31T10:00:00.000Z",
+        "playbook_variables": { "__known__": { "type": "bool", "value": "true" } },
+        "workflow_start": id("start", 1),
+        "workflow": {
+            id("start", 1): { "type": "start", "on-completion": id("if-condition", 1) },
+            id("if-condition", 1): {
+                "type": "if-condition", "condition": "__known__:value = 'true'",
+                "on_true": [id("action", 1)], "on-completion": id("end", 2),
+            },
+            id("action", 1): {
+                "type": "action", "name": "Shut it",
+                "commands": [{ "type": "ssh", "command": "interface eth7 shutdown" }],
+                "agent": id("individual", 1), "targets": [id("security-category", 1)],
+                "on-completion": id("end", 1),
+            },
+            id("end", 1): { "type": "end" },
+            id("end", 2): { "type": "end" },
+        },
+        "agents": { id("individual", 1): { "type": "individual", "name": "Network desk" } },
+        "targets": { id("security-category", 1): { "type": "security-category", "name": "Switch" } },
+    })
+}
+
+#[test]
+fn words_of_drafts_are_read_and_given_out_as_the_specification_has_them() {
+    let (playbook, faults) = checked(draft().to_string().as_bytes());
+    let playbook = playbook.unwrap();
+    assert!(
+        faults.iter().all(|fault| fault.gravity == Gravity::Warning),
+        "{faults:?}"
+    );
+    let brought: Vec<&str> = faults
+        .iter()
+        .filter(|fault| fault.code == "draft")
+        .map(|fault| fault.place.rsplit('/').next().unwrap())
+        .collect();
+    assert_eq!(
+        brought,
+        [
+            "agents",
+            "targets",
+            "on-completion",
+            "on-completion",
+            "on_true",
+            "on-completion"
+        ]
+    );
+    let steps = rehearse(&playbook, &BTreeMap::new(), &[]);
+    let names: Vec<&str> = steps.iter().map(|step| step.kind.as_str()).collect();
+    assert_eq!(names, ["start", "if-condition", "action", "end", "end"]);
+
+    // What is given out has no word of a draft left.
+    let given_out = playbook.document.to_string();
+    assert!(!given_out.contains("on-completion") && !given_out.contains("\"agents\""));
+    let again = checked(given_out.as_bytes()).1;
+    assert!(again.iter().all(|fault| fault.code != "draft"), "{again:?}");
+}
+
+#[test]
+fn a_switch_without_a_variable_needs_a_default() {
+    let mut document = draft();
+    let id = document["workflow"]
+        .as_object()
+        .unwrap()
+        .keys()
+        .find(|id| id.starts_with("if-"))
+        .unwrap()
+        .clone();
+    let action = document["workflow"][&id]["on_true"][0].clone();
+    let step = &mut document["workflow"][&id];
+    step["type"] = json!("switch-condition");
+    step["cases"] = json!({ "1": action, "default": action });
+    let faults = |document: &Value| {
+        let faults = checked(document.to_string().as_bytes()).1;
+        let mut found = faults.into_iter().filter(|fault| fault.code == "switch");
+        found.next().map(|fault| fault.gravity)
+    };
+    assert_eq!(faults(&document), Some(Gravity::Warning));
+    document["workflow"][&id]["cases"] = json!({ "1": action });
+    assert_eq!(faults(&document), Some(Gravity::Error));
+}
