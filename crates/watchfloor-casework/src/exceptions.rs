@@ -92,13 +92,6 @@ pub trait EventLookup: Send + Sync {
     /// The fields of some events; those that are no longer stored are left out.
     fn fields(&self, event_ids: Vec<String>) -> EventFieldsFuture<'_>;
 
-    /// What is known at once of what is open on machines; what is not known is looked for
-    /// meanwhile, so that alerts do not wait for it.
-    fn known_vulnerabilities(&self, hosts: Vec<String>) -> Vec<OpenVulnerability> {
-        drop(hosts);
-        Vec::new()
-    }
-
     /// What is open on machines; nothing where nobody looks for it.
     fn vulnerabilities(&self, hosts: Vec<String>) -> VulnerabilitiesFuture<'_> {
         drop(hosts);

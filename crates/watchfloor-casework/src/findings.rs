@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
+use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
 use watchfloor_event::{Finding, partition_of};
@@ -30,6 +31,8 @@ fn cursor_name(partition: u16) -> String {
 
 /// Findings of one transaction.
 const FINDINGS_PER_TX: usize = 200;
+/// Longest that findings wait for what is open on their machines.
+const VULNERABILITIES_WITHIN: Duration = Duration::from_millis(500);
 
 /// Alerts so far back tell how rare a rule or an entity is.
 const RARITY_SPAN: SignedDuration = SignedDuration::from_hours(30 * 24);
@@ -166,8 +169,12 @@ impl Casework {
         })
     }
 
-    /// What is known to be open on the machines of findings, the gravest of each machine.
-    fn open_on_machines_of(&self, findings: &[Finding]) -> BTreeMap<EntityRef, OpenVulnerability> {
+    /// What is open on the machines of findings, the gravest of each machine. A lake that is busy
+    /// does not hold alerts up: they are then weighed without it.
+    async fn open_on_machines_of(
+        &self,
+        findings: &[Finding],
+    ) -> BTreeMap<EntityRef, OpenVulnerability> {
         let Some(lookup) = self.event_lookup() else {
             return BTreeMap::new();
         };
@@ -177,8 +184,13 @@ impl Casework {
             .filter(|one| one.kind == EntityKind::Host && !is_commonplace(&one.key()))
             .map(|one| one.key().value)
             .collect();
+        if hosts.is_empty() {
+            return BTreeMap::new();
+        }
+        let asked = lookup.vulnerabilities(hosts.into_iter().collect());
+        let found = tokio::time::timeout(VULNERABILITIES_WITHIN, asked).await;
         let mut open: BTreeMap<EntityRef, OpenVulnerability> = BTreeMap::new();
-        for one in lookup.known_vulnerabilities(hosts.into_iter().collect()) {
+        for one in found.unwrap_or_default() {
             let key = EntityRef::new(EntityKind::Host, &one.host);
             let rank = |one: &OpenVulnerability| (one.is_exploited, one.severity);
             if open.get(&key).is_none_or(|known| rank(known) < rank(&one)) {
@@ -207,7 +219,7 @@ impl Casework {
     ) -> Result<(), CaseworkError> {
         let actor = Actor::system(self.settings().tenant.clone());
         let events = self.events_of(findings).await?;
-        let open = self.open_on_machines_of(findings);
+        let open = self.open_on_machines_of(findings).await;
         let mut tx = self.store().write(&actor.tenant).await?;
         let mut count = *taken;
         let mut touched = Touched::default();

@@ -246,6 +246,12 @@ impl EventBatch {
         &self.kinds[usize::from(self.rows[row].kind)]
     }
 
+    /// A column of the source's own fields, if any row has it.
+    pub fn source_column_mut(&mut self, name: &str) -> Option<&mut Column> {
+        let index = *self.source.by_name.get(name)?;
+        self.source.columns.get_mut(index)
+    }
+
     /// The index of a kind in this batch, adding it if it is new.
     pub fn intern_kind(&mut self, kind: &Arc<EventKind>) -> u16 {
         let found = self.kinds.iter().position(|known| Arc::ptr_eq(known, kind));

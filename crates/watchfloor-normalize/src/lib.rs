@@ -15,6 +15,7 @@ mod extract;
 mod grok;
 mod lazy_regex;
 mod mapper;
+mod native;
 mod ocsf_complete;
 mod ocsf_json;
 mod pack;

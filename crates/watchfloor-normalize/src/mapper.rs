@@ -7,6 +7,7 @@ use watchfloor_event::{Anomaly, AnomalyCode, Column, EventBatch, Namespace, Valu
 
 use crate::convert::{Convert, whole_number};
 use crate::event_time::{self, Asked};
+use crate::native;
 use crate::pack::{FieldMap, Join, Kind, PackSet};
 
 /// Longest text that a join makes, in bytes.
@@ -15,10 +16,17 @@ const JOINED_BYTES_MAX: usize = 64 * 1024;
 pub(crate) fn normalize(set: &PackSet, batch: &mut EventBatch) {
     let products = products(set, batch);
     let (routed, lists) = set.router.route(batch, products.as_deref());
+    let classes = native::classes(batch);
     let mut by_kind: Vec<Vec<u32>> = vec![Vec::new(); set.kinds.len()];
     let mut unknown: Vec<u32> = Vec::new();
+    let mut natives: Vec<(u32, u32)> = Vec::new();
     let mut text = String::new();
     for (row, list) in routed.iter().enumerate() {
+        let class = classes.as_ref().and_then(|classes| *classes.get(row)?);
+        if let Some(class_uid) = class {
+            natives.push((u32::try_from(row).unwrap_or(u32::MAX), class_uid));
+            continue;
+        }
         let candidates = lists.get(*list as usize).map_or(&[][..], Vec::as_slice);
         let chosen = candidates.iter().find(|kind| {
             set.kinds.get(**kind as usize).is_some_and(|kind| {
@@ -38,6 +46,9 @@ pub(crate) fn normalize(set: &PackSet, batch: &mut EventBatch) {
         if !rows.is_empty() {
             apply(kind, batch, rows, &mut remap);
         }
+    }
+    if !natives.is_empty() {
+        native::apply(&set.native, batch, &natives);
     }
     finish_unknown(batch, &unknown);
     settle_anomalies(batch);
@@ -143,7 +154,12 @@ const SAME: u32 = 4;
 const OUTCOMES: u32 = 5;
 
 /// Maps one field of many rows; the converter runs once per distinct value.
-fn map_field(batch: &mut EventBatch, rows: &[u32], map: &FieldMap, remap: &mut Vec<u32>) {
+pub(crate) fn map_field(
+    batch: &mut EventBatch,
+    rows: &[u32],
+    map: &FieldMap,
+    remap: &mut Vec<u32>,
+) {
     if batch.column(Namespace::Source, &map.source).is_none() {
         return;
     }

@@ -50,6 +50,7 @@ const DEVICE: [&str; 8] = [
 
 /// Completes an event of a class.
 pub(crate) fn complete(event: &mut Object, class_uid: u32) {
+    list_vulnerabilities(event);
     complete_objects(event);
     settle_types(event);
     let (required, one_of) = ocsf::requirements(class_uid);
@@ -117,6 +118,56 @@ fn complete_objects(object: &mut Object) {
     }
 }
 
+/// The columns hold one list per attribute of the vulnerabilities; the schema wants one object
+/// for each vulnerability.
+///
+/// # Source
+/// OCSF objects `vulnerability`, `cve`, `affected_package`.
+fn list_vulnerabilities(event: &mut Object) {
+    let Some(columns @ Value::Object(_)) = event.get("vulnerabilities").cloned() else {
+        return;
+    };
+    let made = (0..longest(&columns)).filter_map(|place| {
+        let Value::Object(mut one) = at_place(&columns, place)? else {
+            return None;
+        };
+        if let Some(package) = one.remove("affected_packages") {
+            one.insert("affected_packages".to_owned(), json!([package]));
+        }
+        if let Some(word) = text_of(&one, "is_exploit_available") {
+            let is_exploited = matches!(word.to_ascii_lowercase().as_str(), "true" | "yes" | "1");
+            one.insert("is_exploit_available".to_owned(), json!(is_exploited));
+        }
+        Some(Value::Object(one))
+    });
+    let made: Vec<Value> = made.collect();
+    event.insert("vulnerabilities".to_owned(), Value::Array(made));
+}
+
+/// The length of the longest list below a value; 1 where there is none.
+fn longest(value: &Value) -> usize {
+    match value {
+        Value::Array(list) => list.len(),
+        Value::Object(map) => map.values().map(longest).max().unwrap_or(1),
+        _ => 1,
+    }
+}
+
+/// What stands at a place of all lists below a value; what is no list stands at each.
+fn at_place(value: &Value, place: usize) -> Option<Value> {
+    match value {
+        Value::Array(list) => list.get(place).cloned(),
+        Value::Object(map) => {
+            let inner = map
+                .iter()
+                .filter_map(|(name, value)| Some((name.clone(), at_place(value, place)?)));
+            let inner: Object = inner.collect();
+            (!inner.is_empty()).then_some(Value::Object(inner))
+        }
+        other => Some(other.clone()),
+    }
+}
+
 /// Completes one object, whose kind its name tells.
 fn complete_one(name: &str, object: &mut Object) {
     match name {
@@ -168,6 +219,12 @@ fn complete_one(name: &str, object: &mut Object) {
                 object.insert("from".to_owned(), json!(UNKNOWN_ADDRESS));
             }
         }
+        "affected_packages" => {
+            for needed in ["name", "version"] {
+                set_default(object, needed, json!(UNKNOWN));
+            }
+        }
+        "cve" => set_default(object, "uid", json!(UNKNOWN)),
         "cloud" => set_default(object, "provider", json!(UNKNOWN)),
         "api" => set_default(object, "operation", json!(UNKNOWN)),
         "tls" => set_default(object, "version", json!(UNKNOWN)),
@@ -367,6 +424,11 @@ fn required_value(event: &Object, name: &str) -> Option<Value> {
         "entity" | "win_resource" | "peripheral_device" | "resource" => resource(),
         "direction_id" => json!(0),
         "email" => json!({}),
+        "vulnerabilities" => {
+            let finding = event.get("finding_info");
+            let title = finding.and_then(|finding| finding.get("title")).cloned();
+            json!([{"title": title.unwrap_or_else(|| json!(UNKNOWN))}])
+        }
         _ => return None,
     })
 }

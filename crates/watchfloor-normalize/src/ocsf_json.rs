@@ -3,6 +3,7 @@
 use serde_json::{Map, Value, json};
 use watchfloor_event::{EventBatch, Namespace, ValueKind, ValueRef, ocsf};
 
+use crate::native;
 use crate::ocsf_complete::complete;
 
 /// The event of a row as an OCSF object: the class's numbers and names, the attributes
@@ -49,7 +50,9 @@ pub fn to_ocsf_json(batch: &EventBatch, row: usize) -> Value {
             unmapped.insert(column.name().to_string(), to_json(value));
         }
     }
-    if !unmapped.is_empty() {
+    if native::is_native(kind) {
+        native::restore(&mut object, unmapped);
+    } else if !unmapped.is_empty() {
         object.insert("unmapped".to_owned(), Value::Object(unmapped));
     }
     object.insert(
@@ -101,7 +104,7 @@ fn fingerprints(text: &str) -> Vec<Value> {
 
 /// Puts a value at a dotted path. Where a step is taken by a value already, the rest of the
 /// path becomes one name, so that nothing is lost.
-fn insert(object: &mut Map<String, Value>, path: &str, value: Value) {
+pub(crate) fn insert(object: &mut Map<String, Value>, path: &str, value: Value) {
     let mut place = object;
     let mut rest = path;
     while let Some((step, after)) = rest.split_once('.') {

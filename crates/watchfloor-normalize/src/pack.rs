@@ -12,6 +12,7 @@ use crate::choice::Choice;
 use crate::convert::Convert;
 use crate::event_time::TimeSource;
 use crate::extract::{Extraction, Matching};
+use crate::native::NativeKinds;
 use crate::route::{Condition, Router};
 
 /// Why a pack, or a part of one, cannot be used.
@@ -49,6 +50,8 @@ pub struct PackSet {
     pub(crate) router: Router,
     /// The condition of each kind, to say why an event is of it.
     pub(crate) conditions: Vec<Condition>,
+    /// Kinds of records that are OCSF already.
+    pub(crate) native: NativeKinds,
     warnings: Vec<PackError>,
 }
 

@@ -8,11 +8,13 @@ mod findings;
 mod hunting;
 mod intake;
 mod keeper;
+mod lookup;
 mod outside;
 mod status;
 mod values;
 
-pub(crate) use events::{LakeEvents, LakeLookup};
+pub(crate) use events::LakeEvents;
+pub(crate) use lookup::LakeLookup;
 pub(crate) use exports::{EVENT_HEAD, event_json, export_query};
 pub(crate) use findings::CaseworkSink;
 pub(crate) use hunting::Queries;

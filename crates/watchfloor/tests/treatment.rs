@@ -362,3 +362,87 @@ fn packs_are_taken_up_while_the_server_runs_and_a_fault_changes_nothing() -> Res
     drop(server);
     Ok(())
 }
+
+/// What scanners told, in their own forms and in OCSF, weighs the alerts of the machine and stands
+/// on its incident; what they told closed does not.
+#[test]
+fn what_scanners_find_open_weighs_alerts_and_stands_on_the_incident() -> Result<()> {
+    let folder = tempfile::tempdir()?;
+    let rule = folder.path().join("rule.yml");
+    std::fs::write(
+        &rule,
+        "title: Sign-in of ann\nid: 5c1d0d2e-7d3a-4f0e-9f53-0a5f3c0f7a12\nlogsource:\n  product: linux\n  service: sshd\n\
+         detection:\n  selection:\n    user.name: ann\n  condition: selection\nlevel: high\n",
+    )?;
+    let (_server, client) = start(folder.path(), &format!("rules = [{rule:?}]\n"))?;
+    let now = jiff::Timestamp::now();
+    let at = |seconds: i64| now - jiff::SignedDuration::from_secs(seconds);
+    let wazuh = |seconds: i64, cve: &str, status: &str| {
+        serde_json::json!({
+            "timestamp": at(seconds).to_string(), "rule": { "id": "23505" },
+            "agent": { "name": "SRV01" }, "id": format!("{seconds}.1"),
+            "data": { "vulnerability": { "cve": cve, "severity": "Critical", "status": status,
+                "package": { "name": "sudo", "version": "1.9" } } },
+        })
+    };
+    let ocsf = serde_json::json!({
+        "class_uid": 2002, "category_uid": 2, "type_uid": 200_201, "activity_id": 1,
+        "severity_id": 4, "status_id": 1, "time": at(500).as_millisecond(),
+        "metadata": { "version": "1.5.0", "product": { "name": "Example Scanner" } },
+        "finding_info": { "uid": "one", "title": "openssh" },
+        "device": { "hostname": "srv01.corp.example", "type_id": 1 },
+        "vulnerabilities": [
+            { "cve": { "uid": "CVE-2024-6387" }, "severity": "High", "is_exploit_available": true },
+            { "cve": { "uid": "CVE-2025-1" }, "severity": "Low", "is_exploit_available": false },
+        ],
+    });
+    send(
+        &client,
+        "scanner",
+        &[
+            wazuh(900, "CVE-2023-22809", "Active").to_string(),
+            wazuh(600, "CVE-2023-22809", "Solved").to_string(),
+            wazuh(300, "CVE-2021-3156", "Active").to_string(),
+            ocsf.to_string(),
+        ],
+    )?;
+    assert_eq!(client.events("class_uid:2002")?.len(), 4);
+    send(
+        &client,
+        "test",
+        &[sshd(
+            &at(50).to_string(),
+            "Accepted password for ann from 10.0.0.5 port 4711 ssh2",
+        )],
+    )?;
+    let alert = || -> Result<Value> {
+        let answer = client.get("/api/v1/alerts?limit=10")?.json();
+        Ok(answer["items"][0].clone())
+    };
+    wait_for("the rule fires", || {
+        Ok(alert()?["title"] == "Sign-in of ann")
+    })?;
+    let id = alert()?["id"].as_str().context("an id")?.to_owned();
+    let alert = client.get(&format!("/api/v1/alerts/{id}"))?.json();
+    let parts = alert["risk_parts"].as_array().context("parts")?;
+    let part = parts.iter().find(|part| part["kind"] == "vulnerability");
+    let part = part.context("a part for vulnerabilities")?;
+    assert_eq!(part["points"], 10, "{part}");
+    assert!(
+        part["reason"].to_string().contains("CVE-2024-6387"),
+        "{part}"
+    );
+
+    let incident = alert["incident_id"].as_str().context("an incident")?;
+    let page = client
+        .get(&format!("/api/v1/incidents/{incident}/context"))?
+        .json();
+    let open: Vec<&str> = page["vulnerabilities"]
+        .as_array()
+        .with_context(|| page.to_string())?
+        .iter()
+        .filter_map(|one| one["name"].as_str())
+        .collect();
+    assert_eq!(open, ["CVE-2024-6387", "CVE-2021-3156", "CVE-2025-1"]);
+    Ok(())
+}

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use watchfloor_casework::{
     AlertFilter, BulkAction, EventFields, EventFieldsFuture, EventLookup, IncidentFilter,
-    IncidentSort, OpenVulnerability, PageRequest,
+    IncidentSort, OpenVulnerability, PageRequest, VulnerabilitiesFuture,
 };
 use watchfloor_model::{AlertStatus, RiskKind, Severity};
 
@@ -30,15 +30,15 @@ impl EventLookup for Lookup {
         Box::pin(std::future::ready(Ok(found)))
     }
 
-    fn known_vulnerabilities(&self, hosts: Vec<String>) -> Vec<OpenVulnerability> {
+    fn vulnerabilities(&self, hosts: Vec<String>) -> VulnerabilitiesFuture<'_> {
         let on = hosts.into_iter().filter(|host| host == "ws-1");
-        on.map(|host| OpenVulnerability {
+        let open = on.map(|host| OpenVulnerability {
             host,
             name: "CVE-2026-1".to_owned(),
             severity: Severity::High,
             is_exploited: true,
-        })
-        .collect()
+        });
+        Box::pin(std::future::ready(open.collect()))
     }
 }
 

@@ -185,6 +185,13 @@ attributes! {
     "src_endpoint.autonomous_system.name" Text ["source.as.organization.name"] [] "who runs it";
     "dst_endpoint.autonomous_system.number" Integer ["destination.as.number"] [] "autonomous system of the side that answered";
     "dst_endpoint.autonomous_system.name" Text ["destination.as.organization.name"] [] "who runs it";
+    "vulnerabilities.cve.uid" Text ["vulnerability.id"] [] "number of the vulnerability";
+    "vulnerabilities.title" Text ["vulnerability.description"] [] "what the vulnerability is called";
+    "vulnerabilities.severity" Text ["vulnerability.severity"] [] "how grave the source calls it";
+    "vulnerabilities.is_exploit_available" Text [] [] "whether it is known to be exploited";
+    "vulnerabilities.affected_packages.name" Text [] [] "software that has it";
+    "vulnerabilities.affected_packages.version" Text [] [] "version of that software";
+    "vulnerabilities.affected_packages.fixed_in_version" Text [] [] "version without it";
 }
 
 /// The attribute of an OCSF path.

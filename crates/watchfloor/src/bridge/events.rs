@@ -1,8 +1,7 @@
 //! Reading events for the API, over the lake.
 
 use std::collections::{BTreeMap, HashMap};
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use futures::FutureExt;
@@ -16,15 +15,11 @@ use watchfloor_api::ports::{
     RowsResult, SearchError, SearchPiece, SearchRequest, SearchResult, TailPiece, TailRequest,
     ValueCount,
 };
-use watchfloor_casework::{
-    EventFieldsFuture, EventLookup, OpenVulnerability, VulnerabilitiesFuture,
-};
 use watchfloor_event::EventId;
 use watchfloor_event::ocsf::{AttributeType, PROMOTED};
 use watchfloor_lake::{
     Bucket, Lake, Limit, PipeColumn, PipeError, PipeResult, Run, SortOrder, StoredEvent,
 };
-use watchfloor_model::Severity;
 use watchfloor_query::pipe::Render;
 use watchfloor_query::{CompletionKind, CoreField, Query, TextPattern};
 
@@ -196,175 +191,6 @@ impl LakeEvents {
             capped: (found.events.len() as u64) < found.total,
             events: found.events.into_iter().map(convert::event).collect(),
         })
-    }
-}
-
-/// Fields of stored events, as casework asks for them. The lake is there once the data plane has
-/// started; until then findings wait.
-#[derive(Default)]
-pub(crate) struct LakeLookup {
-    lake: OnceLock<Arc<Lake>>,
-    /// What is open on machines.
-    open: Arc<OpenOnMachines>,
-}
-
-impl LakeLookup {
-    pub(crate) fn set(&self, lake: Arc<Lake>) {
-        // The first one stays.
-        let _ = self.lake.set(lake);
-    }
-}
-
-impl EventLookup for LakeLookup {
-    fn fields(&self, event_ids: Vec<String>) -> EventFieldsFuture<'_> {
-        Box::pin(async move {
-            let lake = self.lake.get().ok_or("the lake is not open yet")?;
-            let ids: Vec<EventId> = event_ids.iter().filter_map(|id| id.parse().ok()).collect();
-            let events = lake.events(&ids).await.map_err(|error| error.to_string())?;
-            let fields = events
-                .into_iter()
-                .map(|event| (event.id.to_string(), event.fields.into_iter().collect()));
-            Ok(fields.collect())
-        })
-    }
-
-    fn known_vulnerabilities(&self, hosts: Vec<String>) -> Vec<OpenVulnerability> {
-        let mut open = Vec::new();
-        let mut unknown = Vec::new();
-        for host in hosts {
-            match self.open.fresh(&host) {
-                Some(known) => open.extend(known),
-                None => unknown.push(host),
-            }
-        }
-        let lake = self.lake.get().filter(|_| !unknown.is_empty());
-        if let Some(lake) = lake.cloned()
-            && !self.open.is_busy.swap(true, Ordering::AcqRel)
-        {
-            let memory = Arc::clone(&self.open);
-            // One at a time, and what is left is asked for with the next findings.
-            tokio::spawn(async move {
-                for host in unknown.into_iter().take(VULNERABLE_HOSTS_MAX) {
-                    memory.look(&lake, host).await;
-                }
-                memory.is_busy.store(false, Ordering::Release);
-            });
-        }
-        open
-    }
-
-    fn vulnerabilities(&self, hosts: Vec<String>) -> VulnerabilitiesFuture<'_> {
-        Box::pin(async move {
-            let mut open = Vec::new();
-            let Some(lake) = self.lake.get() else {
-                return open;
-            };
-            for host in hosts.into_iter().take(VULNERABLE_HOSTS_MAX) {
-                match self.open.fresh(&host) {
-                    Some(known) => open.extend(known),
-                    None => open.extend(self.open.look(lake, host).await),
-                }
-            }
-            open
-        })
-    }
-}
-
-/// Machines whose vulnerabilities are looked for at once.
-const VULNERABLE_HOSTS_MAX: usize = 50;
-/// Vulnerabilities of one machine that are read.
-const VULNERABILITIES_MAX: usize = 50;
-/// A finding of a scanner counts for this long.
-const VULNERABILITY_SPAN: SignedDuration = SignedDuration::from_hours(24 * 30);
-/// What is known of a machine is asked anew after this long.
-const VULNERABILITY_MEMORY: Duration = Duration::from_secs(600);
-/// Machines that are kept in mind.
-const VULNERABILITY_MEMORIES_MAX: usize = 10_000;
-
-/// What scanners found open on machines (OCSF class 2002), as it was read last.
-#[derive(Default)]
-struct OpenOnMachines {
-    known: Mutex<HashMap<String, (Instant, Vec<OpenVulnerability>)>>,
-    /// Whether somebody reads for findings.
-    is_busy: AtomicBool,
-}
-
-impl OpenOnMachines {
-    fn fresh(&self, host: &str) -> Option<Vec<OpenVulnerability>> {
-        let known = lock(&self.known);
-        let (at, open) = known.get(host)?;
-        (at.elapsed() < VULNERABILITY_MEMORY).then(|| open.clone())
-    }
-
-    async fn look(&self, lake: &Lake, host: String) -> Vec<OpenVulnerability> {
-        let quoted = host.replace(['"', '\\', '*', '?'], "");
-        let text = format!("class_uid:2002 device.hostname:\"{quoted}\"");
-        let Ok(query) = watchfloor_query::parse(&text) else {
-            return Vec::new();
-        };
-        let now = Timestamp::now();
-        let found = lake
-            .search(&watchfloor_lake::SearchRequest {
-                query,
-                from: now.saturating_sub(VULNERABILITY_SPAN).unwrap_or(now),
-                to: Timestamp::MAX,
-                limit: VULNERABILITIES_MAX,
-                order: SortOrder::NewestFirst,
-                with_findings: false,
-                bucket_seconds: 0,
-            })
-            .await;
-        let open: Vec<OpenVulnerability> = match found {
-            Ok(found) => found
-                .events
-                .iter()
-                .map(|event| open_one(&host, event))
-                .collect(),
-            Err(error) => {
-                tracing::warn!(%error, host, "open vulnerabilities could not be read");
-                return Vec::new();
-            }
-        };
-        let mut known = lock(&self.known);
-        if known.len() >= VULNERABILITY_MEMORIES_MAX {
-            known.clear();
-        }
-        known.insert(host, (Instant::now(), open.clone()));
-        open
-    }
-}
-
-fn open_one(host: &str, event: &StoredEvent) -> OpenVulnerability {
-    let said = |names: &[&str]| {
-        let mut values = names.iter().filter_map(|name| {
-            let field = event.fields.iter().find(|(field, _)| field == name);
-            field.map(|(_, value)| value.clone())
-        });
-        values.find(|value| !value.is_empty())
-    };
-    let names = [
-        "vulnerabilities.cve.uid",
-        "unmapped.vulnerabilities.cve.uid",
-        "finding_info.title",
-        "unmapped.cve",
-    ];
-    let severity = said(&["severity_id", "severity"]).unwrap_or_default();
-    let exploited = said(&[
-        "vulnerabilities.is_exploit_available",
-        "unmapped.vulnerabilities.is_exploit_available",
-        "unmapped.known_exploited",
-    ]);
-    OpenVulnerability {
-        host: host.to_owned(),
-        name: said(&names).unwrap_or_else(|| "a vulnerability".to_owned()),
-        severity: match severity.to_ascii_lowercase().as_str() {
-            "5" | "6" | "critical" | "fatal" => Severity::Critical,
-            "4" | "high" => Severity::High,
-            "3" | "medium" => Severity::Medium,
-            "1" | "informational" => Severity::Informational,
-            _ => Severity::Low,
-        },
-        is_exploited: exploited.is_some_and(|word| word == "true" || word == "1"),
     }
 }
 
