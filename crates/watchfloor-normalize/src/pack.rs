@@ -64,7 +64,8 @@ pub(crate) struct Kind {
     /// Expressions of which one must match; none means that nothing is asked.
     pub(crate) matching: Vec<Matching>,
     pub(crate) extractions: Vec<Extraction>,
-    pub(crate) maps: Vec<FieldMap>,
+    /// Its own maps, then those of the sets that it includes, which kinds share.
+    pub(crate) maps: Vec<Arc<[FieldMap]>>,
     pub(crate) joins: Vec<Join>,
     pub(crate) constants: Vec<(Arc<str>, String)>,
     pub(crate) activity: Choice,

@@ -13,6 +13,7 @@ mod file_watch;
 mod files;
 mod fleet;
 mod indicators;
+mod memory;
 mod packs;
 mod places;
 mod records;
@@ -44,6 +45,7 @@ pub(crate) enum Outcome {
 }
 
 fn main() -> ExitCode {
+    memory::give_back_soon();
     let cli = match cli::parse() {
         Ok(cli) => cli,
         Err(code) => return code,

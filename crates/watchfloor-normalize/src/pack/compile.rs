@@ -1,6 +1,7 @@
 //! From the written form of a pack to the form that runs; every name is checked here.
 
-use std::sync::Arc;
+use std::collections::HashMap;
+use std::sync::{Arc, LazyLock};
 
 use watchfloor_event::ocsf::{self, AttributeType};
 use watchfloor_event::{EventKind, Logsource};
@@ -83,10 +84,11 @@ pub(super) fn compile(
         .iter()
         .map(|tests| clauses(&place, tests))
         .collect::<Result<Vec<_>, _>>()?;
+    let mut sets = Sets::new();
     let mut kinds: Vec<(Kind, Condition)> = Vec::new();
     for (index, kind) in pack.kinds.iter().enumerate() {
         let condition = condition(&place, &recognize, kind)?;
-        let mut compiled = self::kind(&mut place, pack, kind)?;
+        let mut compiled = self::kind(&mut place, pack, kind, &mut sets)?;
         if kinds
             .iter()
             .any(|(known, _)| known.event.name == compiled.event.name)
@@ -215,7 +217,15 @@ fn folded(value: &Scalar) -> String {
     value.0.to_ascii_lowercase()
 }
 
-fn kind(place: &mut Place<'_>, pack: &PackText, kind: &KindText) -> Result<Kind, PackError> {
+/// The sets of a pack that were compiled, by name.
+type Sets = HashMap<String, Arc<[FieldMap]>>;
+
+fn kind(
+    place: &mut Place<'_>,
+    pack: &PackText,
+    kind: &KindText,
+    sets: &mut Sets,
+) -> Result<Kind, PackError> {
     let class_uid = ocsf::class_uid(&kind.class)
         .ok_or_else(|| place.error(&kind.class, format!("no OCSF class '{}'", kind.class)))?;
     let logsources = kind
@@ -223,18 +233,9 @@ fn kind(place: &mut Place<'_>, pack: &PackText, kind: &KindText) -> Result<Kind,
         .iter()
         .map(|text| logsource(place, text))
         .collect::<Result<Vec<_>, _>>()?;
-    let mut maps = Vec::new();
-    add_maps(place, &kind.fields, &mut maps)?;
+    let mut maps = vec![compile_maps(place, &kind.fields)?];
     for name in &kind.include {
-        if name == "ecs" {
-            add_ecs(&mut maps);
-            continue;
-        }
-        let set = pack.sets.0.iter().find(|(known, _)| known == name);
-        let Some((_, set)) = set else {
-            return Err(place.error(name, format!("no set '{name}' in this pack")));
-        };
-        add_maps(place, set, &mut maps)?;
+        maps.push(included(place, pack, name, sets)?);
     }
     let matching = extraction::matching(place, &kind.matching)?;
     let joins = kind
@@ -315,6 +316,35 @@ fn choice(text: &ChoiceText) -> Choice {
     }
 }
 
+/// The maps of a set that a kind includes; kinds share them.
+fn included(
+    place: &mut Place<'_>,
+    pack: &PackText,
+    name: &str,
+    sets: &mut Sets,
+) -> Result<Arc<[FieldMap]>, PackError> {
+    if let Some(known) = sets.get(name) {
+        return Ok(Arc::clone(known));
+    }
+    let written = pack.sets.0.iter().find(|(known, _)| known == name);
+    let maps = match written {
+        _ if name == "ecs" => Arc::clone(&ECS_MAPS),
+        Some((_, fields)) => compile_maps(place, fields)?,
+        None => return Err(place.error(name, format!("no set '{name}' in this pack"))),
+    };
+    sets.insert(name.to_owned(), Arc::clone(&maps));
+    Ok(maps)
+}
+
+fn compile_maps(
+    place: &mut Place<'_>,
+    fields: &Ordered<TargetsText>,
+) -> Result<Arc<[FieldMap]>, PackError> {
+    let mut maps = Vec::new();
+    add_maps(place, fields, &mut maps)?;
+    Ok(Arc::from(maps))
+}
+
 fn add_maps(
     place: &mut Place<'_>,
     fields: &Ordered<TargetsText>,
@@ -391,19 +421,18 @@ fn add_map(
 }
 
 /// Every name that the Elastic Common Schema has for a promoted attribute.
-fn add_ecs(maps: &mut Vec<FieldMap>) {
-    for attribute in ocsf::PROMOTED {
-        for name in attribute.ecs {
-            maps.push(FieldMap {
-                source: Arc::from(*name),
-                target: Arc::from(attribute.path),
-                is_integer: attribute.kind == AttributeType::Integer,
-                is_alias: true,
-                convert: Convert::Copy,
-            });
-        }
-    }
-}
+static ECS_MAPS: LazyLock<Arc<[FieldMap]>> = LazyLock::new(|| {
+    let names = |attribute: &'static ocsf::Attribute| {
+        attribute.ecs.iter().map(move |name| FieldMap {
+            source: Arc::from(*name),
+            target: Arc::from(attribute.path),
+            is_integer: attribute.kind == AttributeType::Integer,
+            is_alias: true,
+            convert: Convert::Copy,
+        })
+    };
+    ocsf::PROMOTED.iter().flat_map(names).collect()
+});
 
 fn is_alias(source: &str, path: &str) -> bool {
     source == path
