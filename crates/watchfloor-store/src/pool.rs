@@ -16,7 +16,7 @@ use crate::sql::{self, Conn, Target};
 use crate::{OpenError, Reader, StoreError, WriteTx};
 
 /// Migrations in order; the n-th brings the schema to version n+1. Never edit one that shipped.
-const MIGRATIONS: [&str; 9] = [
+const MIGRATIONS: [&str; 10] = [
     include_str!("../migrations/0001_control_plane.sql"),
     include_str!("../migrations/0002_rule_versions.sql"),
     include_str!("../migrations/0003_exceptions.sql"),
@@ -26,6 +26,7 @@ const MIGRATIONS: [&str; 9] = [
     include_str!("../migrations/0007_fleet.sql"),
     include_str!("../migrations/0008_clocks.sql"),
     include_str!("../migrations/0009_risk.sql"),
+    include_str!("../migrations/0010_crowded.sql"),
 ];
 
 /// What PostgreSQL lacks of what the repositories use.
