@@ -48,21 +48,28 @@ pub enum KafkaLogin {
     Scram512(String, String),
 }
 
+/// How brokers are reached.
+#[derive(Clone)]
+pub struct KafkaAccess {
+    /// As `host:9092`.
+    pub brokers: Vec<String>,
+    /// TLS.
+    pub tls: Option<Arc<ClientConfig>>,
+    /// Login.
+    pub login: KafkaLogin,
+}
+
 /// What to read, and where.
 #[derive(Clone)]
 pub struct KafkaOptions {
-    /// As `host:9092`.
-    pub brokers: Vec<String>,
+    /// How the brokers are reached.
+    pub access: KafkaAccess,
     /// Topics.
     pub topics: Vec<String>,
     /// Partitions; all when empty.
     pub partitions: Vec<i32>,
     /// Where to begin.
     pub start: KafkaStart,
-    /// TLS.
-    pub tls: Option<Arc<ClientConfig>>,
-    /// Login.
-    pub login: KafkaLogin,
     /// File of saved positions.
     pub positions: PathBuf,
 }
@@ -116,27 +123,35 @@ async fn step<T>(
     }
 }
 
-async fn connect(options: &KafkaOptions) -> Result<Client, String> {
-    let mut builder = ClientBuilder::new(options.brokers.clone())
-        .client_id("watchfloor")
-        .max_message_size(MESSAGE_BYTES_MAX);
-    if let Some(tls) = &options.tls {
-        builder = builder.tls_config(Arc::clone(tls));
+impl KafkaAccess {
+    /// What makes a client.
+    pub fn builder(&self) -> ClientBuilder {
+        let mut builder = ClientBuilder::new(self.brokers.clone())
+            .client_id("watchfloor")
+            .max_message_size(MESSAGE_BYTES_MAX);
+        if let Some(tls) = &self.tls {
+            builder = builder.tls_config(Arc::clone(tls));
+        }
+        let login =
+            |user: &String, password: &String| Credentials::new(user.clone(), password.clone());
+        match &self.login {
+            KafkaLogin::None => builder,
+            KafkaLogin::Plain(user, password) => {
+                builder.sasl_config(SaslConfig::Plain(login(user, password)))
+            }
+            KafkaLogin::Scram256(user, password) => {
+                builder.sasl_config(SaslConfig::ScramSha256(login(user, password)))
+            }
+            KafkaLogin::Scram512(user, password) => {
+                builder.sasl_config(SaslConfig::ScramSha512(login(user, password)))
+            }
+        }
     }
-    let login = |user: &String, password: &String| Credentials::new(user.clone(), password.clone());
-    builder = match &options.login {
-        KafkaLogin::None => builder,
-        KafkaLogin::Plain(user, password) => {
-            builder.sasl_config(SaslConfig::Plain(login(user, password)))
-        }
-        KafkaLogin::Scram256(user, password) => {
-            builder.sasl_config(SaslConfig::ScramSha256(login(user, password)))
-        }
-        KafkaLogin::Scram512(user, password) => {
-            builder.sasl_config(SaslConfig::ScramSha512(login(user, password)))
-        }
-    };
-    step("the brokers do not answer", builder.build()).await
+}
+
+async fn connect(options: &KafkaOptions) -> Result<Client, String> {
+    let building = options.access.builder().build();
+    step("the brokers do not answer", building).await
 }
 
 /// Reads all partitions; gives why it cannot.
@@ -189,7 +204,7 @@ async fn read_all(
         if !known.is_empty() {
             handle.connected(format!(
                 "{}: {} partitions of {}",
-                options.brokers.join(", "),
+                options.access.brokers.join(", "),
                 known.len(),
                 options.topics.join(", ")
             ));

@@ -30,7 +30,7 @@ pub use journal::{
     AppendError, Appended, Journal, JournalOptions, JournalReader, JournalStats, LEASE,
     LEASE_ROUND, Leases, NatsJournal, NatsLogin, NatsOptions, OpenError, ReadError,
 };
-pub use kafka::{KafkaLogin, KafkaOptions, KafkaStart, run as run_kafka};
+pub use kafka::{KafkaAccess, KafkaLogin, KafkaOptions, KafkaStart, run as run_kafka};
 pub use local::{LocalListener, LocalSender, SendError};
 pub use nats_source::{NatsSourceOptions, run as run_nats};
 pub use products::{Products, ProductsError};

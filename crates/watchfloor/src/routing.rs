@@ -9,11 +9,14 @@ use serde::Deserialize;
 use tokio_util::sync::CancellationToken;
 use url::Url;
 use watchfloor_forward::{
-    Bucket, BucketOptions, Destination, Http, HttpOptions, Syslog, SyslogTarget, Transport,
+    Bucket, BucketOptions, Destination, Http, HttpOptions, Kafka, KafkaOptions, Syslog,
+    SyslogTarget, Transport,
 };
 use watchfloor_pipeline::{
     Act, Form, ForwardOptions, Forwarder, MaskKey, MaskStyle, RouteRule, Routes, Stage,
 };
+
+use crate::sources::KafkaSecurity;
 
 /// Bytes that wait for a destination, unless told otherwise: 1 GiB.
 const SPOOL_MIB: u64 = 1024;
@@ -112,6 +115,18 @@ pub(crate) enum ForwardConfig {
         /// MiB that may wait.
         spool_mib: Option<u64>,
     },
+    /// A topic of Kafka.
+    Kafka {
+        /// As `host:9092`.
+        brokers: Vec<String>,
+        /// The topic; it must be there.
+        topic: String,
+        /// TLS and login.
+        #[serde(default)]
+        security: KafkaSecurity,
+        /// MiB that may wait.
+        spool_mib: Option<u64>,
+    },
     /// An S3-compatible bucket.
     S3 {
         /// As `s3://bucket/prefix`.
@@ -128,6 +143,7 @@ impl ForwardConfig {
     fn spool_bytes(&self) -> u64 {
         let (Self::Syslog { spool_mib, .. }
         | Self::Http { spool_mib, .. }
+        | Self::Kafka { spool_mib, .. }
         | Self::S3 { spool_mib, .. }) = self;
         spool_mib.unwrap_or(SPOOL_MIB).saturating_mul(1 << 20)
     }
@@ -159,6 +175,22 @@ impl ForwardConfig {
                 headers: headers.clone(),
                 gzip: *gzip,
             })?),
+            Self::Kafka {
+                brokers,
+                topic,
+                security,
+                ..
+            } => {
+                if brokers.is_empty() || topic.is_empty() {
+                    bail!("brokers and topic must be named");
+                }
+                let access = security.access(brokers.clone())?;
+                Arc::new(Kafka::new(KafkaOptions {
+                    builder: Box::new(move || access.builder()),
+                    brokers: brokers.join(", "),
+                    topic: topic.clone(),
+                }))
+            }
             Self::S3 { url, storage, .. } => Arc::new(Bucket::new(&BucketOptions {
                 location: url.clone(),
                 storage: storage.clone(),

@@ -26,6 +26,8 @@ use watchfloor_ingest::{
     DropSink, Products, Running, SourceFrame, SourceHandle, SourceOptions, SourceStates,
 };
 use watchfloor_normalize::PackSet;
+
+pub(crate) use self::pull::KafkaSecurity;
 use watchfloor_pipeline::Pipeline;
 
 pub(crate) use quiet::{Quiet, QuietConfig, QuietSince};

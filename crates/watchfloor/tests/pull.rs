@@ -7,7 +7,7 @@ use std::io::{BufRead, BufReader, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result, bail, ensure};
 use watchfloor_testkit::{Bucket, Client, Nats, ServerProcess, python, wait_for};
 
 const PROGRAM: &str = env!("CARGO_BIN_EXE_watchfloor");
@@ -95,6 +95,27 @@ impl Brokers {
         Ok(())
     }
 
+    /// How many records a consumer of the topic gets, and how many different ones.
+    fn consume(&mut self, topic: &str, count: u64) -> Result<(u64, u64)> {
+        writeln!(self.input, "consume {topic} {count}")?;
+        self.input.flush()?;
+        let mut line = String::new();
+        self.output.read_line(&mut line)?;
+        let numbers: Vec<u64> = line
+            .split_whitespace()
+            .filter_map(|word| word.parse().ok())
+            .collect();
+        match numbers.as_slice() {
+            [got, different] => Ok((*got, *different)),
+            _ => bail!("{line}"),
+        }
+    }
+
+    fn list(&self) -> String {
+        let quoted = self.addresses.iter().map(|one| format!("\"{one}\""));
+        quoted.collect::<Vec<_>>().join(", ")
+    }
+
     fn signal(&self, name: &str) -> Result<()> {
         let id = self.child.id().to_string();
         let status = Command::new("kill").args(["-s", name, &id]).status()?;
@@ -123,14 +144,9 @@ fn kafka_is_read_once_over_crashes_and_brokers_that_hang() -> Result<()> {
         sent += 300;
     }
     let folder = tempfile::tempdir()?;
-    let list: Vec<String> = brokers
-        .addresses
-        .iter()
-        .map(|one| format!("\"{one}\""))
-        .collect();
     let config = format!(
         "[sources.bus]\nkind = \"kafka\"\nbrokers = [{}]\ntopics = [\"logs\"]\n",
-        list.join(", ")
+        brokers.list()
     );
     let server = start(folder.path(), &config)?;
     let client = server.client("ingest,read")?;
@@ -160,6 +176,54 @@ fn kafka_is_read_once_over_crashes_and_brokers_that_hang() -> Result<()> {
     brokers.produce("logs", sent, 100, "none")?;
     sent += 100;
     wait_for_all(&client, query, sent)?;
+    Ok(())
+}
+
+/// Another consumer gets each forwarded record from the brokers, also those that waited on disk
+/// while the brokers hung and the server was killed.
+#[test]
+fn records_are_forwarded_to_kafka_and_wait_while_it_is_away() -> Result<()> {
+    let Some(python) = python() else {
+        return Ok(());
+    };
+    let mut brokers = Brokers::start(&python)?;
+    brokers.produce("copies", 0, 1, "none")?;
+    let config = format!(
+        "[[routes]]\nname = \"copy\"\nforward = \"bus\"\n\
+         [forward.bus]\nkind = \"kafka\"\nbrokers = [{}]\ntopic = \"copies\"\n",
+        brokers.list()
+    );
+    let folder = tempfile::tempdir()?;
+    let server = start(folder.path(), &config)?;
+    let client = server.client("admin")?;
+    let send = |client: &Client, first: u64, count: u64| -> Result<()> {
+        let lines: Vec<String> = (first..first + count)
+            .map(|number| format!("{{\"sender\":\"web\",\"number\":{number}}}"))
+            .collect();
+        let answer = client.post("/ingest/ndjson", &[], lines.join("\n").as_bytes())?;
+        ensure!(answer.status == 200, "{}", answer.json());
+        client.settle()
+    };
+    send(&client, 1, 500)?;
+    let pending = |client: &Client| -> Result<u64> {
+        let forwards = client.get("/api/v1/forwards")?.json();
+        let one = &forwards["items"][0];
+        one["pending_bytes"]
+            .as_u64()
+            .with_context(|| forwards.to_string())
+    };
+    wait_for("all are sent", || Ok(pending(&client)? == 0))?;
+
+    brokers.signal("STOP")?;
+    send(&client, 501, 500)?;
+    ensure!(pending(&client)? > 0);
+    server.kill()?;
+    let server = start(folder.path(), &config)?;
+    let client = Client::new(&server.url, client.token());
+    brokers.signal("CONT")?;
+    wait_for("what waited is sent", || Ok(pending(&client)? == 0))?;
+    let (_, different) = brokers.consume("copies", 1001)?;
+    ensure!(different == 1001, "{different} of 1001");
     Ok(())
 }
 

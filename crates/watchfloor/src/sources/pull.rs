@@ -11,8 +11,8 @@ use bytes::Bytes;
 use serde::Deserialize;
 use watchfloor_decode::framing;
 use watchfloor_ingest::{
-    CutRecord, Cutter, KafkaLogin, KafkaOptions, KafkaStart, NatsSourceOptions, Running, S3Options,
-    S3Start, client_config, run_kafka, run_nats, run_s3,
+    CutRecord, Cutter, KafkaAccess, KafkaLogin, KafkaOptions, KafkaStart, NatsSourceOptions,
+    Running, S3Options, S3Start, client_config, run_kafka, run_nats, run_s3,
 };
 
 use super::Given;
@@ -38,10 +38,58 @@ struct Kafka {
     authority: Option<PathBuf>,
     certificate: Option<PathBuf>,
     key: Option<PathBuf>,
-    /// `plain`, `scram-sha-256` or `scram-sha-512`.
     sasl: Option<String>,
     user: Option<String>,
     password_file: Option<PathBuf>,
+}
+
+/// TLS and login of Kafka as sources and destinations write them.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct KafkaSecurity {
+    #[serde(default)]
+    pub(crate) tls: bool,
+    pub(crate) authority: Option<PathBuf>,
+    pub(crate) certificate: Option<PathBuf>,
+    pub(crate) key: Option<PathBuf>,
+    /// `plain`, `scram-sha-256` or `scram-sha-512`.
+    pub(crate) sasl: Option<String>,
+    pub(crate) user: Option<String>,
+    pub(crate) password_file: Option<PathBuf>,
+}
+
+impl KafkaSecurity {
+    /// How brokers are reached with it.
+    pub(crate) fn access(&self, brokers: Vec<String>) -> Result<KafkaAccess> {
+        let identity = identity(self.certificate.as_ref(), self.key.as_ref(), "tls")?;
+        let tls = self.tls || self.authority.is_some() || identity.is_some();
+        let tls = tls.then(|| client_config(self.authority.as_deref(), identity.as_ref()));
+        let tls = tls.transpose().map_err(|error| anyhow!(error))?;
+        let login = self.login()?;
+        Ok(KafkaAccess {
+            brokers,
+            tls,
+            login,
+        })
+    }
+
+    fn login(&self) -> Result<KafkaLogin> {
+        let make = match self.sasl.as_deref() {
+            None => return Ok(KafkaLogin::None),
+            Some("plain") => KafkaLogin::Plain,
+            Some("scram-sha-256") => KafkaLogin::Scram256,
+            Some("scram-sha-512") => KafkaLogin::Scram512,
+            Some(other) => {
+                bail!("sasl '{other}' is not known; one of plain, scram-sha-256, scram-sha-512")
+            }
+        };
+        let user = self.user.clone().context("sasl needs user")?;
+        let password = secret(self.password_file.as_deref(), KAFKA_PASSWORD)?;
+        let password = password.with_context(|| {
+            format!("sasl needs password_file, or the variable {KAFKA_PASSWORD}")
+        })?;
+        Ok(make(user, password))
+    }
 }
 
 /// The file of what a source has read.
@@ -66,31 +114,14 @@ pub(super) async fn kafka(given: Given) -> Result<Running> {
     if settings.brokers.is_empty() || settings.topics.is_empty() {
         bail!("brokers and topics must name at least one each");
     }
-    let identity = identity(settings.certificate.as_ref(), settings.key.as_ref(), "tls")?;
-    let tls = settings.tls || settings.authority.is_some() || identity.is_some();
-    let tls = tls.then(|| client_config(settings.authority.as_deref(), identity.as_ref()));
-    let tls = tls.transpose().map_err(|error| anyhow!(error))?;
-    let password = secret(settings.password_file.as_deref(), KAFKA_PASSWORD)?;
-    let who = || -> Result<(String, String)> {
-        let user = settings.user.clone().context("sasl needs user")?;
-        let password = password.clone();
-        let password = password.with_context(|| {
-            format!("sasl needs password_file, or the variable {KAFKA_PASSWORD}")
-        })?;
-        Ok((user, password))
-    };
-    let login = match settings.sasl.as_deref() {
-        None => KafkaLogin::None,
-        Some("plain") => who().map(|(user, password)| KafkaLogin::Plain(user, password))?,
-        Some("scram-sha-256") => {
-            who().map(|(user, password)| KafkaLogin::Scram256(user, password))?
-        }
-        Some("scram-sha-512") => {
-            who().map(|(user, password)| KafkaLogin::Scram512(user, password))?
-        }
-        Some(other) => {
-            bail!("sasl '{other}' is not known; one of plain, scram-sha-256, scram-sha-512")
-        }
+    let security = KafkaSecurity {
+        tls: settings.tls,
+        authority: settings.authority,
+        certificate: settings.certificate,
+        key: settings.key,
+        sasl: settings.sasl,
+        user: settings.user,
+        password_file: settings.password_file,
     };
     let start = match settings.start.as_deref() {
         None | Some("earliest") => KafkaStart::Earliest,
@@ -99,12 +130,10 @@ pub(super) async fn kafka(given: Given) -> Result<Running> {
     };
     let options = KafkaOptions {
         positions: positions(&given, "positions"),
-        brokers: settings.brokers,
+        access: security.access(settings.brokers)?,
         topics: settings.topics,
         partitions: settings.partitions,
         start,
-        tls,
-        login,
     };
     Ok(run_kafka(options, given.handle))
 }

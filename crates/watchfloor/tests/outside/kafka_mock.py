@@ -1,12 +1,14 @@
 """Kafka brokers for tests: the mock cluster that librdkafka carries.
 
 Prints the brokers' addresses, then obeys lines of standard input:
-`produce TOPIC FIRST COUNT CODEC` answers `done` when the brokers have all records.
+`produce TOPIC FIRST COUNT CODEC` answers `done` when the brokers have all records;
+`consume TOPIC COUNT` answers `got N M` when COUNT records came or 30 s are over: N of them, M different.
 """
 
 import sys
+import time
 
-from confluent_kafka import Producer
+from confluent_kafka import Consumer, Producer
 
 MOCK = {"bootstrap.servers": "", "test.mock.num.brokers": 3}
 cluster = Producer(MOCK)
@@ -14,9 +16,29 @@ brokers = cluster.list_topics(timeout=20).brokers.values()
 addresses = ",".join(f"{broker.host}:{broker.port}" for broker in brokers)
 print(addresses, flush=True)
 
+
+
+def consume(topic, count):
+    reader = Consumer(
+        {"bootstrap.servers": addresses, "group.id": "test", "auto.offset.reset": "earliest"}
+    )
+    reader.subscribe([topic])
+    values, end = [], time.monotonic() + 30
+    while len(values) < count and time.monotonic() < end:
+        message = reader.poll(0.5)
+        if message is not None and not message.error():
+            values.append(message.value())
+    reader.close()
+    print(f"got {len(values)} {len(set(values))}", flush=True)
+
+
 for line in sys.stdin:
-    word, topic, first, count, codec = line.split()
+    word, topic, *rest = line.split()
+    if word == "consume":
+        consume(topic, int(rest[0]))
+        continue
     assert word == "produce", line
+    first, count, codec = rest
     sender = Producer({"bootstrap.servers": addresses, "compression.type": codec, "linger.ms": 5})
     failed = []
 
