@@ -2734,7 +2734,7 @@ export interface components {
             /** @description For `assign`; `null` for nobody. */
             assignee?: string | null;
             verdict?: components["schemas"]["Verdict"] | null;
-            /** @description For `close`. */
+            /** @description For `close` and `attach`. */
             reason?: string | null;
             /** @description For `attach`; absent or `null` opens a new one. */
             incident_id?: string | null;

@@ -34,8 +34,8 @@ pub enum BulkAction {
     Assign(Option<String>),
     /// Close each.
     Close(Verdict, Option<String>),
-    /// Attach all to one incident; to a new one when `None`.
-    Attach(Option<IncidentId>),
+    /// Attach all to one incident, to a new one when `None`; and why.
+    Attach(Option<IncidentId>, Option<String>),
 }
 
 /// What became of several alerts.
@@ -289,9 +289,9 @@ impl Casework {
             }
         }
         match action {
-            BulkAction::Attach(incident) => {
-                self.bulk_attach(actor, known, incident.as_ref(), &mut outcome)
-                    .await?;
+            BulkAction::Attach(incident, reason) => {
+                let to = (incident.as_ref(), reason.as_deref());
+                self.bulk_attach(actor, known, to, &mut outcome).await?;
             }
             action @ (BulkAction::Acknowledge | BulkAction::Assign(_) | BulkAction::Close(..)) => {
                 for id in known {
@@ -303,7 +303,7 @@ impl Casework {
                             self.close_alert(actor, &id, *verdict, reason.clone(), None)
                                 .await
                         }
-                        BulkAction::Acknowledge | BulkAction::Attach(_) => {
+                        BulkAction::Acknowledge | BulkAction::Attach(..) => {
                             self.acknowledge_alert(actor, &id, None).await
                         }
                     };
@@ -358,7 +358,7 @@ impl Casework {
             outcome.failed.extend(done.failed);
             outcome.incident_id = done.incident_id.or(outcome.incident_id);
             // What opened an incident goes on with it.
-            if let BulkAction::Attach(home) = &mut action {
+            if let BulkAction::Attach(home, _) = &mut action {
                 *home = outcome.incident_id.clone();
             }
         }
@@ -369,9 +369,12 @@ impl Casework {
         &self,
         actor: &Actor,
         ids: Vec<AlertId>,
-        incident: Option<&IncidentId>,
+        (incident, reason): (Option<&IncidentId>, Option<&str>),
         outcome: &mut BulkOutcome,
     ) -> Result<(), CaseworkError> {
+        if let Some(reason) = reason {
+            checked_text("reason", reason, NOTE_BYTES_MAX)?;
+        }
         let mut tx = self.store().write(&actor.tenant).await?;
         let mut alerts = Vec::new();
         for id in ids {
@@ -385,7 +388,7 @@ impl Casework {
         }
         outcome.done = alerts.iter().map(|alert| alert.id.clone()).collect();
         let (home, touched) = self
-            .attach_all(&mut tx, actor, alerts, incident, None)
+            .attach_all(&mut tx, actor, alerts, incident, reason)
             .await?;
         let alerts = tx.q().alerts_of(&home.id).await?;
         tx.commit().await?;

@@ -425,7 +425,8 @@ async fn bulk_alerts(
             None => return Err(ApiError::invalid("verdict", "is needed for close")),
         },
         BulkActionName::Attach => {
-            BulkAction::Attach(body.incident_id.as_deref().map(id).transpose()?)
+            let reason = body.reason.filter(|text| !text.trim().is_empty());
+            BulkAction::Attach(body.incident_id.as_deref().map(id).transpose()?, reason)
         }
     };
     let casework = state.casework();

@@ -269,7 +269,7 @@ pub(crate) struct Bulk {
     pub(crate) assignee: Option<Option<String>>,
     /// For `close`.
     pub(crate) verdict: Option<Verdict>,
-    /// For `close`.
+    /// For `close` and `attach`.
     pub(crate) reason: Option<String>,
     /// For `attach`; absent or `null` opens a new one.
     pub(crate) incident_id: Option<String>,

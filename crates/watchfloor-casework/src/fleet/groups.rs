@@ -220,13 +220,17 @@ fn check_figures(policy: &Policy) -> Result<(), String> {
 }
 
 fn check_paths(policy: &Policy) -> Result<(), String> {
-    let logs = policy.log_files.iter().map(|file| &file.path);
-    let integrity = policy.integrity.iter().map(|one| &one.path);
     if policy.log_files.len() > PATHS_MAX || policy.integrity.len() > PATHS_MAX {
-        return Err(format!("at most {PATHS_MAX} paths of a kind"));
+        return Err(format!(
+            "log_files and integrity hold at most {PATHS_MAX} paths each"
+        ));
     }
-    match logs.chain(integrity).find(|path| !is_absolute(path)) {
-        Some(path) => Err(format!("'{path}' is not an absolute path")),
+    let logs = policy.log_files.iter().map(|file| &file.path).enumerate();
+    let logs = logs.map(|(place, path)| (format!("log_files[{place}].path"), path));
+    let integrity = policy.integrity.iter().map(|one| &one.path).enumerate();
+    let integrity = integrity.map(|(place, path)| (format!("integrity[{place}].path"), path));
+    match logs.chain(integrity).find(|(_, path)| !is_absolute(path)) {
+        Some((place, path)) => Err(format!("{place} '{path}' is not an absolute path")),
         None => Ok(()),
     }
 }
@@ -248,7 +252,7 @@ mod tests {
             (r#"{"cpu": 5}"#, "has no 'cpu'; it has: revision"),
             (
                 r#"{"log_files": [{"path": "var/log"}]}"#,
-                "not an absolute path",
+                "log_files[0].path 'var/log' is not an absolute path",
             ),
             ("{", "EOF"),
         ];

@@ -158,11 +158,20 @@ async fn bulk_answers_for_each() {
         alert_of(casework, "b").await.id.to_string(),
     ];
     let outcome = casework
-        .bulk_alerts(&system(), &ids, BulkAction::Attach(None))
+        .bulk_alerts(
+            &system(),
+            &ids,
+            BulkAction::Attach(None, Some("one intrusion".to_owned())),
+        )
         .await
         .unwrap();
     assert_eq!((outcome.done.len(), outcome.failed.len()), (2, 2));
     assert_eq!(grouping(casework).await, ["a b"]);
+    let why = alert_of(casework, "a").await.attachment.unwrap().reasons;
+    assert!(
+        why.iter().any(|one| one.contains("one intrusion")),
+        "{why:?}"
+    );
     let close = BulkAction::Close(Verdict::BenignPositive, None);
     let outcome = casework
         .bulk_alerts(&system(), &ids, close.clone())
