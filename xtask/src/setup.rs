@@ -238,6 +238,27 @@ pub(crate) fn console() -> Result<()> {
     shell::run(shell::command("npm", "console").args(["run", "--silent", "build"]))
 }
 
+/// Modules of JavaScript that tests send with; returns their folder.
+pub(crate) fn node_senders() -> Result<std::path::PathBuf> {
+    let wanted = std::path::Path::new("crates/watchfloor/tests/outside/otel_js");
+    let folder = shell::target().join("senders-js");
+    let lock = std::fs::read(wanted.join("package-lock.json"))?;
+    let is_there = folder.join("node_modules/.package-lock.json").is_file();
+    if is_there && std::fs::read(folder.join("package-lock.json")).is_ok_and(|own| own == lock) {
+        return Ok(folder);
+    }
+    std::fs::create_dir_all(&folder)?;
+    std::fs::copy(wanted.join("package.json"), folder.join("package.json"))?;
+    std::fs::write(folder.join("package-lock.json"), lock)?;
+    shell::run(shell::command("npm", &folder.to_string_lossy()).args([
+        "ci",
+        "--ignore-scripts",
+        "--no-audit",
+        "--no-fund",
+    ]))?;
+    Ok(folder)
+}
+
 /// A Python environment with the clients that tests send with; returns its interpreter.
 pub(crate) fn python() -> Result<std::path::PathBuf> {
     const CLIENTS: &[&str] = &[

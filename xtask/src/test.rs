@@ -8,6 +8,7 @@ pub(crate) fn run(arguments: &[String]) -> Result<()> {
     let is_deep = arguments.iter().any(|argument| argument == "--deep");
     shell::step("set-up", setup::for_test)?;
     let python = setup::python()?;
+    setup::node_senders()?;
     shell::step("console: build", setup::console)?;
     shell::step("console: types, lints, unit tests", || {
         shell::run(shell::command("npm", "console").args(["run", "--silent", "check"]))

@@ -49,6 +49,21 @@ pub fn corpus() -> Option<std::path::PathBuf> {
     None
 }
 
+/// The folder of JavaScript modules that tests send with (`cargo xtask test` makes it), if it is
+/// there.
+pub fn node_modules() -> Option<std::path::PathBuf> {
+    let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("../../target/senders-js/node_modules");
+    if folder.is_dir() {
+        return Some(folder);
+    }
+    println!(
+        "skipped: {} is absent; cargo xtask test makes it",
+        folder.display()
+    );
+    None
+}
+
 /// The Python interpreter with the clients that tests need (`cargo xtask test` makes it), if it
 /// is there.
 pub fn python() -> Option<std::path::PathBuf> {

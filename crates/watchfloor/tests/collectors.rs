@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
 use anyhow::{Context, Result, ensure};
-use watchfloor_testkit::{Client, ServerProcess, corpus, python, wait_for};
+use watchfloor_testkit::{Client, ServerProcess, corpus, node_modules, python, wait_for};
 
 const PROGRAM: &str = env!("CARGO_BIN_EXE_watchfloor");
 
@@ -473,6 +473,41 @@ fn clients_of_splunk_loki_opentelemetry_graylog_and_opensearch() -> Result<()> {
     );
     ensure!(one("\"order 7 of hec\"")?["source"] == "hec:shop");
     ensure!(one("\"order 7 of loki\"")?["source"] == "loki:shop");
+    Ok(())
+}
+
+#[test]
+fn exporters_of_opentelemetry_for_javascript() -> Result<()> {
+    let Some(modules) = node_modules() else {
+        return Ok(());
+    };
+    let folder = tempfile::tempdir()?;
+    let server = start(
+        folder.path(),
+        "syslog = \"off\"\n[sources.otel]\nkind = \"otlp-grpc\"\nlisten = \"127.0.0.1:0\"\n",
+    )?;
+    let client = server.client("ingest,read")?;
+    let grpc = client.listener("otlp-grpc")?;
+    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/outside/otel_js/send.cjs");
+    let output = Command::new("node")
+        .arg(script)
+        .args([&server.url, &grpc, client.token(), "100"])
+        .env("NODE_PATH", modules)
+        .output()?;
+    ensure!(
+        output.status.success(),
+        "{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
+    for name in ["jsjson", "jsproto", "jsgzip", "jsgrpc"] {
+        assert_orders(&client, &format!("\"of {name}\""), 100).with_context(|| name.to_owned())?;
+    }
+    let event = client.events("\"order 7 of jsproto\"")?.swap_remove(0);
+    ensure!(
+        event["fields"]["unmapped.otel.attributes.customer"] == "eve"
+            && event["source"] == "otlp:shop",
+        "{event}"
+    );
     Ok(())
 }
 
