@@ -26,7 +26,7 @@ pub(crate) fn run(arguments: &[String]) -> Result<()> {
         Some("respond") => respond::run(is_quick),
         Some("triage") => triage::run(arguments),
         _ => bail!(
-            "there are: bench detect [--quick], bench path [--quick], bench lake [--quick | --full], bench cluster, bench collect [--quick], bench respond [--quick | --pages], bench triage [NAME]... [--own] [--verbose]"
+            "there are: bench detect [--quick], bench path [--quick], bench lake [--quick | --full], bench cluster, bench collect [--quick], bench respond [--quick | --pages], bench triage [NAME]... [--own] [--verbose]; each but detect takes --release"
         ),
     }
 }

@@ -34,7 +34,7 @@ pub(super) fn run(is_quick: bool, is_full: bool) -> Result<()> {
         std::fs::remove_dir_all(&data)?;
     }
     fill(&data, &texts)?;
-    println!("profile: the shared one (dev: DataFusion at levels 0 and 1), {events} events");
+    println!("profile: {}, {events} events", shell::profile());
     let (server, token) = path::start(&data, None)?;
     let mut measure = Command::new(&python);
     measure
@@ -56,7 +56,7 @@ pub(super) fn cluster() -> Result<()> {
     if !generated.exists() {
         generate(&python, EVENTS, &texts, &generated)?;
     }
-    println!("profile: the shared one (dev: DataFusion at levels 0 and 1), {EVENTS} events");
+    println!("profile: {}, {EVENTS} events", shell::profile());
     let mut measure = Command::new(&python);
     measure.arg(shell::root().join("bench/lake/cluster.py"));
     measure.args([shell::watchfloor(), texts, folder.join("cluster")]);

@@ -43,9 +43,7 @@ pub(super) fn run(is_quick: bool) -> Result<()> {
         String::new()
     };
     std::fs::write(&config, text)?;
-    println!(
-        "profile: the shared one (dev: hot crates at level 3, DataFusion at 1), {events} events"
-    );
+    println!("profile: {}, {events} events", shell::profile());
     idle(&folder)?;
     let made = load::now()?;
     let lines = load::lines(events, &made)?;

@@ -34,7 +34,7 @@ pub(super) fn run(is_quick: bool) -> Result<()> {
     }
     std::fs::create_dir_all(&folder)?;
     let (agents, seconds) = if is_quick { (1_000, 20) } else { (10_000, 180) };
-    println!("profile: the shared one (dev: hot crates at level 3)");
+    println!("profile: {}", shell::profile());
     if !std::env::args().any(|one| one == "--pages") {
         fleet(&folder, agents, seconds)?;
     }
