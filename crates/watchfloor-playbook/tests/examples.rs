@@ -366,7 +366,7 @@ fn words_of_drafts_are_read_and_given_out_as_the_specification_has_them() {
         ]
     );
     let steps = rehearse(&playbook, &BTreeMap::new(), &[]);
-    let names: Vec<&str> = steps.iter().map(|step| step.kind.as_str()).collect();
+    let names: Vec<&str> = steps.iter().map(|step| step.kind).collect();
     assert_eq!(names, ["start", "if-condition", "action", "end", "end"]);
 
     // What is given out has no word of a draft left.

@@ -11,7 +11,7 @@ use watchfloor_model::{
 
 use crate::row::{corrupt, from_json, id, micros, signed, time, time_opt, to_json, unsigned, word};
 use crate::sql::{self, Row};
-use crate::{Change, Cursor, Page, PageRequest, Queries, StoreError, WriteTx};
+use crate::{Change, Page, PageRequest, Queries, StoreError, WriteTx};
 
 /// Most actions that are taken up in one go.
 const DUE_MAX: i64 = 200;
@@ -217,15 +217,7 @@ impl Queries<'_> {
     /// # Errors
     /// [`StoreError::Missing`] and others.
     pub async fn action(&mut self, action: &ActionId) -> Result<Action, StoreError> {
-        let row = sql::query("SELECT * FROM actions WHERE tenant = $1 AND id = $2")
-            .bind(self.tenant)
-            .bind(action.as_str())
-            .fetch_optional(&mut *self.conn)
-            .await?;
-        let row = row.ok_or_else(|| StoreError::Missing {
-            kind: "action",
-            id: action.to_string(),
-        })?;
+        let row = self.row_of("actions", "action", action.as_str()).await?;
         action_from(&row)
     }
 
@@ -239,8 +231,7 @@ impl Queries<'_> {
         incident: Option<&IncidentId>,
         page: &PageRequest,
     ) -> Result<Page<Action>, StoreError> {
-        let filter = |query: &mut sql::Builder, tenant: &str| {
-            query.push_bind(tenant);
+        let narrow = |query: &mut sql::Builder| {
             if let Some(incident) = incident {
                 query
                     .push(" AND incident_id = ")
@@ -252,33 +243,9 @@ impl Queries<'_> {
                 query.push(")");
             }
         };
-        let mut count = sql::Builder::new("SELECT COUNT(*) FROM actions WHERE tenant = ");
-        filter(&mut count, self.tenant);
-        let total: i64 = count
-            .build_query_scalar()
-            .fetch_one(&mut *self.conn)
-            .await?;
-        let mut query = sql::Builder::new("SELECT * FROM actions WHERE tenant = ");
-        filter(&mut query, self.tenant);
-        let before = page
-            .after
-            .as_ref()
-            .map_or(i64::MAX, |cursor| cursor.primary);
-        query.push(" AND number < ").push_bind(before);
-        query
-            .push(" ORDER BY number DESC LIMIT ")
-            .push_bind(page.fetch());
-        let rows = query.build().fetch_all(&mut *self.conn).await?;
-        let items = rows
-            .iter()
-            .map(action_from)
-            .collect::<Result<Vec<_>, _>>()?;
-        let total = unsigned("count", total)?;
-        Ok(Page::cut(items, page, total, |action| Cursor {
-            primary: number_of("actions.id", action.id.as_str()).unwrap_or_default(),
-            secondary: micros(action.proposed_at),
-            id: action.id.to_string(),
-        }))
+        let id = |action: &Action| action.id.to_string();
+        self.numbered_page("actions", narrow, action_from, id, page)
+            .await
     }
 
     /// Actions of an incident, oldest first.

@@ -59,15 +59,9 @@ impl Queries<'_> {
     /// # Errors
     /// [`StoreError::Missing`] and others.
     pub async fn connector(&mut self, connector: &ConnectorId) -> Result<Connector, StoreError> {
-        let row = sql::query("SELECT * FROM connectors WHERE tenant = $1 AND id = $2")
-            .bind(self.tenant)
-            .bind(connector.as_str())
-            .fetch_optional(&mut *self.conn)
+        let row = self
+            .row_of("connectors", "connector", connector.as_str())
             .await?;
-        let row = row.ok_or_else(|| StoreError::Missing {
-            kind: "connector",
-            id: connector.to_string(),
-        })?;
         let secrets = self.secret_names(connector.as_str()).await?;
         connector_from(&row, secrets)
     }

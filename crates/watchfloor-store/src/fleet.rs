@@ -10,7 +10,7 @@ use watchfloor_model::{
 use crate::actions::number_of;
 use crate::row::{from_json, id, micros, signed, time, time_opt, to_json, unsigned, word};
 use crate::sql::{self, Row};
-use crate::{Change, Cursor, Page, PageRequest, Queries, Store, StoreError, WriteTx};
+use crate::{Change, Page, PageRequest, Queries, Store, StoreError, WriteTx};
 
 /// Most groups of a tenant.
 const GROUPS_MAX: i64 = 500;
@@ -161,15 +161,7 @@ impl Queries<'_> {
     /// # Errors
     /// [`StoreError::Missing`] and others.
     pub async fn agent(&mut self, agent: &AgentId) -> Result<Agent, StoreError> {
-        let row = sql::query("SELECT * FROM agents WHERE tenant = $1 AND id = $2")
-            .bind(self.tenant)
-            .bind(agent.as_str())
-            .fetch_optional(&mut *self.conn)
-            .await?;
-        let row = row.ok_or_else(|| StoreError::Missing {
-            kind: "agent",
-            id: agent.to_string(),
-        })?;
+        let row = self.row_of("agents", "agent", agent.as_str()).await?;
         agent_from(&row)
     }
 
@@ -182,8 +174,7 @@ impl Queries<'_> {
         filter: &AgentFilter,
         page: &PageRequest,
     ) -> Result<Page<Agent>, StoreError> {
-        let narrow = |query: &mut sql::Builder, tenant: &str| {
-            query.push_bind(tenant);
+        let narrow = |query: &mut sql::Builder| {
             if let Some(host) = &filter.host {
                 query.push(" AND instr(host_key, ");
                 query.push_bind(host.to_lowercase()).push(") > 0");
@@ -195,30 +186,9 @@ impl Queries<'_> {
                 query.push(" AND status = ").push_bind(status.as_str());
             }
         };
-        let mut count = sql::Builder::new("SELECT COUNT(*) FROM agents WHERE tenant = ");
-        narrow(&mut count, self.tenant);
-        let total: i64 = count
-            .build_query_scalar()
-            .fetch_one(&mut *self.conn)
-            .await?;
-        let mut query = sql::Builder::new("SELECT * FROM agents WHERE tenant = ");
-        narrow(&mut query, self.tenant);
-        let before = page
-            .after
-            .as_ref()
-            .map_or(i64::MAX, |cursor| cursor.primary);
-        query.push(" AND number < ").push_bind(before);
-        query
-            .push(" ORDER BY number DESC LIMIT ")
-            .push_bind(page.fetch());
-        let rows = query.build().fetch_all(&mut *self.conn).await?;
-        let items = rows.iter().map(agent_from).collect::<Result<Vec<_>, _>>()?;
-        let total = unsigned("count", total)?;
-        Ok(Page::cut(items, page, total, |agent| Cursor {
-            primary: number_of("agents.id", agent.id.as_str()).unwrap_or_default(),
-            secondary: 0,
-            id: agent.id.to_string(),
-        }))
+        let id = |agent: &Agent| agent.id.to_string();
+        self.numbered_page("agents", narrow, agent_from, id, page)
+            .await
     }
 
     /// The active agent of a host, the one heard last where there are several. Names are compared
@@ -266,15 +236,9 @@ impl Queries<'_> {
     /// # Errors
     /// [`StoreError::Missing`] and others.
     pub async fn agent_group(&mut self, group: &AgentGroupId) -> Result<AgentGroup, StoreError> {
-        let row = sql::query("SELECT * FROM agent_groups WHERE tenant = $1 AND id = $2")
-            .bind(self.tenant)
-            .bind(group.as_str())
-            .fetch_optional(&mut *self.conn)
+        let row = self
+            .row_of("agent_groups", "group of agents", group.as_str())
             .await?;
-        let row = row.ok_or_else(|| StoreError::Missing {
-            kind: "group of agents",
-            id: group.to_string(),
-        })?;
         group_from(&row)
     }
 
@@ -298,15 +262,9 @@ impl Queries<'_> {
     /// # Errors
     /// [`StoreError::Missing`] and others.
     pub async fn enrolment(&mut self, enrolment: &EnrolmentId) -> Result<Enrolment, StoreError> {
-        let row = sql::query("SELECT * FROM enrolments WHERE tenant = $1 AND id = $2")
-            .bind(self.tenant)
-            .bind(enrolment.as_str())
-            .fetch_optional(&mut *self.conn)
+        let row = self
+            .row_of("enrolments", "right to enrol", enrolment.as_str())
             .await?;
-        let row = row.ok_or_else(|| StoreError::Missing {
-            kind: "right to enrol",
-            id: enrolment.to_string(),
-        })?;
         enrolment_from(&row)
     }
 

@@ -18,6 +18,7 @@ mod error;
 mod fleet;
 mod incidents;
 mod ledger;
+mod lists;
 mod mentions;
 mod page;
 mod playbooks;

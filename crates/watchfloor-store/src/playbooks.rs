@@ -9,7 +9,7 @@ use watchfloor_model::{
 use crate::actions::{PrincipalRow, number_of, version};
 use crate::row::{from_json, id, micros, time, time_opt, to_json, unsigned, word};
 use crate::sql::{self, Row};
-use crate::{Change, Cursor, Page, PageRequest, Queries, StoreError, WriteTx};
+use crate::{Change, Page, PageRequest, Queries, StoreError, WriteTx};
 
 /// Most playbooks of a tenant.
 const PLAYBOOKS_MAX: i64 = 2_000;
@@ -160,15 +160,9 @@ impl Queries<'_> {
     /// # Errors
     /// [`StoreError::Missing`] and others.
     pub async fn run(&mut self, run: &RunId) -> Result<PlaybookRun, StoreError> {
-        let row = sql::query("SELECT * FROM playbook_runs WHERE tenant = $1 AND id = $2")
-            .bind(self.tenant)
-            .bind(run.as_str())
-            .fetch_optional(&mut *self.conn)
+        let row = self
+            .row_of("playbook_runs", "playbook run", run.as_str())
             .await?;
-        let row = row.ok_or_else(|| StoreError::Missing {
-            kind: "playbook run",
-            id: run.to_string(),
-        })?;
         run_from(&row)
     }
 
@@ -182,8 +176,7 @@ impl Queries<'_> {
         incident: Option<&IncidentId>,
         page: &PageRequest,
     ) -> Result<Page<PlaybookRun>, StoreError> {
-        let filter = |query: &mut sql::Builder, tenant: &str| {
-            query.push_bind(tenant);
+        let narrow = |query: &mut sql::Builder| {
             if let Some(status) = status {
                 query.push(" AND status = ").push_bind(status.as_str());
             }
@@ -193,30 +186,9 @@ impl Queries<'_> {
                     .push_bind(incident.as_str());
             }
         };
-        let mut count = sql::Builder::new("SELECT COUNT(*) FROM playbook_runs WHERE tenant = ");
-        filter(&mut count, self.tenant);
-        let total: i64 = count
-            .build_query_scalar()
-            .fetch_one(&mut *self.conn)
-            .await?;
-        let mut query = sql::Builder::new("SELECT * FROM playbook_runs WHERE tenant = ");
-        filter(&mut query, self.tenant);
-        let before = page
-            .after
-            .as_ref()
-            .map_or(i64::MAX, |cursor| cursor.primary);
-        query.push(" AND number < ").push_bind(before);
-        query
-            .push(" ORDER BY number DESC LIMIT ")
-            .push_bind(page.fetch());
-        let rows = query.build().fetch_all(&mut *self.conn).await?;
-        let items = rows.iter().map(run_from).collect::<Result<Vec<_>, _>>()?;
-        let total = unsigned("count", total)?;
-        Ok(Page::cut(items, page, total, |run| Cursor {
-            primary: number_of("playbook_runs.id", run.id.as_str()).unwrap_or_default(),
-            secondary: micros(run.started_at),
-            id: run.id.to_string(),
-        }))
+        let id = |run: &PlaybookRun| run.id.to_string();
+        self.numbered_page("playbook_runs", narrow, run_from, id, page)
+            .await
     }
 
     /// Runs that are not over.

@@ -239,7 +239,7 @@ fn finding(
     Finding {
         id: id_of(search, key, items),
         rule_id: search.id.to_string(),
-        rule_version: hex(&Sha256::digest(search.query.as_bytes()))[..12].to_owned(),
+        rule_version: hex::encode(Sha256::digest(search.query.as_bytes()))[..12].to_owned(),
         title: search.name.clone(),
         level: level_of(alarm.severity),
         time,
@@ -302,11 +302,7 @@ fn id_of(search: &SavedSearch, key: &[&str], items: &[&Item]) -> String {
         hash.update(part.len().to_le_bytes());
         hash.update(part);
     }
-    format!("search-{}", &hex(&hash.finalize())[..32])
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+    format!("search-{}", &hex::encode(hash.finalize())[..32])
 }
 
 const fn level_of(severity: Severity) -> FindingLevel {

@@ -130,8 +130,7 @@ fn hash(file: &mut std::fs::File) -> Result<String> {
     loop {
         let read = file.read(&mut block)?;
         if read == 0 {
-            let digest = hasher.finalize();
-            return Ok(digest.iter().map(|byte| format!("{byte:02x}")).collect());
+            return Ok(hex::encode(hasher.finalize()));
         }
         hasher.update(&block[..read]);
     }
@@ -155,10 +154,7 @@ mod tests {
     fn a_file_has_its_name_only_when_it_is_whole() {
         let folder = tempfile::tempdir().unwrap();
         let path = place(folder.path(), "triage.tar.gz").unwrap();
-        let whole: String = Sha256::digest(b"abcdef")
-            .iter()
-            .map(|b| format!("{b:02x}"))
-            .collect();
+        let whole = hex::encode(Sha256::digest(b"abcdef"));
         assert_eq!(write(&path, &part(0, b"abc", None)).unwrap(), None);
         assert!(write(&path, &part(9, b"def", None)).is_err());
         assert!(write(&path, &part(3, b"xyz", Some(&whole))).is_err());

@@ -131,11 +131,7 @@ impl Binary {
             version: version.to_owned(),
             target: target.to_owned(),
             size,
-            sha256: hasher
-                .finalize()
-                .iter()
-                .map(|byte| format!("{byte:02x}"))
-                .collect(),
+            sha256: hex::encode(hasher.finalize()),
             path,
         })
     }

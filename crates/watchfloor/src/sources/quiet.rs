@@ -308,13 +308,12 @@ async fn tell(casework: &Casework, name: &str, change: Change, now: Timestamp) -
     Ok(())
 }
 
+/// Digits of the id of a finding.
+const ID_DIGITS: usize = 32;
+
 fn finding(name: &str, usual_s: u64, now: Timestamp) -> Finding {
-    let digest = Sha256::digest(format!("{name}\0{now}").as_bytes());
-    let id: String = digest
-        .iter()
-        .take(16)
-        .map(|byte| format!("{byte:02x}"))
-        .collect();
+    let mut id = hex::encode(Sha256::digest(format!("{name}\0{now}")));
+    id.truncate(ID_DIGITS);
     let usual = match usual_s {
         0 => "it has not been silent before".to_owned(),
         seconds => format!(

@@ -54,14 +54,14 @@ pub(super) struct Positions {
     by_id: BTreeMap<(u64, u64), Position>,
 }
 
+/// Digits of the hash of a file's beginning.
+const FINGERPRINT_DIGITS: usize = 32;
+
 /// The hash of a file's beginning.
 pub(super) fn fingerprint(bytes: &[u8]) -> String {
-    let digest = Sha256::digest(bytes);
-    digest
-        .iter()
-        .take(16)
-        .map(|byte| format!("{byte:02x}"))
-        .collect()
+    let mut digits = hex::encode(Sha256::digest(bytes));
+    digits.truncate(FINGERPRINT_DIGITS);
+    digits
 }
 
 /// What names of rotated files have in common: `access` of `access.log.1` and
