@@ -8,6 +8,7 @@ mod load;
 mod path;
 mod process;
 mod respond;
+mod stall;
 mod triage;
 
 use anyhow::{Result, bail};
@@ -24,9 +25,10 @@ pub(crate) fn run(arguments: &[String]) -> Result<()> {
         Some("cluster") => lake::cluster(),
         Some("collect") => collect::run(is_quick),
         Some("respond") => respond::run(is_quick),
+        Some("stall") => stall::run(is_quick),
         Some("triage") => triage::run(arguments),
         _ => bail!(
-            "there are: bench detect [--quick], bench path [--quick], bench lake [--quick | --full], bench cluster, bench collect [--quick], bench respond [--quick | --pages], bench triage [NAME]... [--own] [--verbose]; each but detect takes --release"
+            "there are: bench detect [--quick], bench path [--quick], bench lake [--quick | --full], bench cluster, bench collect [--quick], bench respond [--quick | --pages], bench stall [--quick], bench triage [NAME]... [--own] [--verbose]; each but detect takes --release"
         ),
     }
 }
