@@ -132,20 +132,30 @@ fn clause_holds(batch: &EventBatch, row: usize, clause: &Clause) -> bool {
     holds != clause.negated
 }
 
-fn holds(batch: &EventBatch, row: usize, condition: &Condition) -> bool {
-    let mut any = condition.any.iter();
-    any.any(|all| all.iter().all(|clause| clause_holds(batch, row, clause)))
+/// The first of some alternatives that holds.
+fn first<'c>(batch: &EventBatch, row: usize, any: &'c [Vec<Clause>]) -> Option<&'c [Clause]> {
+    let all = any
+        .iter()
+        .find(|all| all.iter().all(|clause| clause_holds(batch, row, clause)))?;
+    Some(all)
 }
 
-/// The clauses of the first alternative that holds.
+fn holds(batch: &EventBatch, row: usize, condition: &Condition) -> bool {
+    first(batch, row, &condition.recognize).is_some()
+        && first(batch, row, &condition.when).is_some()
+}
+
+/// The clauses of the first alternatives that hold.
 fn held(batch: &EventBatch, row: usize, condition: &Condition) -> Vec<String> {
-    let all = condition
-        .any
-        .iter()
-        .find(|all| all.iter().all(|clause| clause_holds(batch, row, clause)));
-    match all {
-        Some(all) => all.iter().map(ToString::to_string).collect(),
-        None => vec!["the source names the product".to_owned()],
+    let when = first(batch, row, &condition.when);
+    let recognize = first(batch, row, &condition.recognize);
+    match (when, recognize) {
+        (Some(when), Some(recognize)) => when
+            .iter()
+            .chain(recognize)
+            .map(ToString::to_string)
+            .collect(),
+        _ => vec!["the source names the product".to_owned()],
     }
 }
 

@@ -4,6 +4,7 @@
 //! event's classes, one per routing field, are its signature; all events of a signature have
 //! the same candidates, so conditions run once per signature and not per event.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use crate::Table;
@@ -41,11 +42,13 @@ pub(crate) struct Clause {
     pub(crate) negated: bool,
 }
 
-/// When an event is of a kind: one of the lists holds as a whole.
+/// When an event is of a kind: of both, one of the lists holds as a whole.
 #[derive(Clone, Debug)]
 pub(crate) struct Condition {
-    pub(crate) any: Vec<Vec<Clause>>,
-    /// The same without what recognises the pack, for sources that name their product.
+    /// What recognises the pack, shared by its kinds. Not asked of sources that name their
+    /// product.
+    pub(crate) recognize: Arc<[Vec<Clause>]>,
+    /// What tells the kind.
     pub(crate) when: Vec<Vec<Clause>>,
     /// Whether nothing more is asked of the event, so that later kinds need no look.
     pub(crate) is_final: bool,
@@ -65,6 +68,8 @@ struct RouteField {
     others: Vec<Test>,
     other_ids: Vec<u32>,
     tests: u32,
+    /// Tests by what they ask, while the router is made: one serves all kinds that ask it.
+    asked: Table<String, u32>,
     /// All of `others` that look into the text, as one automaton, with their places in it.
     set: Option<(RegexSet, Vec<u32>)>,
     has_exists: bool,
@@ -74,10 +79,13 @@ struct RouteField {
 struct RouteKind {
     kind: u32,
     pack: u32,
-    any: Vec<Vec<RouteClause>>,
-    when: Vec<Vec<RouteClause>>,
+    recognize: Arc<[RouteClauses]>,
+    when: Box<[RouteClauses]>,
     is_final: bool,
 }
+
+/// Clauses that hold together.
+type RouteClauses = Box<[RouteClause]>;
 
 #[derive(Debug)]
 struct RouteClause {
@@ -97,26 +105,34 @@ impl Router {
     /// pack of each.
     pub(crate) fn new(order: &[usize], conditions: &[Condition], packs: &[u32]) -> Self {
         let mut router = Self::default();
+        let mut shared: BTreeMap<u32, Arc<[RouteClauses]>> = BTreeMap::new();
         for index in order {
             let Some(condition) = conditions.get(*index) else {
                 continue;
             };
-            let mut placed = |any: &[Vec<Clause>]| -> Vec<Vec<RouteClause>> {
-                any.iter()
-                    .map(|all| all.iter().map(|clause| router.clause(clause)).collect())
-                    .collect()
+            let pack = packs.get(*index).copied().unwrap_or(u32::MAX);
+            let recognize = match shared.get(&pack) {
+                Some(known) => Arc::clone(known),
+                None => Arc::from(router.placed(&condition.recognize)),
             };
-            let (any, when) = (placed(&condition.any), placed(&condition.when));
+            shared.insert(pack, Arc::clone(&recognize));
+            let when = router.placed(&condition.when);
             router.kinds.push(RouteKind {
                 kind: u32::try_from(*index).unwrap_or(u32::MAX),
-                pack: packs.get(*index).copied().unwrap_or(u32::MAX),
-                any,
+                pack,
+                recognize,
                 when,
                 is_final: condition.is_final,
             });
         }
         router.fields.iter_mut().for_each(RouteField::finish);
         router
+    }
+
+    fn placed(&mut self, any: &[Vec<Clause>]) -> Box<[RouteClauses]> {
+        any.iter()
+            .map(|all| all.iter().map(|clause| self.clause(clause)).collect())
+            .collect()
     }
 
     fn clause(&mut self, clause: &Clause) -> RouteClause {
@@ -133,6 +149,7 @@ impl Router {
                     others: Vec::new(),
                     other_ids: Vec::new(),
                     tests: 0,
+                    asked: Table::default(),
                     set: None,
                     has_exists: false,
                 });
@@ -227,20 +244,19 @@ impl Router {
             let is_header = field.is_some_and(|field| field.name.starts_with(HEADER_FIELDS));
             is_header && sets.get(clause.field as usize).copied().flatten().is_none()
         };
+        let passes = |any: &[RouteClauses], test: &dyn Fn(&RouteClause) -> bool| {
+            any.iter().any(|all| all.iter().all(test))
+        };
         let mut found = Vec::new();
         if let Some(product) = product {
             let mut last = None;
             for kind in self.kinds.iter().filter(|kind| kind.pack == product) {
-                let is_strict = kind.any.iter().chain(&kind.when);
-                if is_strict.clone().any(|all| all.iter().all(holds)) {
+                if passes(&kind.when, &holds) {
                     found.push(kind.kind);
                     if kind.is_final {
                         return found;
                     }
-                } else if is_strict
-                    .clone()
-                    .any(|all| all.iter().all(|clause| holds(clause) || is_open(clause)))
-                {
+                } else if passes(&kind.when, &|clause| holds(clause) || is_open(clause)) {
                     if kind.is_final {
                         last = Some(kind.kind);
                     } else {
@@ -253,8 +269,13 @@ impl Router {
                 return found;
             }
         }
+        // Kinds of a pack stand together, mostly, and ask the same of the event first.
+        let mut recognized = (u32::MAX, true);
         for kind in &self.kinds {
-            if kind.any.iter().any(|all| all.iter().all(holds)) {
+            if recognized.0 != kind.pack {
+                recognized = (kind.pack, passes(&kind.recognize, &holds));
+            }
+            if recognized.1 && passes(&kind.when, &holds) {
                 found.push(kind.kind);
                 if kind.is_final {
                     break;
@@ -267,24 +288,17 @@ impl Router {
 
 impl RouteField {
     fn add(&mut self, test: &Test) -> u32 {
+        let asked = test.key();
+        if let Some(id) = self.asked.get(&asked) {
+            return *id;
+        }
         let id = self.tests;
+        self.asked.insert(asked, id);
         match test {
             Test::In(values) => {
                 for value in values {
                     self.exact.entry(value.clone()).or_default().push(id);
                 }
-            }
-            Test::Exists if !self.others.is_empty() => {
-                // One test of existence serves all kinds.
-                let known = self
-                    .others
-                    .iter()
-                    .position(|test| matches!(test, Test::Exists));
-                if let Some(id) = known.and_then(|index| self.other_ids.get(index)) {
-                    return *id;
-                }
-                self.others.push(test.clone());
-                self.other_ids.push(id);
             }
             _ => {
                 self.others.push(test.clone());
@@ -297,6 +311,7 @@ impl RouteField {
 
     /// Makes one automaton of all tests that look into the text.
     fn finish(&mut self) {
+        self.asked = Table::default();
         self.has_exists = self.others.iter().any(|test| matches!(test, Test::Exists));
         let mut patterns = Vec::new();
         let mut ids = Vec::new();
@@ -315,6 +330,12 @@ impl RouteField {
             .build()
             .ok()
             .map(|set| (set, ids));
+        if self.set.is_some() {
+            // The automaton answers the others.
+            let tests = self.others.drain(..).zip(self.other_ids.drain(..));
+            let left = tests.filter(|(test, _)| matches!(test, Test::Exists));
+            (self.others, self.other_ids) = left.unzip();
+        }
     }
 
     /// The class of each code of a column. Class 0 is that of rows without the field.
@@ -398,6 +419,19 @@ impl Test {
             Self::Suffix(values) => any(values, &|value| folded.ends_with(value)),
             Self::Contains(values) => any(values, &|value| folded.contains(value)),
             Self::Regex(regex) => regex.is_match(text),
+        }
+    }
+
+    /// What it asks, as a text that two tests have in common only if they ask the same.
+    fn key(&self) -> String {
+        let list = |word: &str, values: &[String]| format!("{word}\0{}", values.join("\0"));
+        match self {
+            Self::Exists => "exists".to_owned(),
+            Self::In(values) => list("in", values),
+            Self::Prefix(values) => list("prefix", values),
+            Self::Suffix(values) => list("suffix", values),
+            Self::Contains(values) => list("contains", values),
+            Self::Regex(regex) => format!("regex\0{}", regex.as_str()),
         }
     }
 

@@ -61,9 +61,21 @@ impl Place<'_> {
             }
         }
         let is_integer = attribute.is_some_and(|known| known.kind == AttributeType::Integer);
-        (Arc::from(path), is_integer)
+        let known = PROMOTED_NAMES.get(path);
+        (
+            known.cloned().unwrap_or_else(|| Arc::from(path)),
+            is_integer,
+        )
     }
 }
+
+/// Names of promoted attributes, one for all the maps that lead to them.
+static PROMOTED_NAMES: LazyLock<HashMap<&str, Arc<str>>> = LazyLock::new(|| {
+    let names = ocsf::PROMOTED
+        .iter()
+        .map(|one| (one.path, Arc::from(one.path)));
+    names.collect()
+});
 
 pub(super) fn compile(
     path: &str,
@@ -84,6 +96,11 @@ pub(super) fn compile(
         .iter()
         .map(|tests| clauses(&place, tests))
         .collect::<Result<Vec<_>, _>>()?;
+    // A pack that asks nothing for itself has one alternative, which always holds.
+    let recognize: Arc<[Vec<Clause>]> = match recognize.is_empty() {
+        true => Arc::from([Vec::new()]),
+        false => Arc::from(recognize),
+    };
     let mut sets = Sets::new();
     let mut kinds: Vec<(Kind, Condition)> = Vec::new();
     for (index, kind) in pack.kinds.iter().enumerate() {
@@ -117,10 +134,10 @@ pub(super) fn compile(
     })
 }
 
-/// Recognition of the pack and condition of the kind, as one list of alternatives.
+/// Recognition of the pack and condition of the kind.
 fn condition(
     place: &Place<'_>,
-    recognize: &[Vec<Clause>],
+    recognize: &Arc<[Vec<Clause>]>,
     kind: &KindText,
 ) -> Result<Condition, PackError> {
     let when = kind
@@ -129,27 +146,16 @@ fn condition(
         .iter()
         .map(|tests| clauses(place, tests))
         .collect::<Result<Vec<_>, _>>()?;
-    if recognize.is_empty() && when.iter().all(Vec::is_empty) {
+    if recognize.iter().all(Vec::is_empty) && when.iter().all(Vec::is_empty) {
         let reason = "a kind without 'when' in a pack without 'recognize' would take every event";
         return Err(place.error(&format!("name: {}", kind.name), reason.to_owned()));
     }
-    let nothing = [Vec::new()];
-    let left = if recognize.is_empty() {
-        &nothing
-    } else {
-        recognize
-    };
-    let right = if when.is_empty() { &nothing[..] } else { &when };
-    let both = left.iter().flat_map(|left| {
-        right.iter().map(move |right| {
-            let mut all = right.clone();
-            all.extend(left.iter().cloned());
-            all
-        })
-    });
     Ok(Condition {
-        any: both.collect(),
-        when: right.to_vec(),
+        recognize: Arc::clone(recognize),
+        when: match when.is_empty() {
+            true => vec![Vec::new()],
+            false => when,
+        },
         is_final: kind.matching.as_slice().is_empty(),
     })
 }
