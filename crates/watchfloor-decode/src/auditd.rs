@@ -63,7 +63,23 @@ fn stamped(sink: &mut Sink<'_>, kind: &str, rest: &str) -> bool {
     true
 }
 
+/// `avc:  denied  { read write } for …`, under the names that auparse gives the two.
+fn access_vector(sink: &mut Sink<'_>, body: &str) {
+    let Some(rest) = body.strip_prefix("avc:") else {
+        return;
+    };
+    let Some((result, rest)) = rest.trim_start().split_once('{') else {
+        return;
+    };
+    let Some((permissions, _)) = rest.split_once('}') else {
+        return;
+    };
+    sink.text("seresult", result.trim());
+    sink.text("seperms", permissions.trim());
+}
+
 fn fields(sink: &mut Sink<'_>, kind: &str, body: &str, decoded: &mut String, depth: u8) {
+    access_vector(sink, body);
     // `ausearch -i` writes the arguments apart, without quotes.
     if kind == "PROCTITLE"
         && let Some(title) = body.strip_prefix("proctitle=")

@@ -13,7 +13,7 @@ use crate::{Limits, delimited, json};
 
 /// Fields that carry a whole raw line inside a JSON record, in the order in which they are
 /// tried.
-const WRAPPED: [&str; 7] = [
+const WRAPPED: [&str; 10] = [
     "message",
     "event.original",
     "log",
@@ -21,7 +21,12 @@ const WRAPPED: [&str; 7] = [
     "MESSAGE",
     "short_message",
     "full_message",
+    "event",
+    "result._raw",
+    "SyslogMessage",
 ];
+/// Those of them that may hold a mere word: what is no line of a known form is left alone.
+const ONLY_LINES: [&str; 1] = ["event"];
 
 /// How a context that names the record's product begins; the name of the product's mapping
 /// pack stands after it, up to the end of the line.
@@ -171,7 +176,12 @@ impl Decoder {
             let header = delimited::Header::parse(context);
             self.table = Some((Arc::clone(context), header));
         }
-        if matches!(line_form(text), LineForm::Json | LineForm::WindowsXml) {
+        // Files are put together from several senders.
+        let is_other = matches!(
+            line_form(text),
+            LineForm::Json | LineForm::WindowsXml | LineForm::Cef | LineForm::Leef
+        );
+        if is_other || (text.starts_with('<') && line_form(text) == LineForm::Syslog) {
             return false;
         }
         let Some((_, header)) = &self.table else {
@@ -197,6 +207,9 @@ impl Decoder {
             }
             let form = line_form(value.text);
             let line = value.text.to_owned();
+            if form == LineForm::Plain && ONLY_LINES.contains(&name) {
+                continue;
+            }
             if form == LineForm::Plain {
                 // Packs look for text in `message`; the wrapper may call it otherwise.
                 if batch.get(Namespace::Source, "message", row).is_none() {

@@ -116,8 +116,14 @@ impl Header {
         };
         for line in context.lines() {
             if let Some(names) = line.strip_prefix("#Fields:") {
-                header.names = names.split_whitespace().map(str::to_owned).collect();
-                header.separator = if names.trim().contains('\t') {
+                // Exchange writes commas, in the names and in the lines.
+                let has_commas = names.contains(',');
+                let parts = names.split(|letter: char| letter.is_whitespace() || letter == ',');
+                let parts = parts.filter(|name| !name.is_empty());
+                header.names = parts.map(str::to_owned).collect();
+                header.separator = if has_commas {
+                    ','
+                } else if names.trim().contains('\t') {
                     '\t'
                 } else {
                     ' '

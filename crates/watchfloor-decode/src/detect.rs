@@ -67,9 +67,16 @@ fn bracket_form(text: &str) -> LineForm {
     match next {
         Some(b'{' | b'"' | b']') => LineForm::Json,
         _ if text.get(1..).and_then(crate::time::parse_ctime).is_some() => LineForm::WebErrorLog,
-        Some(b'0'..=b'9' | b'-') if text.ends_with(']') => LineForm::Json,
+        Some(b'0'..=b'9' | b'-') if is_number_list(text) => LineForm::Json,
         _ => LineForm::Plain,
     }
+}
+
+/// `[1, 2]`, and not `[2026-11-24T08:38:01][WARN ][x]`.
+fn is_number_list(text: &str) -> bool {
+    let inside = text.trim_start_matches('[');
+    let first = inside.split([',', ']']).next().unwrap_or("");
+    text.ends_with(']') && first.trim().parse::<f64>().is_ok()
 }
 
 fn angle_form(bytes: &[u8]) -> LineForm {
@@ -198,6 +205,8 @@ mod tests {
         let cases = [
             ("{\"a\":1}", LineForm::Json),
             ("[{\"a\":1}]", LineForm::Json),
+            ("[1, 2]", LineForm::Json),
+            ("[2026-11-24T08:38:01,123][WARN ][x]", LineForm::Plain),
             ("<34>Oct 11 22:14:15 mymachine su: x", LineForm::Syslog),
             ("<Event xmlns='x'>", LineForm::WindowsXml),
             ("type=SYSCALL msg=audit(1:2): a0=1", LineForm::Auditd),

@@ -88,6 +88,19 @@ fn delimiter(text: &str) -> (char, &str) {
 }
 
 fn pairs(sink: &mut Sink<'_>, text: &str, delimiter: char, value: &mut String) {
+    // IBM's own form for PAN-OS has bars between the pairs of version 1.0.
+    let bars = || text.split('|').filter(|part| !part.trim().is_empty());
+    if delimiter == '\t'
+        && !text.contains('\t')
+        && bars().count() > 1
+        && bars().all(|part| {
+            part.split_once('=')
+                .is_some_and(|(key, _)| !key.contains(' '))
+        })
+    {
+        pairs(sink, text, '|', value);
+        return;
+    }
     // Some senders write blanks where the format wants tabs.
     if !text.contains(delimiter) && text.matches('=').count() > 1 {
         cef::extension(sink, text, value);

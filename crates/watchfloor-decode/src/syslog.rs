@@ -12,7 +12,7 @@ use watchfloor_event::{AnomalyCode, ValueKind};
 use crate::detect::{starts_with_month, year_and_month};
 use crate::json;
 use crate::sink::{Sink, clip};
-use crate::time::{parse_epoch, parse_iso_prefix, parse_rfc3164_prefix};
+use crate::time::{Moment, parse_epoch, parse_iso_prefix, parse_rfc3164_prefix};
 
 /// Zones that some devices write in small letters.
 const SMALL_ZONES: [&str; 10] = [
@@ -22,8 +22,26 @@ const SMALL_ZONES: [&str; 10] = [
 /// Longest tag that is taken as a program's name, in bytes.
 const TAG_BYTES_MAX: usize = 128;
 
+/// Relays that put a header of their own before that of the device; more are not looked into.
+const RELAYS_MAX: u8 = 3;
+
+/// Words that stand where a host would, in lines of programs that are no syslog.
+const LEVELS: [&str; 14] = [
+    "trace", "debug", "info", "notice", "warn", "warning", "error", "err", "fatal", "critical",
+    "crit", "severe", "panic", "verbose",
+];
+
 /// Decodes one line; false if nothing of it looks like syslog.
 pub(crate) fn decode(sink: &mut Sink<'_>, text: &str, buffers: &mut json::Buffers) -> bool {
+    decode_relayed(sink, text, buffers, 0)
+}
+
+fn decode_relayed(
+    sink: &mut Sink<'_>,
+    text: &str,
+    buffers: &mut json::Buffers,
+    relays: u8,
+) -> bool {
     let text = text
         .trim_start_matches('\u{feff}')
         .trim_end_matches(['\r', '\n', '\0']);
@@ -46,9 +64,15 @@ pub(crate) fn decode(sink: &mut Sink<'_>, text: &str, buffers: &mut json::Buffer
             return true;
         }
     }
+    if priority.is_none() && is_of_a_program(rest) {
+        return false;
+    }
     match header_3164(sink, rest) {
         Some(message) => {
-            body(sink, message, buffers);
+            let is_relayed = relays < RELAYS_MAX && has_own_header(message);
+            if !(is_relayed && decode_relayed(sink, message, buffers, relays + 1)) {
+                body(sink, message, buffers);
+            }
             true
         }
         None if priority.is_some() => {
@@ -62,6 +86,41 @@ pub(crate) fn decode(sink: &mut Sink<'_>, text: &str, buffers: &mut json::Buffer
         }
         None => false,
     }
+}
+
+/// Whether the message behind a header begins with another: `<166>Nov 24 …` of a device behind a
+/// relay, or RFC 5424 without its priority.
+fn has_own_header(message: &str) -> bool {
+    match split_priority(message) {
+        Some((_, rest)) => {
+            let rest = rest.strip_prefix("1 ").unwrap_or(rest);
+            starts_with_month(rest) || parse_iso_prefix(rest).is_some()
+        }
+        None => message
+            .strip_prefix("1 ")
+            .is_some_and(|rest| parse_iso_prefix(rest).is_some()),
+    }
+}
+
+/// A line with an ISO time and no host behind it is of a program that writes its own log:
+/// `2026-11-24 10:01:27,123 WARN [org.keycloak] …`. In a file whose first line is syslog it is met
+/// all the same.
+fn is_of_a_program(text: &str) -> bool {
+    let Some((_, rest)) = parse_iso_prefix(text) else {
+        return false;
+    };
+    let mut words = rest.split_whitespace();
+    let word = words.next().unwrap_or("");
+    // ChromeOS writes the level where the host would stand, and then the program.
+    if words.next().is_some_and(|next| next.ends_with("]:")) {
+        return false;
+    }
+    let level = word.trim_matches(|letter: char| !letter.is_ascii_alphanumeric());
+    let is_level = LEVELS.iter().any(|known| level.eq_ignore_ascii_case(known));
+    let begins = word.as_bytes().first();
+    let is_marked =
+        begins.is_none_or(|byte| matches!(byte, b'[' | b'(' | b'{' | b'|' | b'-' | b','));
+    is_level || is_marked || word.ends_with(',')
 }
 
 fn split_priority(text: &str) -> Option<(u32, &str)> {
@@ -102,9 +161,9 @@ fn header_5424<'a>(sink: &mut Sink<'_>, rest: &'a str) -> Option<&'a str> {
     let mut words = rest.splitn(6, ' ');
     let time = words.next()?;
     let host = words.next()?;
-    // CyberArk writes JSON right after the host.
+    // CyberArk writes JSON or CEF right after the host.
     let tail = rest.get(time.len() + host.len() + 2..).unwrap_or("");
-    if tail.starts_with('{')
+    if (tail.starts_with('{') || tail.starts_with("CEF:") || tail.starts_with("LEEF:"))
         && let Some(moment) = crate::time::parse_iso(time)
     {
         sink.own_time(Some(moment), time);
@@ -227,6 +286,7 @@ fn header_3164<'a>(sink: &mut Sink<'_>, text: &'a str) -> Option<&'a str> {
         Some((moment, rest))
     })?;
     let shown = text.get(..text.len() - rest.len()).unwrap_or("");
+    let (moment, rest) = year_or_offset(text, received_at, (moment, rest));
     sink.own_time(Some(moment), shown);
     let rest = skip_zone(rest);
     let has_colon = rest.starts_with(':');
@@ -255,6 +315,45 @@ fn header_3164<'a>(sink: &mut Sink<'_>, text: &'a str) -> Option<&'a str> {
     let rest = rest.trim_start();
     let rest = rest.strip_prefix(": ").unwrap_or(rest);
     Some(tag(sink, rest).unwrap_or(rest))
+}
+
+/// What some devices write behind the clock: the year (`Nov 24 10:00:30 2026 H3C`, Comware), or
+/// the distance from UTC (`Nov 24 2026 10:00:28+01:00 SW-A`, VRP).
+fn year_or_offset<'a>(
+    text: &str,
+    received_at: jiff::Timestamp,
+    (moment, rest): (Moment, &'a str),
+) -> (Moment, &'a str) {
+    if let Some(distance) = rest.get(..6).and_then(offset_seconds) {
+        let seconds = moment.seconds - distance;
+        return (Moment { seconds, ..moment }, rest.get(6..).unwrap_or(""));
+    }
+    let year = rest.get(1..5).filter(|year| {
+        rest.starts_with(' ')
+            && rest.as_bytes().get(5) == Some(&b' ')
+            && (year.starts_with("19") || year.starts_with("20"))
+            && year.bytes().all(|byte| byte.is_ascii_digit())
+    });
+    let (Some(year), Some(clock)) = (year, text.get(..text.len() - rest.len())) else {
+        return (moment, rest);
+    };
+    let clock = clock.trim_start_matches(['*', '.']);
+    match parse_rfc3164_prefix(&format!("{year} {clock}"), received_at) {
+        Some((moment, "")) => (moment, rest.get(5..).unwrap_or("")),
+        _ => (moment, rest),
+    }
+}
+
+/// Seconds of `+01:00`.
+fn offset_seconds(text: &str) -> Option<i64> {
+    let sign = match text.as_bytes().first()? {
+        b'+' => 1,
+        b'-' => -1,
+        _ => return None,
+    };
+    let (hours, minutes) = text.get(1..)?.split_once(':')?;
+    let number = |part: &str| (part.len() == 2).then(|| part.parse::<i64>().ok())?;
+    Some(sign * (number(hours)? * 3_600 + number(minutes)? * 60))
 }
 
 /// Steps over the name of a zone, such as ` UTC` or ` UTC+07:30`, before a colon: network devices
@@ -326,11 +425,16 @@ fn tag<'a>(sink: &mut Sink<'_>, text: &'a str) -> Option<&'a str> {
     if head.starts_with('%') || head.starts_with("CEF:") || head.starts_with("LEEF:") {
         return Some(text);
     }
+    if let Some(message) = tag_with_detail(sink, text) {
+        return Some(message);
+    }
     // After `name[pid]:` the blank may be missing.
-    let bracket = head
-        .find("]:")
-        .map(|end| end + 1)
-        .filter(|end| !head.get(..*end).unwrap_or(" ").contains(' '));
+    let bracket = head.find("]:").map(|end| end + 1).filter(|end| {
+        !head
+            .get(..*end)
+            .unwrap_or(" ")
+            .contains(char::is_whitespace)
+    });
     let colon = bracket.or_else(|| colon_blank(head)).or_else(|| {
         let end = head.find(':')?;
         (end + 1 == text.len()).then_some(end)
@@ -341,7 +445,7 @@ fn tag<'a>(sink: &mut Sink<'_>, text: &'a str) -> Option<&'a str> {
         None => (word, None),
     };
     // sudo and others write `name (detail): `; a sentence with a colon has more blanks.
-    if name.is_empty() || name.contains(' ') {
+    if name.is_empty() || name.contains(char::is_whitespace) {
         return None;
     }
     sink.text("syslog.appname", name);
@@ -349,6 +453,24 @@ fn tag<'a>(sink: &mut Sink<'_>, text: &'a str) -> Option<&'a str> {
         sink.scalar("syslog.procid", process);
     }
     Some(text.get(colon + 1..)?.trim_start_matches(' '))
+}
+
+/// `krb5kdc[99](info): `, `com.apple.xpc.launchd[1] (com.x): `: a detail between the process and
+/// the colon.
+fn tag_with_detail<'a>(sink: &mut Sink<'_>, text: &'a str) -> Option<&'a str> {
+    let head = clip(text, TAG_BYTES_MAX);
+    let (name, rest) = head.split_once('[')?;
+    let (process, rest) = rest.split_once(']')?;
+    let detail = rest.trim_start_matches(' ').strip_prefix('(')?;
+    let (detail, _) = detail.split_once("):")?;
+    let is_word = |word: &str| !word.is_empty() && !word.contains(char::is_whitespace);
+    if !is_word(name) || !is_word(process) || detail.contains(['(', ')', ':']) {
+        return None;
+    }
+    let end = head.find("):")? + 2;
+    sink.text("syslog.appname", name);
+    sink.scalar("syslog.procid", process);
+    Some(text.get(end..)?.trim_start_matches(' '))
 }
 
 /// The message, and the fields of what it wraps.

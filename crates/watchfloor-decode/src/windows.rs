@@ -8,7 +8,7 @@
 mod inserts;
 pub(crate) mod xml;
 
-use watchfloor_event::ValueKind;
+use watchfloor_event::{Namespace, ValueKind};
 
 use crate::sink::Sink;
 
@@ -120,9 +120,57 @@ pub(crate) fn bare_winlog(path: &str) -> Option<&str> {
     })
 }
 
+/// Names of Winlogbeat 6 at the root, and what they are called.
+const WINLOGBEAT_6: [(&str, &str); 5] = [
+    ("event_id", "EventID"),
+    ("log_name", "Channel"),
+    ("computer_name", "Computer"),
+    ("source_name", "Provider_Name"),
+    ("record_number", "EventRecordID"),
+];
+
+/// Data that stand in an object of their own below a flat event: `{"EventID": …, "Channel": …,
+/// "EventData": {…}}`, and `event_data` of Winlogbeat 6.
+fn bare_root(sink: &mut Sink<'_>) {
+    let is_old = sink.get("log_name").is_some() && sink.get("event_id").is_some();
+    let is_flat = sink.get("EventID").is_some() || sink.get("EventId").is_some();
+    if !is_old && !is_flat {
+        return;
+    }
+    let mut bare: Vec<(String, ValueKind, String)> = Vec::new();
+    let columns = sink.batch.columns(Namespace::Source);
+    for column in sink.batch.source_columns_of(sink.row) {
+        let Some(column) = columns.get(column) else {
+            continue;
+        };
+        let path = column.name();
+        let name = ["EventData.", "event_data.", "UserData.", "user_data."]
+            .iter()
+            .find_map(|object| path.strip_prefix(object));
+        if let Some(name) = name
+            && let Some(value) = column.get(sink.row)
+        {
+            bare.push((name.to_owned(), value.kind, value.text.to_owned()));
+        }
+    }
+    if is_old {
+        for (old, name) in WINLOGBEAT_6 {
+            if let Some(value) = sink.get(old) {
+                bare.push((name.to_owned(), value.kind, value.text.to_owned()));
+            }
+        }
+    }
+    for (name, kind, text) in bare {
+        if sink.get(&name).is_none() {
+            put_data(sink, &name, kind, &text);
+        }
+    }
+}
+
 /// Fills in what a shape leaves to be concluded: the event number of a Winlogbeat record, the
 /// names of values that stand by place alone.
 pub(crate) fn complete(sink: &mut Sink<'_>) {
+    bare_root(sink);
     inserts::name(sink);
     if sink.get("winlog.channel").is_none() || sink.get("EventID").is_some() {
         return;
