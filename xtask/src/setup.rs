@@ -22,6 +22,10 @@ const TEST: &[Needed] = &[
     ("nats-server", "nats-server"),
     ("iproute2", "ip"),
     ("nftables", "nft"),
+    // Hosts of the agent's tests: a firewall without nft, leases, and names.
+    ("iptables", "iptables"),
+    ("dnsmasq-base", "dnsmasq"),
+    ("isc-dhcp-client", "dhclient"),
 ];
 
 /// Makes sure that the program can be built.
