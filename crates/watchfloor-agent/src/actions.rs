@@ -25,8 +25,10 @@ use crate::record::{Fields, put};
 use crate::tell::tell;
 
 use arguments::Arguments;
+pub(crate) use isolate::SERVER;
 pub(crate) use ledger::Ledger;
 use ledger::{Begun, Deadline};
+pub(crate) use scan::aside as look_aside;
 
 /// What its records and troubles are under.
 const NAME: &str = "actions";

@@ -76,21 +76,11 @@ pub(crate) async fn run(
 ) -> Result<Ended> {
     let identity = std::fs::read(core.data.path(enrol::IDENTITY))
         .context("the agent's certificate cannot be read")?;
-    let mut stream = wire::dial(server, tls::mutual(&identity)?).await?;
-    if let Ok(peer) = stream.get_ref().0.peer_addr() {
-        actions::note_server(core, peer);
-    }
-    let hello = ToServer::Hello {
-        protocol: PROTOCOL,
-        version: VERSION.to_owned(),
-        host: core.host.clone(),
-        clock_ms: clock::own_ms(),
-        policy: core.policy().revision,
-    };
-    wire::write(&mut stream, &hello.into()).await?;
-    let answer = timeout(WELCOME_MAX, wire::read(&mut stream))
-        .await
-        .context("the server says no welcome")??;
+    let opened = open(core, server, &identity).await;
+    let (stream, answer) = opened.map_err(|error| match when_over(core, &identity) {
+        Some(words) => error.context(words),
+        None => error,
+    })?;
     let heartbeat_s = match answer.message {
         ToAgent::Welcome {
             clock_ms,
@@ -130,6 +120,45 @@ pub(crate) async fn run(
     let result = session.speak(incoming, outgoing, every).await;
     reading.abort();
     result
+}
+
+/// Dials the server and says the first words. Answers the connection and the server's first words.
+async fn open(
+    core: &Core,
+    server: &str,
+    identity: &[u8],
+) -> Result<(TlsStream<TcpStream>, Frame<ToAgent>)> {
+    let mut stream = wire::dial(server, tls::mutual(identity)?).await?;
+    if let Ok(peer) = stream.get_ref().0.peer_addr() {
+        actions::note_server(core, peer);
+    }
+    let hello = ToServer::Hello {
+        protocol: PROTOCOL,
+        version: VERSION.to_owned(),
+        host: core.host.clone(),
+        clock_ms: clock::own_ms(),
+        policy: core.policy().revision,
+    };
+    wire::write(&mut stream, &hello.into()).await?;
+    let answer = timeout(WELCOME_MAX, wire::read(&mut stream))
+        .await
+        .context("the server says no welcome")??;
+    Ok((stream, answer))
+}
+
+/// What is to be done where the agent's certificate is over: only a person can mend it.
+fn when_over(core: &Core, identity: &[u8]) -> Option<String> {
+    let (_, end) = tls::life(&tls::granted(identity).ok()?.certificate)?;
+    let is_over = core.clock.now_ms() / 1_000 > end;
+    let end = jiff::Timestamp::from_second(end).ok()?;
+    is_over.then(|| {
+        format!(
+            "the certificate of this agent was over on {end}, and the server lets nobody in with it; \
+             take a new line under Fleet and run it with `--again` behind it: \
+             watchfloor-agent enrol --server {} --token … --start --again",
+            core.settings.server
+        )
+    })
 }
 
 /// Reads the server's words on a task of its own: reading must not be cut in the middle.

@@ -1,5 +1,6 @@
 //! The agent as a process, with a server that speaks its language.
 
+mod certificate;
 mod extra;
 mod server;
 
