@@ -36,6 +36,8 @@ const BATCHES_OPEN_MAX: usize = 4;
 const STORED_MAX: Duration = Duration::from_secs(180);
 /// Words of the server that wait to be read.
 const INCOMING_MAX: usize = 8;
+/// While something is done, the server is told so at least this often: else it gives up waiting.
+const ACTING_EVERY: Duration = Duration::from_secs(10);
 /// Shortest and longest time between heartbeats.
 const HEARTBEAT_S: std::ops::RangeInclusive<u32> = 1..=3_600;
 
@@ -184,10 +186,15 @@ impl Session<'_> {
     ) -> Result<Ended> {
         let core = Arc::clone(self.core);
         // The first one says at once how the agent is.
-        let mut heartbeat_at = tokio::time::Instant::now();
+        let mut beaten_at: Option<tokio::time::Instant> = None;
         self.tell_outcomes().await?;
         loop {
             let until_records = self.send_records().await?;
+            let every = match core.ledger.running() {
+                0 => heartbeat_every,
+                _ => heartbeat_every.min(ACTING_EVERY),
+            };
+            let heartbeat_at = beaten_at.map_or_else(tokio::time::Instant::now, |at| at + every);
             tokio::select! {
                 word = incoming.recv() => match word {
                     Some(word) => if let Some(ended) = self.hear(word?).await? {
@@ -199,7 +206,7 @@ impl Session<'_> {
                 () = core.outcomes.notified() => self.tell_outcomes().await?,
                 () = sleep_until(heartbeat_at) => {
                     self.beat().await?;
-                    heartbeat_at = tokio::time::Instant::now() + heartbeat_every;
+                    beaten_at = Some(tokio::time::Instant::now());
                 }
                 () = core.spool.more.notified() => {}
                 () = sleep(until_records) => {}

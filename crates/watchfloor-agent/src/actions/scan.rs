@@ -49,7 +49,7 @@ fn name(list: &mut Vec<String>, path: &Path, why: &str) {
 }
 
 /// Looks through files and folders.
-pub(super) fn scan(core: &Core, rules: &str, paths: &[PathBuf]) -> Result<Done> {
+pub(super) fn scan(core: &Core, key: &str, rules: &str, paths: &[PathBuf]) -> Result<Done> {
     let limit = u64::from(core.policy().scan_file_mib) << 20;
     let look_with = Look::new(rules, &core.binary, limit)?;
     let mut counts = Counts::default();
@@ -72,6 +72,8 @@ pub(super) fn scan(core: &Core, rules: &str, paths: &[PathBuf]) -> Result<Done> 
             }
         } else if meta.is_file() && meta.len() > 0 {
             look(core, &look_with, &path, &mut counts);
+            let words = format!("{} files, {} matches", counts.files, counts.matches);
+            core.ledger.progress(key, words);
             core.pace.step();
         }
     }

@@ -419,3 +419,39 @@ fn long_files_are_looked_through_to_their_end_and_cut_ones_are_named() {
     let hash = ring::digest::digest(&ring::digest::SHA256, &bytes);
     assert_eq!(whole["sha256"], hex::encode(hash));
 }
+
+#[test]
+fn what_takes_long_is_named_with_how_far_it_is_until_it_is_over() {
+    let server = Server::start();
+    let mut agent = Agent::new();
+    agent.enrol(&server);
+    let mut policy = quiet_policy(&agent.log());
+    // So little that looking takes seconds.
+    policy.cpu_percent = 1;
+    agent.set_policy(&policy);
+    agent.run();
+    server.wait_connected();
+    let place = agent.folder.path().join("many");
+    fs::create_dir(&place).unwrap();
+    for one in 0..40 {
+        fs::write(place.join(format!("{one}")), vec![b'x'; 200_000]).unwrap();
+    }
+    let rules = r#"rule x { strings: $a = /y[a-z]+z/ condition: $a }"#;
+    server.act(&watchfloor_link::Act {
+        key: "k1".to_owned(),
+        kind: "scan_files".to_owned(),
+        arguments: serde_json::from_value(json!({"rules": rules, "paths": [place]})).unwrap(),
+        undo_at_ms: None,
+        not_after_ms: crate::server::now_ms() + 60_000,
+        redone: 0,
+    });
+    server.wait("how far it is", |heard| {
+        let words = heard.health.as_ref()?.acting.get("k1")?;
+        words.contains(" files, ").then_some(())
+    });
+    server.outcome("k1");
+    server.wait("its end", |heard| {
+        let health = heard.health.as_ref()?;
+        health.acting.is_empty().then_some(())
+    });
+}
