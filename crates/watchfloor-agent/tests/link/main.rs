@@ -2,6 +2,7 @@
 
 mod certificate;
 mod extra;
+mod once;
 mod server;
 
 use std::collections::BTreeMap;
