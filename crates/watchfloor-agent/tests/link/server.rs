@@ -349,7 +349,7 @@ async fn serve(
     }
     drop(heard);
     drop(say);
-    let _ = writing;
+    drop(writing);
 }
 
 fn answer(
