@@ -22,6 +22,13 @@ const TEST: &[Needed] = &[
     ("nats-server", "nats-server"),
     ("iproute2", "ip"),
     ("nftables", "nft"),
+    // Hosts of the agent's tests: a firewall without nft, leases, and names.
+    ("iptables", "iptables"),
+    ("dnsmasq-base", "dnsmasq"),
+    ("isc-dhcp-client", "dhclient"),
+    // A whole system in a container.
+    ("systemd", "systemctl"),
+    ("dbus", "dbus-daemon"),
 ];
 
 /// Makes sure that the program can be built.
@@ -44,6 +51,7 @@ const TEST_FILES: &[Needed] = &[
     ("rsyslog-gnutls", "rsyslog/lmnsd_gtls.so"),
     ("libivykis0", "libivykis.so.0"),
     ("libnet1", "libnet.so.1"),
+    ("libpam-systemd", "security/pam_systemd.so"),
     ("libwrap0", "libwrap.so.0"),
     ("libpcre3", "libpcre.so.3"),
 ];

@@ -173,4 +173,6 @@ export interface AgentHealth {
   collectors: { name: string; records: number; trouble: string | null }[]
   is_isolated: boolean
   undo_at_ms: Record<string, number>
+  /** What it is doing: key of the action, and how far it is. An older agent does not say. */
+  acting?: Record<string, string>
 }

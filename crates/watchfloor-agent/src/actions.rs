@@ -25,8 +25,10 @@ use crate::record::{Fields, put};
 use crate::tell::tell;
 
 use arguments::Arguments;
+pub(crate) use isolate::SERVER;
 pub(crate) use ledger::Ledger;
 use ledger::{Begun, Deadline};
+pub(crate) use scan::aside as look_aside;
 
 /// What its records and troubles are under.
 const NAME: &str = "actions";
@@ -191,7 +193,12 @@ fn perform(core: &Arc<Core>, act: &Act) -> Result<Done> {
         "end_sessions" => account::end_sessions(&arguments.user()?),
         "restart_service" => service::restart(&arguments.service()?),
         "collect_triage" => triage::collect(core, &act.key, &arguments.names("artifacts")?),
-        "scan_files" => scan::scan(core, &arguments.text("rules")?, &arguments.paths("paths")?),
+        "scan_files" => scan::scan(
+            core,
+            &act.key,
+            &arguments.text("rules")?,
+            &arguments.paths("paths")?,
+        ),
         other => anyhow::bail!("refused: {other:?} is not on this agent's list"),
     }
 }

@@ -133,6 +133,10 @@ async fn keep_connected(
     let mut meter = Meter::new();
     let mut failures = 0u32;
     while core.is_running() {
+        if is_another(core) {
+            core.end(End::Again);
+            break;
+        }
         let opener = (Arc::clone(core), server.clone());
         // Names are looked up off this thread: it may take long.
         tokio::task::spawn_blocking(move || actions::open_way(&opener.0, &opener.1)).await?;
@@ -171,6 +175,12 @@ async fn keep_connected(
         }
     }
     Ok(())
+}
+
+/// Whether the host was enrolled again meanwhile: then the agent has another name.
+fn is_another(core: &Core) -> bool {
+    let now = core.data.settings();
+    now.is_some_and(|now| now.agent != core.settings.agent)
 }
 
 /// Full jitter: anything between nothing and a limit that doubles, so that thousands of agents do

@@ -15,16 +15,31 @@ const ANSWER_MAX: Duration = Duration::from_secs(60);
 /// Key and certificates of the agent: one file, so that they always fit.
 pub(crate) const IDENTITY: &str = "identity.pem";
 
+/// What is to be done about a host that is enrolled already.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Known {
+    /// Nothing.
+    Refuse,
+    /// It gets another certificate, and keeps what it has not told yet.
+    Again,
+}
+
 /// Asks the server for a certificate and keeps all that comes with it. Answers the agent's id.
-pub(crate) async fn enrol(server: &str, token: &str, folder: &Path) -> Result<String> {
+pub(crate) async fn enrol(
+    server: &str,
+    token: &str,
+    folder: &Path,
+    known: Known,
+) -> Result<String> {
     let token: EnrolmentToken = token.parse()?;
     let data = DataFolder::open(folder)
         .with_context(|| format!("cannot use {}; run as root?", folder.display()))?;
-    if let Some(settings) = data.settings() {
+    if let Some(settings) = data.settings()
+        && known == Known::Refuse
+    {
         bail!(
-            "this host is enrolled already, as {}; remove {} to enrol it anew",
-            settings.agent,
-            folder.display()
+            "this host is enrolled already, as {}; --again gives it another certificate",
+            settings.agent
         );
     }
     let server = with_port(server);

@@ -63,6 +63,7 @@ impl Meter {
             collectors: core.board.states(),
             is_isolated: core.is_isolated.load(Ordering::Acquire),
             undo_at_ms: core.ledger.undo_times(),
+            acting: core.ledger.acting(),
         }
     }
 }

@@ -34,12 +34,15 @@ pub(crate) fn start(folder: &Path) -> Result<String> {
     write_atomically(Path::new(UNIT), unit(&binary, folder).as_bytes(), 0o644)
         .with_context(|| format!("{UNIT} cannot be written"))?;
     command::run("systemctl", &["daemon-reload"], None, LIMIT)?;
-    command::run(
-        "systemctl",
-        &["enable", "--now", "watchfloor-agent.service"],
-        None,
-        LIMIT,
-    )?;
+    // One that runs already has the identity that it had before.
+    for verb in ["enable", "restart"] {
+        command::run(
+            "systemctl",
+            &[verb, "watchfloor-agent.service"],
+            None,
+            LIMIT,
+        )?;
+    }
     Ok("the agent runs as watchfloor-agent.service".to_owned())
 }
 

@@ -54,6 +54,9 @@ enum Command {
         /// Install and start the agent as a service
         #[arg(long)]
         start: bool,
+        /// Also where this host is enrolled already: its certificate is over or was taken back
+        #[arg(long)]
+        again: bool,
     },
     /// Watch this host and do what the server asks for
     Run {
@@ -69,6 +72,15 @@ enum Command {
         /// Folder of the agent
         #[arg(long, default_value = data::DEFAULT_FOLDER)]
         data: PathBuf,
+    },
+    /// Look at one file with rules from the standard input; for the agent's own use
+    #[command(hide = true)]
+    Look {
+        /// Longest look
+        #[arg(long)]
+        seconds: u64,
+        /// The file
+        path: PathBuf,
     },
     /// Show the version
     Version,
@@ -91,11 +103,16 @@ fn run(command: Command) -> Result<()> {
             token,
             data,
             start,
+            again,
         } => {
+            let known = match again {
+                true => enrol::Known::Again,
+                false => enrol::Known::Refuse,
+            };
             let runtime = tokio::runtime::Builder::new_current_thread()
                 .enable_all()
                 .build()?;
-            let agent = runtime.block_on(enrol::enrol(&server, &token, &data))?;
+            let agent = runtime.block_on(enrol::enrol(&server, &token, &data, known))?;
             say(&format!("enrolled as {agent}"))?;
             if start {
                 say(&install::start(&data)?)?;
@@ -104,6 +121,7 @@ fn run(command: Command) -> Result<()> {
         }
         Command::Run { data, server } => agent::run(&data, server),
         Command::Status { data } => say(status::status(&data)?.trim_end()),
+        Command::Look { seconds, path } => actions::look_aside(&path, seconds),
         Command::Version => say(&format!("watchfloor-agent {}", record::VERSION)),
     }
 }

@@ -2,6 +2,7 @@
 //! only these functions. Today there is Linux.
 
 pub(crate) mod accounts;
+pub(crate) mod closings;
 pub(crate) mod command;
 pub(crate) mod connector;
 pub(crate) mod firewall;

@@ -36,6 +36,8 @@ const BATCHES_OPEN_MAX: usize = 4;
 const STORED_MAX: Duration = Duration::from_secs(180);
 /// Words of the server that wait to be read.
 const INCOMING_MAX: usize = 8;
+/// While something is done, the server is told so at least this often: else it gives up waiting.
+const ACTING_EVERY: Duration = Duration::from_secs(10);
 /// Shortest and longest time between heartbeats.
 const HEARTBEAT_S: std::ops::RangeInclusive<u32> = 1..=3_600;
 
@@ -76,21 +78,11 @@ pub(crate) async fn run(
 ) -> Result<Ended> {
     let identity = std::fs::read(core.data.path(enrol::IDENTITY))
         .context("the agent's certificate cannot be read")?;
-    let mut stream = wire::dial(server, tls::mutual(&identity)?).await?;
-    if let Ok(peer) = stream.get_ref().0.peer_addr() {
-        actions::note_server(core, peer);
-    }
-    let hello = ToServer::Hello {
-        protocol: PROTOCOL,
-        version: VERSION.to_owned(),
-        host: core.host.clone(),
-        clock_ms: clock::own_ms(),
-        policy: core.policy().revision,
-    };
-    wire::write(&mut stream, &hello.into()).await?;
-    let answer = timeout(WELCOME_MAX, wire::read(&mut stream))
-        .await
-        .context("the server says no welcome")??;
+    let opened = open(core, server, &identity).await;
+    let (stream, answer) = opened.map_err(|error| match when_over(core, &identity) {
+        Some(words) => error.context(words),
+        None => error,
+    })?;
     let heartbeat_s = match answer.message {
         ToAgent::Welcome {
             clock_ms,
@@ -132,6 +124,45 @@ pub(crate) async fn run(
     result
 }
 
+/// Dials the server and says the first words. Answers the connection and the server's first words.
+async fn open(
+    core: &Core,
+    server: &str,
+    identity: &[u8],
+) -> Result<(TlsStream<TcpStream>, Frame<ToAgent>)> {
+    let mut stream = wire::dial(server, tls::mutual(identity)?).await?;
+    if let Ok(peer) = stream.get_ref().0.peer_addr() {
+        actions::note_server(core, peer);
+    }
+    let hello = ToServer::Hello {
+        protocol: PROTOCOL,
+        version: VERSION.to_owned(),
+        host: core.host.clone(),
+        clock_ms: clock::own_ms(),
+        policy: core.policy().revision,
+    };
+    wire::write(&mut stream, &hello.into()).await?;
+    let answer = timeout(WELCOME_MAX, wire::read(&mut stream))
+        .await
+        .context("the server says no welcome")??;
+    Ok((stream, answer))
+}
+
+/// What is to be done where the agent's certificate is over: only a person can mend it.
+fn when_over(core: &Core, identity: &[u8]) -> Option<String> {
+    let (_, end) = tls::life(&tls::granted(identity).ok()?.certificate)?;
+    let is_over = core.clock.now_ms() / 1_000 > end;
+    let end = jiff::Timestamp::from_second(end).ok()?;
+    is_over.then(|| {
+        format!(
+            "the certificate of this agent was over on {end}, and the server lets nobody in with it; \
+             take a new line under Fleet and run it with `--again` behind it: \
+             watchfloor-agent enrol --server {} --token … --start --again",
+            core.settings.server
+        )
+    })
+}
+
 /// Reads the server's words on a task of its own: reading must not be cut in the middle.
 async fn listen(
     mut reader: ReadHalf<TlsStream<TcpStream>>,
@@ -155,10 +186,15 @@ impl Session<'_> {
     ) -> Result<Ended> {
         let core = Arc::clone(self.core);
         // The first one says at once how the agent is.
-        let mut heartbeat_at = tokio::time::Instant::now();
+        let mut beaten_at: Option<tokio::time::Instant> = None;
         self.tell_outcomes().await?;
         loop {
             let until_records = self.send_records().await?;
+            let every = match core.ledger.running() {
+                0 => heartbeat_every,
+                _ => heartbeat_every.min(ACTING_EVERY),
+            };
+            let heartbeat_at = beaten_at.map_or_else(tokio::time::Instant::now, |at| at + every);
             tokio::select! {
                 word = incoming.recv() => match word {
                     Some(word) => if let Some(ended) = self.hear(word?).await? {
@@ -170,7 +206,7 @@ impl Session<'_> {
                 () = core.outcomes.notified() => self.tell_outcomes().await?,
                 () = sleep_until(heartbeat_at) => {
                     self.beat().await?;
-                    heartbeat_at = tokio::time::Instant::now() + heartbeat_every;
+                    beaten_at = Some(tokio::time::Instant::now());
                 }
                 () = core.spool.more.notified() => {}
                 () = sleep(until_records) => {}

@@ -35,6 +35,8 @@ pub use vault::{Vault, VaultError};
 
 /// Actions that are being done at the same time.
 const SLOTS: usize = 16;
+/// And of those that take long, so that an isolation never waits for a collection.
+const LONG_SLOTS: usize = 32;
 /// An approval that nobody gives lapses.
 pub(crate) const APPROVAL_LIFE: SignedDuration = SignedDuration::from_hours(24);
 /// How often what the program itself asks for is tried again, and after how many seconds.
@@ -68,18 +70,28 @@ pub(crate) struct Response {
     vault: OnceLock<Vault>,
     pub(crate) wake: Notify,
     slots: Arc<Semaphore>,
+    long_slots: Arc<Semaphore>,
     worker: OnceLock<(String, String)>,
     /// Before it open runs are not looked at again: looking must not be all that is done.
     pub(crate) next_watch: Mutex<Option<Instant>>,
 }
 
 impl Response {
+    /// Where an action of a kind takes its slot.
+    fn slots_of(&self, kind: ActionKind) -> Arc<Semaphore> {
+        match kind {
+            ActionKind::CollectTriage | ActionKind::ScanFiles => Arc::clone(&self.long_slots),
+            _ => Arc::clone(&self.slots),
+        }
+    }
+
     pub(crate) fn new() -> Self {
         Self {
             responder: OnceLock::new(),
             vault: OnceLock::new(),
             wake: Notify::new(),
             slots: Arc::new(Semaphore::new(SLOTS)),
+            long_slots: Arc::new(Semaphore::new(LONG_SLOTS)),
             worker: OnceLock::new(),
             next_watch: Mutex::new(None),
         }

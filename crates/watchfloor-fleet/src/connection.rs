@@ -409,6 +409,8 @@ impl Talk<'_> {
 
     fn heartbeat(&mut self, clock_ms: i64, policy: u64, health: Health) {
         self.look_at_clock(clock_ms);
+        let registry = self.connection.registry;
+        registry.acting(&self.session.who, &health.acting);
         self.session.touch(Some((policy, health)));
     }
 

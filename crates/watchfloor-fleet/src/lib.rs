@@ -14,4 +14,4 @@ mod tls;
 pub use authority::{Authority, AuthorityError, Identity, Issued, SERVER_NAME};
 pub use desk::{Admission, Desk, DeskFuture, Doubt, FilePart, Kept, Refusal};
 pub use listener::{FleetListener, FleetSettings};
-pub use registry::{ActError, Live, Registry, Session, SessionState};
+pub use registry::{ActError, Answer, Live, Registry, Session, SessionState};

@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use jiff::Timestamp;
 use thiserror::Error;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{mpsc, oneshot, watch};
 use tokio_util::sync::CancellationToken;
 use watchfloor_link::{Act, ActOutcome, Frame, Health, HostIdentity, ToAgent};
 
@@ -211,6 +211,16 @@ struct Pending {
     who: (String, String),
     frame: Arc<[u8]>,
     answer: oneshot::Sender<ActOutcome>,
+    progress: watch::Sender<String>,
+}
+
+/// What is heard of an action that an agent was given.
+#[derive(Debug)]
+pub struct Answer {
+    /// What came of it.
+    pub outcome: oneshot::Receiver<ActOutcome>,
+    /// Changes each time the agent says that it is at work on it.
+    pub progress: watch::Receiver<String>,
 }
 
 /// Who is connected. Cheap to clone.
@@ -300,36 +310,54 @@ impl Registry {
         }
     }
 
-    /// Gives an agent something to do, now or when it comes. What came of it comes by the
-    /// receiver; [`Registry::forget`] ends the waiting.
+    /// Gives an agent something to do, now or when it comes. What is heard of it comes by the
+    /// answer; [`Registry::forget`] ends the waiting.
     ///
     /// # Errors
     /// [`ActError`].
-    pub fn act(
-        &self,
-        tenant: &str,
-        agent: &str,
-        act: Act,
-    ) -> Result<oneshot::Receiver<ActOutcome>, ActError> {
+    pub fn act(&self, tenant: &str, agent: &str, act: Act) -> Result<Answer, ActError> {
         let key = act.key.clone();
         let frame = Frame::from(ToAgent::Act { act })
             .encode()
             .map_err(|error| ActError::Frame(error.to_string()))?;
         let frame: Arc<[u8]> = frame.into();
         let who = (tenant.to_owned(), agent.to_owned());
-        let (answer, answered) = oneshot::channel();
+        let (answer, outcome) = oneshot::channel();
+        let (progress, heard) = watch::channel(String::new());
         {
             let mut pending = lock(&self.0.pending);
             if pending.get(&key).is_some_and(|one| one.who != who) {
                 return Err(ActError::Key);
             }
             let frame = Arc::clone(&frame);
-            pending.insert(key, Pending { who, frame, answer });
+            let one = Pending {
+                who,
+                frame,
+                answer,
+                progress,
+            };
+            pending.insert(key, one);
         }
         if let Some(session) = self.get(tenant, agent) {
             session.send(&frame);
         }
-        Ok(answered)
+        Ok(Answer {
+            outcome,
+            progress: heard,
+        })
+    }
+
+    /// Notes what an agent says that it is doing.
+    pub(crate) fn acting(&self, who: &Identity, acting: &BTreeMap<String, String>) {
+        if acting.is_empty() {
+            return;
+        }
+        let (who, pending) = (key_of(who), lock(&self.0.pending));
+        for (key, words) in acting {
+            if let Some(one) = pending.get(key).filter(|one| one.who == who) {
+                one.progress.send_replace(words.clone());
+            }
+        }
     }
 
     /// Ends the waiting for an action.

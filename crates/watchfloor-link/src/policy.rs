@@ -19,6 +19,8 @@ pub struct Policy {
     pub memory_mib: u32,
     /// Most bytes that wait on disk, in MiB; the oldest records of low value go first, counted.
     pub spool_mib: u32,
+    /// Longest file, in MiB, that rules are looked for in to its end; of a longer one the first 16.
+    pub scan_file_mib: u32,
     /// Log files.
     pub log_files: Vec<LogFile>,
     /// Whether the journal of systemd is read.
@@ -50,6 +52,7 @@ impl Default for Policy {
             cpu_percent: 25,
             memory_mib: 40,
             spool_mib: 256,
+            scan_file_mib: 1_024,
             log_files: vec![
                 LogFile::plain("/var/log/auth.log"),
                 LogFile::plain("/var/log/secure"),

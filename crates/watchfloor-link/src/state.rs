@@ -44,6 +44,10 @@ pub struct Health {
     pub is_isolated: bool,
     /// Actions that undo themselves: key, and when in milliseconds since 1970.
     pub undo_at_ms: BTreeMap<String, i64>,
+    /// Actions that are being done: key, and how far it is in words. While an agent names one, it
+    /// is waited for.
+    #[serde(default)]
+    pub acting: BTreeMap<String, String>,
 }
 
 /// How a collector stands.

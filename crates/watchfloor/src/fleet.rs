@@ -46,6 +46,8 @@ pub(crate) struct FleetConfig {
     pub public: Option<String>,
     /// Seconds between heartbeats.
     pub heartbeat_s: Option<u32>,
+    /// Seconds for which an agent may say nothing of an action that it was given [default: 140].
+    pub silence_s: Option<u32>,
 }
 
 /// Where agents are waited for.
@@ -81,6 +83,13 @@ impl FleetConfig {
         }
     }
 
+    fn silence(&self) -> Result<u32> {
+        match self.silence_s.unwrap_or(gateway::SILENCE_S) {
+            silence @ 1..=600 => Ok(silence),
+            _ => bail!("fleet.silence_s must be 1 to 600"),
+        }
+    }
+
     fn settings(&self) -> Result<FleetSettings> {
         let heartbeat_s = self
             .heartbeat_s
@@ -108,6 +117,7 @@ struct Inner {
     collected: PathBuf,
     public: Option<String>,
     heartbeat_s: u32,
+    silence_s: u32,
     /// Where it listens, or why it does not.
     door: Mutex<Result<SocketAddr, String>>,
     refusals: Mutex<view::Refusals>,
@@ -139,6 +149,7 @@ impl Fleet {
             collected: folder.join("collected"),
             public: config.public.clone(),
             heartbeat_s: settings.heartbeat_s,
+            silence_s: config.silence()?,
             door: Mutex::new(Err(
                 "agents are not waited for; set [fleet] listen".to_owned()
             )),

@@ -28,7 +28,12 @@ impl Scene {
     }
 
     fn over(folder: tempfile::TempDir) -> Result<Self> {
-        let server = ServerProcess::start(Path::new(PROGRAM), folder.path(), &["--syslog", "off"])?;
+        Self::with(folder, &[])
+    }
+
+    fn with(folder: tempfile::TempDir, more: &[&str]) -> Result<Self> {
+        let arguments = [&["--syslog", "off"], more].concat();
+        let server = ServerProcess::start(Path::new(PROGRAM), folder.path(), &arguments)?;
         let client = server.client("admin")?;
         Ok(Self {
             server,
@@ -272,6 +277,68 @@ async fn an_action_goes_to_its_agent_and_comes_back() -> Result<()> {
             ..
         }
     ));
+    Ok(())
+}
+
+/// Asks for a collection on a host; answers the action's id, and what the agent is given.
+async fn collection(scene: &Scene, link: &mut AgentLink) -> Result<(String, watchfloor_link::Act)> {
+    let asked = json!({
+        "kind": "collect_triage", "arguments": { "host": "slow-1" }, "reason": "to look at it",
+    });
+    let action = scene.send("POST", "/api/v1/actions", &asked)?;
+    let id = action["id"].as_str().context("no id")?.to_owned();
+    let given = link.next_that(|one| matches!(one, ToAgent::Act { .. }));
+    match tokio::time::timeout(LIMIT, given).await?? {
+        ToAgent::Act { act } => Ok((id, act)),
+        other => bail!("{other:?} and no action"),
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_action_that_takes_long_runs_as_long_as_its_agent_says_so() -> Result<()> {
+    let folder = tempfile::tempdir()?;
+    let config = folder.path().join("server.toml");
+    std::fs::write(&config, "[fleet]\nsilence_s = 3\n")?;
+    let config = config.display().to_string();
+    let scene = Scene::with(folder, &["--config", &config])?;
+    let agent = enrolled(&scene, "slow-1").await?;
+    let mut link = agent.connect(&scene.door()?, 0).await?.let_in()?;
+    let (id, act) = collection(&scene, &mut link).await?;
+    let shown = |id: &str| -> Result<Value> {
+        Ok(scene.client.get(&format!("/api/v1/actions/{id}"))?.json())
+    };
+    // Three times as long as silence is borne, also over a new connection.
+    for round in 0..9 {
+        if round == 4 {
+            link = agent.connect(&scene.door()?, 0).await?.let_in()?;
+        }
+        let health = watchfloor_link::Health {
+            acting: [(act.key.clone(), format!("{round} files"))].into(),
+            ..Default::default()
+        };
+        link.send(ToServer::Heartbeat {
+            clock_ms: now_ms(),
+            policy: 0,
+            health,
+        })
+        .await?;
+        tokio::time::sleep(std::time::Duration::from_secs(1)).await;
+        assert_eq!(shown(&id)?["status"], "running", "round {round}");
+    }
+    wait_for("how far it is", || {
+        let said = scene.agent(&agent.id)?["health"]["acting"][&act.key].clone();
+        Ok(said == "8 files")
+    })?;
+    let outcome = ActOutcome::Done {
+        summary: "collected at last".to_owned(),
+        evidence: Default::default(),
+    };
+    let key = act.key;
+    link.send(ToServer::Acted { key, outcome }).await?;
+    wait_for("its real outcome", || Ok(shown(&id)?["status"] == "done"))?;
+    // An agent that says nothing of it is not waited for.
+    let (id, _) = collection(&scene, &mut link).await?;
+    wait_for("the doubt", || Ok(shown(&id)?["status"] == "uncertain"))?;
     Ok(())
 }
 

@@ -176,6 +176,7 @@ function Health({ agent }: { agent: Agent }) {
   if (!health) return <Section title="Health">No heartbeat came yet.</Section>
   const dropped = Object.entries(health.dropped)
   const undos = Object.entries(health.undo_at_ms)
+  const acting = Object.entries(health.acting ?? {})
   return (
     <Section title="Health">
       <dl className="facts">
@@ -203,6 +204,15 @@ function Health({ agent }: { agent: Agent }) {
             : undos.map(([key, at]) => (
                 <span key={key}>
                   <span className="mono">{visible(key)}</span> <Time iso={new Date(at).toISOString()} />{' '}
+                </span>
+              ))}
+        </Fact>
+        <Fact name="At work on">
+          {acting.length === 0
+            ? 'nothing'
+            : acting.map(([key, words]) => (
+                <span key={key}>
+                  <span className="mono">{visible(key)}</span> {visible(words)}{' '}
                 </span>
               ))}
         </Fact>

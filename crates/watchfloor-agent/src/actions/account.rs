@@ -90,25 +90,32 @@ pub(super) fn end_sessions(user: &str) -> Result<Done> {
         // A user without sessions is an error to it, and no error here.
         let _ = command::run("loginctl", &["terminate-user", "--", user], None, LIMIT);
     }
-    let mut ended = Vec::new();
+    let (mut ended, mut left) = (Vec::new(), Vec::new());
     for pid in process::pids() {
         let Some(facts) = process::facts(pid) else {
             continue;
         };
+        // The same number in a container is another user.
+        if facts.uid != uid || facts.container.is_some() {
+            continue;
+        }
+        let words = format!("{pid} {}", facts.name);
         let is_session = facts.tty != 0 || facts.login_uid == Some(uid);
-        if facts.uid == uid
-            && is_session
-            && let Some(raw) = Pid::from_raw(pid)
-            && kill_process(raw, Signal::KILL).is_ok()
-        {
-            ended.push(format!("{pid} {}", facts.name));
+        match Pid::from_raw(pid) {
+            Some(raw) if is_session && kill_process(raw, Signal::KILL).is_ok() => ended.push(words),
+            _ => left.push(words),
         }
     }
     let summary = format!(
         "ended the sessions of {user}, with {} processes",
         ended.len()
     );
-    Ok(Done::new(summary).with("processes", ended.join("\n")))
+    let mut done = Done::new(summary).with("processes", ended.join("\n"));
+    if !left.is_empty() {
+        // A service may run under the account: what belongs to no session is told, not ended.
+        done = done.with("still_running", left.join("\n"));
+    }
+    Ok(done)
 }
 
 fn is_disabled(state: &Before) -> bool {

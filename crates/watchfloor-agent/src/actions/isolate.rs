@@ -16,7 +16,7 @@ use crate::tell::tell;
 /// File that says whether the host is to be cut off; it outlives the agent and the machine.
 const STATE: &str = "isolation.json";
 /// File with the address at which the server was last met.
-const SERVER: &str = "server.json";
+pub(crate) const SERVER: &str = "server.json";
 /// Most characters of the rules that are sent as proof.
 const PROOF_CHARS_MAX: usize = 4_000;
 
@@ -24,6 +24,9 @@ const PROOF_CHARS_MAX: usize = 4_000;
 struct State {
     is_on: bool,
     servers: BTreeSet<SocketAddr>,
+    /// Name servers that the rules in force let through.
+    #[serde(default)]
+    resolvers: BTreeSet<IpAddr>,
 }
 
 /// Cuts the host off.
@@ -38,10 +41,11 @@ pub(super) fn isolate(core: &Core) -> Result<Done> {
     let state = State {
         is_on: true,
         servers,
+        resolvers: resolvers(core),
     };
     // Written first: what is in force must be known to whoever starts after a crash.
     core.data.write_json(STATE, &state)?;
-    match firewall::isolate(&allowed(core, &state)) {
+    match firewall::isolate(&allowed(&state)) {
         Ok(rules) => {
             core.is_isolated.store(true, Ordering::Release);
             Ok(
@@ -76,23 +80,29 @@ pub(super) fn release(core: &Core) -> Result<Done> {
 
 /// Puts the rules back that were in force before the agent ended.
 pub(super) fn resume(core: &Core) {
-    let state = state(core);
+    let mut state = state(core);
     if !state.is_on {
         return;
     }
-    match firewall::isolate(&allowed(core, &state)) {
+    state.resolvers = resolvers(core);
+    match firewall::isolate(&allowed(&state)) {
         Ok(_) => core.is_isolated.store(true, Ordering::Release),
         Err(error) => trouble(core, &format!("the host should be cut off: {error:#}")),
     }
 }
 
-/// Puts the rules back if somebody took them away.
+/// Puts the rules back if somebody took them away, and lets other name servers through where a new
+/// lease brought some.
 pub(super) fn guard(core: &Core) {
-    let state = state(core);
-    if !state.is_on || matches!(firewall::isolation_rules(), Ok(Some(_))) {
+    let mut state = state(core);
+    if !state.is_on {
         return;
     }
-    let again = match firewall::isolate(&allowed(core, &state)) {
+    if matches!(firewall::isolation_rules(), Ok(Some(_))) {
+        look_at_resolvers(core, &mut state);
+        return;
+    }
+    let again = match firewall::isolate(&allowed(&state)) {
         Ok(_) => "they are back".to_owned(),
         Err(error) => format!("they cannot be put back: {error:#}"),
     };
@@ -119,10 +129,19 @@ pub(super) fn open_way(core: &Core, server: &str) {
     if !state.is_on {
         return;
     }
+    look_at_resolvers(core, &mut state);
     let before = state.servers.len();
     state.servers.extend(resolve(server));
     if state.servers.len() > before {
         apply(core, &state);
+    }
+}
+
+fn look_at_resolvers(core: &Core, state: &mut State) {
+    let now = resolvers(core);
+    if now != state.resolvers {
+        state.resolvers = now;
+        apply(core, state);
     }
 }
 
@@ -131,9 +150,9 @@ fn apply(core: &Core, state: &State) {
         .data
         .write_json(STATE, state)
         .map_err(anyhow::Error::from)
-        .and_then(|()| firewall::isolate(&allowed(core, state)));
+        .and_then(|()| firewall::isolate(&allowed(state)));
     if let Err(error) = result {
-        trouble(core, &format!("the server's new address: {error:#}"));
+        trouble(core, &format!("what the host may reach: {error:#}"));
     }
 }
 
@@ -141,19 +160,24 @@ fn state(core: &Core) -> State {
     core.data.read_json(STATE).unwrap_or_default()
 }
 
-fn allowed(core: &Core, state: &State) -> Allowed {
+fn allowed(state: &State) -> Allowed {
+    Allowed {
+        servers: state.servers.clone(),
+        resolvers: state.resolvers.clone(),
+    }
+}
+
+/// Name servers, where the server is known by name.
+fn resolvers(core: &Core) -> BTreeSet<IpAddr> {
     let host = core
         .settings
         .server
         .rsplit_once(':')
         .map_or("", |(host, _)| host);
     let is_named = host.trim_matches(['[', ']']).parse::<IpAddr>().is_err();
-    Allowed {
-        servers: state.servers.clone(),
-        resolvers: match is_named && host != "localhost" {
-            true => firewall::resolvers(),
-            false => BTreeSet::new(),
-        },
+    match is_named && host != "localhost" {
+        true => firewall::resolvers(),
+        false => BTreeSet::new(),
     }
 }
 

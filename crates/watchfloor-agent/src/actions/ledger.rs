@@ -68,6 +68,8 @@ struct Entry {
     at_ms: i64,
     deadline: Option<Deadline>,
     outcome: Option<ActOutcome>,
+    /// How far it is, in words; not written down.
+    progress: String,
     is_told: bool,
     is_undone: bool,
 }
@@ -183,10 +185,29 @@ impl Ledger {
     }
 
     /// How many actions are being done.
-    pub(super) fn running(&self) -> usize {
+    pub(crate) fn running(&self) -> usize {
         let inner = lock(&self.inner);
         let running = inner.entries.values().filter(|one| one.outcome.is_none());
         running.count()
+    }
+
+    /// Notes how far an action is.
+    pub(super) fn progress(&self, key: &str, words: String) {
+        if let Some(entry) = lock(&self.inner).entries.get_mut(key) {
+            entry.progress = words;
+        }
+    }
+
+    /// Actions that are being done, and how far they are.
+    pub(crate) fn acting(&self) -> BTreeMap<String, String> {
+        let inner = lock(&self.inner);
+        let acting = inner
+            .entries
+            .iter()
+            .filter(|(_, one)| one.outcome.is_none());
+        acting
+            .map(|(key, one)| (key.clone(), one.progress.clone()))
+            .collect()
     }
 
     /// Notes how an action went.
@@ -329,6 +350,7 @@ impl Inner {
                     at_ms,
                     deadline,
                     outcome: None,
+                    progress: String::new(),
                     is_told: false,
                     is_undone: false,
                 };

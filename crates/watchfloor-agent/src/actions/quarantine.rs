@@ -139,7 +139,7 @@ fn copy_masked(from: &mut File, to: &Path) -> io::Result<String> {
         .mode(0o600)
         .open(to)?;
     let hash = pass_masked(from, &mut target, Hashed::Input)?;
-    target.set_permissions(Permissions::from_mode(0))?;
+    target.set_permissions(Permissions::from_mode(0o0))?;
     target.sync_all()?;
     Ok(hash)
 }

@@ -66,7 +66,9 @@ pub(super) fn collect(core: &Core, key: &str, names: &[String]) -> Result<Done> 
         "{}.tar.gz",
         crate::data::sha256_hex(key.as_bytes())
     ));
-    let result = gather(core, &wanted, &path).and_then(|gathered| {
+    let result = gather(core, key, &wanted, &path).and_then(|gathered| {
+        core.ledger
+            .progress(key, "sending what was collected".to_owned());
         let name = format!("triage-{}.tar.gz", core.host.name.replace(['/', '\0'], "_"));
         send(core, key, &name, &path, &gathered.sha256)?;
         Ok(Done::new(format!(
@@ -131,7 +133,12 @@ impl Write for Hashing {
 
 type Archive = tar::Builder<GzEncoder<Hashing>>;
 
-fn gather(core: &Core, wanted: &[(&str, &ArtifactDefinition)], path: &Path) -> Result<Gathered> {
+fn gather(
+    core: &Core,
+    key: &str,
+    wanted: &[(&str, &ArtifactDefinition)],
+    path: &Path,
+) -> Result<Gathered> {
     let file = fs::OpenOptions::new()
         .create(true)
         .truncate(true)
@@ -164,6 +171,8 @@ fn gather(core: &Core, wanted: &[(&str, &ArtifactDefinition)], path: &Path) -> R
                         .min(left);
                     listed.push(one);
                 }
+                core.ledger
+                    .progress(key, format!("{} files collected", listed.len()));
                 core.pace.step();
                 if !core.is_running() {
                     bail!("the agent ended");

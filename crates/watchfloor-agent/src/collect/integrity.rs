@@ -13,14 +13,17 @@ use std::time::Duration;
 use serde_json::Value;
 use watchfloor_link::{IntegrityPath, Policy};
 
-use self::baseline::{Baseline, Facts, text_of};
+use self::baseline::{Baseline, Facts, Line, text_of};
 use self::watches::{Seen, Watches};
 use crate::core::Core;
 use crate::glob;
 use crate::platform::writers::{Writer, Writers};
 use crate::record::{Fields, put};
+use crate::spool::{Class, Positions};
 
 const NAME: &str = "integrity";
+/// Changes that are told and remembered in one write.
+const HELD_MAX: usize = 64;
 /// How often changes are looked at; what happens to one path in between is one change.
 const LOOK_EVERY: Duration = Duration::from_millis(400);
 /// How often the policy is looked at while there is nothing to watch.
@@ -57,6 +60,8 @@ struct Integrity {
     watches: Watches,
     writers: Option<Writers>,
     baseline: Baseline,
+    /// Records of changes that the baseline holds back.
+    news: Vec<Vec<u8>>,
 }
 
 impl Integrity {
@@ -64,11 +69,17 @@ impl Integrity {
     /// happens in between is missed.
     fn begin(core: &Core, policy: &Arc<Policy>) -> std::io::Result<Self> {
         core.board.count(NAME, 0);
+        let told: Vec<Line> = core
+            .spool
+            .position(NAME)
+            .and_then(|value| serde_json::from_value(value).ok())
+            .unwrap_or_default();
         let mut integrity = Self {
             paths: policy.integrity.clone(),
             watches: Watches::open()?,
             writers: Writers::open(),
-            baseline: Baseline::open(core.data.folder("integrity")?)?,
+            baseline: Baseline::open(core.data.folder("integrity")?, told)?,
+            news: Vec::new(),
         };
         let mut seen = BTreeSet::new();
         let paths = integrity.paths.clone();
@@ -79,12 +90,51 @@ impl Integrity {
             if !core.is_running() {
                 return Ok(integrity);
             }
+            integrity.settle(core)?;
             integrity.baseline.learn_root(path)?;
         }
         integrity.forget_missing(core, &seen);
+        integrity.settle(core)?;
         integrity.baseline.compact()?;
         integrity.say_limits(core);
         Ok(integrity)
+    }
+
+    /// Notes a change to be told.
+    fn tell(&mut self, core: &Core, kind: &str, fields: Fields) {
+        let now = jiff::Timestamp::now();
+        self.news.push(core.recorder.event(kind, now, fields));
+    }
+
+    /// Settles when many changes are held back.
+    fn settle_if_many(&mut self, core: &Core) {
+        if self.baseline.held().max(self.news.len()) >= HELD_MAX
+            && let Err(error) = self.settle(core)
+        {
+            core.board
+                .trouble(NAME, &format!("the baseline cannot be kept: {error}"));
+        }
+    }
+
+    /// Tells what is held back and remembers it: the spool takes both in one entry, so that a
+    /// crash leaves both or none.
+    fn settle(&mut self, core: &Core) -> std::io::Result<()> {
+        let lines = self.baseline.take_held();
+        let news = std::mem::take(&mut self.news);
+        let position = match news.is_empty() {
+            true if core.spool.position(NAME).is_none() => None,
+            // What is only learned makes what was told last an older word.
+            true => Some(Value::Null),
+            false => Some(serde_json::to_value(&lines).map_err(std::io::Error::other)?),
+        };
+        if let Some(position) = position {
+            // The lines of the last entry must stand before this one takes its place.
+            self.baseline.sync()?;
+            let positions = Positions::from([(NAME.to_owned(), position)]);
+            core.keep(NAME, Class::Momentary, news, positions);
+            core.spool.sync()?;
+        }
+        self.baseline.write(&lines)
     }
 
     fn say_limits(&self, core: &Core) {
@@ -204,6 +254,10 @@ impl Integrity {
             core.pace.step();
         }
         self.say_limits(core);
+        if let Err(error) = self.settle(core) {
+            core.board
+                .trouble(NAME, &format!("the baseline cannot be kept: {error}"));
+        }
     }
 
     /// The path of the policy that a file belongs to.
@@ -240,15 +294,13 @@ impl Integrity {
             if of.with_diff && kind != "file_attributes" {
                 put(&mut fields, "diff", self.diff(path));
             }
-            core.observe(NAME, kind, fields);
+            self.tell(core, kind, fields);
         }
         if of.with_diff {
             self.baseline.keep_text(path);
         }
-        if let Err(error) = self.baseline.set(path, after) {
-            core.board
-                .trouble(NAME, &format!("the baseline cannot be kept: {error}"));
-        }
+        self.baseline.set(path, after);
+        self.settle_if_many(core);
     }
 
     fn fields(
@@ -314,15 +366,10 @@ impl Integrity {
         let replaced = self.baseline.get(to).cloned();
         let mut fields = self.fields(core, to, replaced.as_ref(), Some(&facts));
         put(&mut fields, "old_path", from.to_string_lossy());
-        core.observe(NAME, "file_renamed", fields);
-        let moved = self
-            .baseline
-            .remove(from)
-            .and_then(|()| self.baseline.set(to, facts));
-        if let Err(error) = moved {
-            core.board
-                .trouble(NAME, &format!("the baseline cannot be kept: {error}"));
-        }
+        self.tell(core, "file_renamed", fields);
+        self.baseline.remove(from);
+        self.baseline.set(to, facts);
+        self.settle_if_many(core);
     }
 
     /// A path that is not there any more: a file, or a folder with all that was in it.
@@ -340,12 +387,10 @@ impl Integrity {
         let before = self.baseline.get(path).cloned();
         if self.covering(path).is_some() {
             let fields = self.fields(core, path, before.as_ref(), None);
-            core.observe(NAME, "file_deleted", fields);
+            self.tell(core, "file_deleted", fields);
         }
-        if let Err(error) = self.baseline.remove(path) {
-            core.board
-                .trouble(NAME, &format!("the baseline cannot be kept: {error}"));
-        }
+        self.baseline.remove(path);
+        self.settle_if_many(core);
     }
 }
 

@@ -63,12 +63,31 @@ const KINDS: &[Kind] = &[
     ),
 ];
 
-/// What was told of each kind: the words that tell rows apart, and the hash of each whole row.
-#[derive(Debug, Default, Serialize, Deserialize)]
+/// What was told of a kind: when all of it was, and of each row the words that tell it apart, and
+/// its hash.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
 #[serde(default)]
 struct Told {
     full_at_ms: i64,
-    rows: BTreeMap<String, BTreeMap<String, String>>,
+    rows: BTreeMap<String, String>,
+}
+
+/// What is to be told of a kind. It stands on disk before the first row is told; how many rows
+/// were, the spool says. So an end of the agent in between tells no row twice, and passes none over.
+#[derive(Debug, Default, Serialize, Deserialize)]
+#[serde(default)]
+struct Plan {
+    snapshot: String,
+    changes: Vec<(String, Fields)>,
+    /// What was told once all of it is.
+    after: Told,
+}
+
+/// How much of a plan was told.
+#[derive(Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+struct Progress {
+    snapshot: String,
+    count: usize,
 }
 
 /// Takes inventories until the agent ends.
@@ -110,31 +129,101 @@ pub(crate) fn state(core: &Core, name: &str) -> Option<Vec<Fields>> {
 }
 
 fn take(core: &Core) {
-    let mut told: Told = core.data.read_json("inventory.json").unwrap_or_default();
+    for (kind, keys, rows) in KINDS {
+        if let Err(error) = take_kind(core, kind, keys, *rows) {
+            core.board
+                .trouble(NAME, &format!("what was told cannot be kept: {error}"));
+        }
+        core.pace.step();
+        if !core.is_running() {
+            return;
+        }
+    }
+}
+
+fn take_kind(
+    core: &Core,
+    kind: &str,
+    keys: &[&str],
+    rows: fn(&Core) -> Vec<Fields>,
+) -> std::io::Result<()> {
+    let folder = core.data.folder(NAME)?;
+    let plan_file = format!("{NAME}/{kind}.plan.json");
+    let told_file = format!("{NAME}/{kind}.json");
+    if let Some(plan) = core.data.read_json::<Plan>(&plan_file) {
+        // An end of the agent came before all of it was told.
+        if !tell_plan(core, kind, &plan)? {
+            return Ok(());
+        }
+        core.data.write_json(&told_file, &plan.after)?;
+        std::fs::remove_file(core.data.path(&plan_file))?;
+    }
+    let mut told: Told = core.data.read_json(&told_file).unwrap_or_default();
     let now = own_ms();
     // A clock that was set back must not hold the full one up for ever.
     let is_full = now - told.full_at_ms >= FULL_EVERY_MS || told.full_at_ms > now;
     if is_full {
         told = Told {
             full_at_ms: now,
-            ..Told::default()
+            rows: BTreeMap::new(),
         };
     }
-    let snapshot = format!("{now:x}");
-    for (kind, keys, rows) in KINDS {
-        let rows = rows(core);
-        let before = told.rows.entry((*kind).to_owned()).or_default();
-        let changes = compare(before, rows, keys, is_full);
-        write(core, kind, &snapshot, changes);
+    let changes = compare(&mut told.rows, rows(core), keys, is_full);
+    if changes.is_empty() && !is_full {
+        return Ok(());
+    }
+    let plan = Plan {
+        snapshot: format!("{now:x}"),
+        changes,
+        after: told,
+    };
+    core.data.write_json(&plan_file, &plan)?;
+    crate::data::sync_folder_of(&folder.join(kind));
+    if tell_plan(core, kind, &plan)? {
+        core.data.write_json(&told_file, &plan.after)?;
+        std::fs::remove_file(core.data.path(&plan_file))?;
+    }
+    Ok(())
+}
+
+/// Tells what is left of a plan; says whether all of it is told.
+fn tell_plan(core: &Core, kind: &str, plan: &Plan) -> std::io::Result<bool> {
+    let position = format!("{NAME}:{kind}");
+    let progress: Option<Progress> = core
+        .spool
+        .position(&position)
+        .and_then(|value| serde_json::from_value(value).ok());
+    let mut count = match progress {
+        Some(progress) if progress.snapshot == plan.snapshot => progress.count,
+        _ => 0,
+    };
+    while let Some(rest) = plan.changes.get(count..).filter(|rest| !rest.is_empty()) {
+        let records: Vec<Vec<u8>> = rest
+            .iter()
+            .take(WRITE_MAX)
+            .map(|(change, row)| {
+                let mut row = row.clone();
+                put(&mut row, "snapshot", plan.snapshot.as_str());
+                put(&mut row, "change", change.as_str());
+                core.recorder.event(kind, Timestamp::now(), row)
+            })
+            .collect();
+        count += records.len();
+        let progress = Progress {
+            snapshot: plan.snapshot.clone(),
+            count,
+        };
+        let progress = serde_json::to_value(progress).map_err(std::io::Error::other)?;
+        let positions = Positions::from([(position.clone(), progress)]);
+        core.keep(NAME, Class::Momentary, records, positions);
         core.pace.step();
         if !core.is_running() {
-            return;
+            return Ok(false);
         }
     }
-    if let Err(error) = core.data.write_json("inventory.json", &told) {
-        core.board
-            .trouble(NAME, &format!("what was told cannot be kept: {error}"));
-    }
+    // The plan must not go before what it told is durable.
+    core.spool.sync()?;
+    Ok(true)
 }
 
 /// What changed since the last time; `before` becomes what is now.
@@ -143,7 +232,7 @@ fn compare(
     rows: Vec<Fields>,
     keys: &[&str],
     is_full: bool,
-) -> Vec<(&'static str, Fields)> {
+) -> Vec<(String, Fields)> {
     let mut now = BTreeMap::new();
     let mut changes = Vec::new();
     for row in rows.into_iter().take(ROWS_MAX) {
@@ -158,12 +247,12 @@ fn compare(
         if now.insert(key, hash).is_none()
             && let Some(change) = change
         {
-            changes.push((change, row));
+            changes.push((change.to_owned(), row));
         }
     }
     for key in before.keys().filter(|key| !now.contains_key(*key)) {
         if let Ok(row) = serde_json::from_str::<Fields>(key) {
-            changes.push(("removed", row));
+            changes.push(("removed".to_owned(), row));
         }
     }
     *before = now;
@@ -179,25 +268,6 @@ fn key_of(row: &Fields, keys: &[&str]) -> String {
         }
     }
     Value::from(key).to_string()
-}
-
-fn write(core: &Core, kind: &str, snapshot: &str, changes: Vec<(&'static str, Fields)>) {
-    let mut records = Vec::new();
-    for (change, mut row) in changes {
-        put(&mut row, "snapshot", snapshot);
-        put(&mut row, "change", change);
-        records.push(core.recorder.event(kind, Timestamp::now(), row));
-        if records.len() >= WRITE_MAX {
-            core.keep(
-                NAME,
-                Class::Momentary,
-                std::mem::take(&mut records),
-                Positions::new(),
-            );
-            core.pace.step();
-        }
-    }
-    core.keep(NAME, Class::Momentary, records, Positions::new());
 }
 
 fn process_rows(core: &Core) -> Vec<Fields> {

@@ -1,5 +1,6 @@
 //! Other programs: always with arguments as arguments, never through a shell, never for ever.
 
+use std::ffi::OsStr;
 use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -63,9 +64,19 @@ pub(crate) fn run_path(path: &Path, arguments: &[&str], limit: Duration) -> Resu
     run_command(clean(path), arguments, None, limit).with_context(|| path.display().to_string())
 }
 
+/// Runs a part of the agent as a process of its own, with arguments as they are.
+pub(crate) fn run_aside(
+    path: &Path,
+    arguments: &[&OsStr],
+    input: &str,
+    limit: Duration,
+) -> Result<String> {
+    run_command(clean(path), arguments, Some(input), limit)
+}
+
 fn run_command(
     mut command: Command,
-    arguments: &[&str],
+    arguments: &[impl AsRef<OsStr>],
     input: Option<&str>,
     limit: Duration,
 ) -> Result<String> {

@@ -34,11 +34,13 @@ pub(crate) struct Socket {
     pub(crate) remote: SocketAddr,
     /// Whether it waits for others.
     pub(crate) is_listening: bool,
+    /// Whether one of both sides has ended it.
+    pub(crate) is_closing: bool,
     pub(crate) uid: u32,
     pub(crate) inode: u64,
 }
 
-/// All sockets that listen or are connected.
+/// All sockets that listen, are connected, or are not wholly closed yet.
 pub(crate) fn sockets() -> Vec<Socket> {
     let mut found = Vec::new();
     for (path, protocol) in [
@@ -102,12 +104,15 @@ fn parse(line: &str, protocol: Protocol) -> Option<Socket> {
         // UDP knows no listening: who has no peer waits for anybody.
         Protocol::Udp => remote.port() == 0,
     };
-    let is_open = is_listening || matches!(state, 0x01 | 0x02 | 0x03);
-    is_open.then_some(Socket {
+    let is_open = is_listening || matches!(state, 0x01..=0x03);
+    // All but those of which the kernel keeps only the times.
+    let is_closing = protocol == Protocol::Tcp && matches!(state, 0x04 | 0x05 | 0x08 | 0x09 | 0x0b);
+    (is_open || is_closing).then_some(Socket {
         protocol,
         local,
         remote,
         is_listening,
+        is_closing,
         uid: words.get(7)?.parse().ok()?,
         inode: words.get(9)?.parse().ok()?,
     })

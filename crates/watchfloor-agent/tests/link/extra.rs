@@ -268,6 +268,9 @@ fn processes_ports_inventories_and_checks_are_told() {
             .into_iter()
             .find(|one| one["remote_port"] == port || one["local_port"] == port)
     });
+    if rustix::process::geteuid().is_root() {
+        short_connections_are_told_once(&server, port);
+    }
     drop(listener);
     server.wait("a closed port", |heard| {
         heard
@@ -289,6 +292,43 @@ fn processes_ports_inventories_and_checks_are_told() {
     assert_eq!(started["sha256"].as_str().unwrap().len(), 64);
     child.wait().unwrap();
     of_child("process_end", child.id());
+}
+
+/// Connections that live for a moment, between two looks.
+fn short_connections_are_told_once(server: &Server, port: u16) {
+    let mut ports = Vec::new();
+    for _ in 0..20 {
+        let client = std::net::TcpStream::connect(("127.0.0.1", port)).unwrap();
+        ports.push(client.local_addr().unwrap().port());
+    }
+    ports.sort_unstable();
+    let ports = ports;
+    let told = || {
+        let heard = server.heard.lock().unwrap();
+        let all = heard.of_kind("connection");
+        let of = |one: &serde_json::Value| one["local_port"].as_u64().unwrap_or_default() as u16;
+        let mut told: Vec<u16> = all
+            .iter()
+            .filter(|one| one["remote_port"] == port && one["direction"] == "outbound")
+            .map(of)
+            .filter(|one| ports.contains(one))
+            .collect();
+        told.sort_unstable();
+        told
+    };
+    let until = Instant::now() + WAIT;
+    while told().len() < ports.len() {
+        assert!(
+            Instant::now() < until,
+            "{} of {}",
+            told().len(),
+            ports.len()
+        );
+        std::thread::sleep(Duration::from_millis(100));
+    }
+    // Nor later a second time.
+    std::thread::sleep(Duration::from_secs(4));
+    assert_eq!(told(), ports);
 }
 
 #[test]
@@ -323,5 +363,95 @@ fn a_policy_for_files_that_is_taken_back_ends_watching() {
             .iter()
             .all(|one| one.name != "integrity")
             .then_some(())
+    });
+}
+
+#[test]
+fn long_files_are_looked_through_to_their_end_and_cut_ones_are_named() {
+    let server = Server::start();
+    let mut agent = Agent::new();
+    agent.enrol(&server);
+    let mut policy = quiet_policy(&agent.log());
+    policy.scan_file_mib = 64;
+    agent.set_policy(&policy);
+    agent.run();
+    server.wait_connected();
+    let place = agent.folder.path().join("big");
+    fs::create_dir(&place).unwrap();
+    // Sparse: long, and nothing on disk. The text stands behind what is read into memory.
+    for (name, length, at) in [
+        ("-a b.bin", 60 << 20, (50 << 20) - 3),
+        ("longer.bin", 70 << 20, 1_000),
+    ] {
+        let file = fs::File::create(place.join(name)).unwrap();
+        file.set_len(length).unwrap();
+        std::os::unix::fs::FileExt::write_all_at(&file, b"a needle here", at).unwrap();
+    }
+    let rules = r#"rule needle { strings: $a = "needle" condition: $a and filesize > 1MB }"#;
+    let act = watchfloor_link::Act {
+        key: "k1".to_owned(),
+        kind: "scan_files".to_owned(),
+        arguments: serde_json::from_value(json!({"rules": rules, "paths": [place]})).unwrap(),
+        undo_at_ms: None,
+        not_after_ms: crate::server::now_ms() + 60_000,
+        redone: 0,
+    };
+    server.act(&act);
+    let watchfloor_link::ActOutcome::Done { evidence, .. } = server.outcome("k1") else {
+        panic!("not done");
+    };
+    assert_eq!((&evidence["matches"][..], &evidence["cut"][..]), ("2", "1"));
+    assert!(evidence["cut_files"].contains("longer than the policy says: "));
+    assert!(evidence["cut_files"].ends_with("longer.bin"));
+    let found = server.wait("both matches", |heard| {
+        let all = heard.of_kind("yara_match");
+        (all.len() == 2).then_some(all)
+    });
+    let of = |name: &str| {
+        let mut all = found.iter();
+        all.find(|one| one["path"].as_str().unwrap().ends_with(name))
+            .unwrap()
+    };
+    let whole = of("-a b.bin");
+    assert_eq!(whole["strings"][0]["offsets"], json!([(50 << 20) - 1]));
+    assert!(whole["is_cut"].is_null() && of("longer.bin")["is_cut"] == true);
+    let bytes = fs::read(place.join("-a b.bin")).unwrap();
+    let hash = ring::digest::digest(&ring::digest::SHA256, &bytes);
+    assert_eq!(whole["sha256"], hex::encode(hash));
+}
+
+#[test]
+fn what_takes_long_is_named_with_how_far_it_is_until_it_is_over() {
+    let server = Server::start();
+    let mut agent = Agent::new();
+    agent.enrol(&server);
+    let mut policy = quiet_policy(&agent.log());
+    // So little that looking takes seconds.
+    policy.cpu_percent = 1;
+    agent.set_policy(&policy);
+    agent.run();
+    server.wait_connected();
+    let place = agent.folder.path().join("many");
+    fs::create_dir(&place).unwrap();
+    for one in 0..40 {
+        fs::write(place.join(format!("{one}")), vec![b'x'; 200_000]).unwrap();
+    }
+    let rules = r#"rule x { strings: $a = /y[a-z]+z/ condition: $a }"#;
+    server.act(&watchfloor_link::Act {
+        key: "k1".to_owned(),
+        kind: "scan_files".to_owned(),
+        arguments: serde_json::from_value(json!({"rules": rules, "paths": [place]})).unwrap(),
+        undo_at_ms: None,
+        not_after_ms: crate::server::now_ms() + 60_000,
+        redone: 0,
+    });
+    server.wait("how far it is", |heard| {
+        let words = heard.health.as_ref()?.acting.get("k1")?;
+        words.contains(" files, ").then_some(())
+    });
+    server.outcome("k1");
+    server.wait("its end", |heard| {
+        let health = heard.health.as_ref()?;
+        health.acting.is_empty().then_some(())
     });
 }

@@ -1,6 +1,8 @@
 //! The agent as a process, with a server that speaks its language.
 
+mod certificate;
 mod extra;
+mod once;
 mod server;
 
 use std::collections::BTreeMap;

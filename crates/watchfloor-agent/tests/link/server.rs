@@ -35,6 +35,10 @@ pub(crate) struct Authority {
     certificate: CertificateDer<'static>,
     pem: String,
     pub update_key: Ed25519KeyPair,
+    /// Begin and end of certificates that are given out, in seconds from now.
+    pub life_s: Mutex<(i64, i64)>,
+    /// Names of the agents that are enrolled from now on.
+    pub agent: Mutex<String>,
 }
 
 impl Default for Authority {
@@ -57,6 +61,8 @@ impl Authority {
             pem: made.pem(),
             issuer: Issuer::new(params, key),
             update_key: Ed25519KeyPair::from_seed_unchecked(&[9; 32]).unwrap(),
+            life_s: Mutex::new((-3_600, 90 * 86_400)),
+            agent: Mutex::new("agent-1".to_owned()),
         }
     }
 
@@ -70,9 +76,14 @@ impl Authority {
         let request = CertificateSigningRequestDer::from(request.to_vec());
         let request = CertificateSigningRequestParams::from_der(&request).unwrap();
         let mut params = CertificateParams::default();
-        params
-            .distinguished_name
-            .push(DnType::CommonName, "agent-1");
+        let name = self.agent.lock().unwrap().clone();
+        params.distinguished_name.push(DnType::CommonName, name);
+        let (begin, end) = *self.life_s.lock().unwrap();
+        let at = |seconds: i64| {
+            let since = (now_ms() / 1_000 + seconds) as u64;
+            rcgen::date_time_ymd(1970, 1, 1) + Duration::from_secs(since)
+        };
+        (params.not_before, params.not_after) = (at(begin), at(end));
         params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ClientAuth];
         let made = params.signed_by(&request.public_key, &self.issuer).unwrap();
         let key = base64(self.update_key.public_key().as_ref());
@@ -131,6 +142,7 @@ fn base64(bytes: &[u8]) -> String {
 pub(crate) struct Heard {
     pub enrolments: Vec<String>,
     pub hellos: u32,
+    pub renewals: u32,
     /// Records by number. A number that came with two contents fails the test.
     pub records: BTreeMap<(u64, u64), String>,
     pub outcomes: Vec<(String, ActOutcome)>,
@@ -337,7 +349,7 @@ async fn serve(
     }
     drop(heard);
     drop(say);
-    let _ = writing;
+    drop(writing);
 }
 
 fn answer(
@@ -352,14 +364,17 @@ fn answer(
             heard.enrolments.push(secret);
             vec![certificate(authority, &frame.payload)]
         }
-        ToServer::Renew => vec![certificate(authority, &frame.payload)],
+        ToServer::Renew => {
+            heard.renewals += 1;
+            vec![certificate(authority, &frame.payload)]
+        }
         ToServer::Hello { policy, .. } => {
             heard.hellos += 1;
             heard.policy = policy;
             heard.outgoing = Some(say.clone());
             vec![
                 ToAgent::Welcome {
-                    agent: "agent-1".to_owned(),
+                    agent: authority.agent.lock().unwrap().clone(),
                     clock_ms: now_ms(),
                     heartbeat_s: 1,
                 }
@@ -409,10 +424,10 @@ fn answer(
 }
 
 fn certificate(authority: &Authority, request: &[u8]) -> Frame<ToAgent> {
+    // Not within the expression: it would be held while the certificate is made.
+    let agent = authority.agent.lock().unwrap().clone();
     Frame {
-        message: ToAgent::Certificate {
-            agent: "agent-1".to_owned(),
-        },
+        message: ToAgent::Certificate { agent },
         payload: authority.issue(request),
     }
 }
@@ -493,9 +508,14 @@ impl Agent {
     }
 
     pub(crate) fn try_enrol(&self, server: &str, token: &str) -> Output {
+        self.try_enrol_with(server, token, &[])
+    }
+
+    pub(crate) fn try_enrol_with(&self, server: &str, token: &str, more: &[&str]) -> Output {
         self.command()
             .args(["enrol", "--server", server, "--token", token, "--data"])
             .arg(self.data())
+            .args(more)
             .output()
             .unwrap()
     }

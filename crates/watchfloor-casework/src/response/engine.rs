@@ -17,6 +17,8 @@ use crate::{Casework, CaseworkError};
 
 /// Longest time that one action may take; connectors have shorter limits of their own.
 const PERFORM_MAX: Duration = Duration::from_secs(150);
+/// The same for an agent, which says all the while that it is at work.
+const AGENT_PERFORM_MAX: Duration = Duration::from_secs(3 * 3_600);
 /// A running action of another server is taken for lost after this time.
 const LOST_AFTER: SignedDuration = SignedDuration::from_mins(10);
 /// A failed undo is tried again after this time, for as long as it takes.
@@ -127,9 +129,8 @@ impl Casework {
         let mut tx = self.store().write(&tenant).await?;
         let (place, boot) = self.worker();
         for waiting in waiting {
-            let slots = self.response().slots.clone();
-            let Ok(permit) = slots.try_acquire_owned() else {
-                break;
+            let Ok(permit) = self.response().slots_of(waiting.kind).try_acquire_owned() else {
+                continue;
             };
             // Read again: another server may have begun it meanwhile.
             let mut action = tx.q().action(&waiting.id).await?;
@@ -189,11 +190,15 @@ impl Casework {
         let way = self.open_way(tenant, action).await.map_err(failed)?;
         let request = request_of(tenant, action);
         let responder = self.responder().map_err(failed)?;
-        match tokio::time::timeout(PERFORM_MAX, responder.perform(&way, &request)).await {
+        let most = match way {
+            Way::Agent => AGENT_PERFORM_MAX,
+            Way::Connector(_) => PERFORM_MAX,
+        };
+        match tokio::time::timeout(most, responder.perform(&way, &request)).await {
             Ok(acted) => acted,
             Err(_) => Err(ActionFailure::unknown(format!(
                 "it was not over within {} s",
-                PERFORM_MAX.as_secs()
+                most.as_secs()
             ))),
         }
     }

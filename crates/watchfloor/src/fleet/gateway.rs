@@ -5,7 +5,9 @@ use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
 use serde_json::Value;
+use tokio::time::Instant;
 use watchfloor_casework::{Acted, ActedFuture, AgentFuture};
+use watchfloor_fleet::Answer;
 use watchfloor_link::{AGENT_ACTIONS, Act, ActOutcome};
 use watchfloor_model::{ActionFailure, ActionOutcome, ActionRequest, Agent, ArgumentValue};
 
@@ -14,8 +16,8 @@ use crate::bridge::AgentGateway;
 
 /// How long an agent that is away is waited for before the action fails.
 const AWAY_LIMIT: Duration = Duration::from_secs(30);
-/// How long an agent may take; the engine's own limit is a little more.
-const ANSWER_LIMIT: Duration = Duration::from_secs(140);
+/// How long an agent may say nothing of what it was given, unless the configuration says otherwise.
+pub(super) const SILENCE_S: u32 = 140;
 /// An agent does not begin an action that comes so much later than it was sent.
 const LATE: SignedDuration = SignedDuration::from_secs(120);
 
@@ -58,42 +60,61 @@ impl Gateway {
         waited
     }
 
+    /// Waits for what comes of an action: as long as the agent says that it is at work on it.
     async fn wait(
         &self,
         agent: &Agent,
-        mut answered: tokio::sync::oneshot::Receiver<ActOutcome>,
+        mut answer: Answer,
         was_there: bool,
         tenant: &str,
     ) -> Acted {
-        let first = match was_there {
-            true => ANSWER_LIMIT,
-            false => AWAY_LIMIT,
-        };
-        let mut answer = tokio::time::timeout(first, &mut answered).await;
-        let is_there = || self.0.0.registry.get(tenant, agent.id.as_str()).is_some();
-        if answer.is_err() && !was_there {
-            if !is_there() {
-                let seen = agent.state.seen_at;
-                let seen = seen.map_or_else(|| "never".to_owned(), |at| at.to_string());
-                // It was never given: an agent that comes later is not told of it.
-                return Err(ActionFailure::failed(format!(
-                    "the agent on {} is away, last heard {seen}; nothing was done",
-                    agent.host
-                )));
+        let silence = Duration::from_secs(u64::from(self.0.0.silence_s));
+        let given = Instant::now();
+        let mut is_given = was_there;
+        let mut until = given + if was_there { silence } else { AWAY_LIMIT };
+        loop {
+            tokio::select! {
+                outcome = &mut answer.outcome => return match outcome {
+                    Ok(outcome) => acted_of(outcome),
+                    Err(_) => Err(ActionFailure::unknown("the answer of the agent was lost")),
+                },
+                // Ends with the outcome, which is at hand then.
+                Ok(()) = answer.progress.changed() => {
+                    is_given = true;
+                    until = Instant::now() + silence;
+                }
+                () = tokio::time::sleep_until(until) => {
+                    let is_there = self.0.0.registry.get(tenant, agent.id.as_str()).is_some();
+                    if is_given {
+                        return Err(silent(agent, silence));
+                    }
+                    if !is_there {
+                        return Err(away(agent));
+                    }
+                    is_given = true;
+                    until = (given + silence).max(Instant::now());
+                }
             }
-            let rest = ANSWER_LIMIT.saturating_sub(AWAY_LIMIT);
-            answer = tokio::time::timeout(rest, &mut answered).await;
-        }
-        match answer {
-            Ok(Ok(outcome)) => acted_of(outcome),
-            Ok(Err(_)) => Err(ActionFailure::unknown("the answer of the agent was lost")),
-            Err(_) => Err(ActionFailure::unknown(format!(
-                "the agent on {} did not say what came of it within {} s; look at the host",
-                agent.host,
-                ANSWER_LIMIT.as_secs()
-            ))),
         }
     }
+}
+
+fn away(agent: &Agent) -> ActionFailure {
+    let seen = agent.state.seen_at;
+    let seen = seen.map_or_else(|| "never".to_owned(), |at| at.to_string());
+    // It was never given: an agent that comes later is not told of it.
+    ActionFailure::failed(format!(
+        "the agent on {} is away, last heard {seen}; nothing was done",
+        agent.host
+    ))
+}
+
+fn silent(agent: &Agent, silence: Duration) -> ActionFailure {
+    ActionFailure::unknown(format!(
+        "the agent on {} said nothing of it for {} s; look at the host",
+        agent.host,
+        silence.as_secs()
+    ))
 }
 
 impl AgentGateway for Gateway {

@@ -1,5 +1,9 @@
 //! What files were when they were looked at last; on disk, so that changes are told that happened
 //! while the agent did not run.
+//!
+//! What becomes known is held back until it is told: the spool takes the records and these lines in
+//! one entry, and only then they are written here. After a crash in between they are taken from
+//! the spool, so that no change is told twice and none is passed over.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, File, OpenOptions};
@@ -93,8 +97,8 @@ impl Facts {
 }
 
 /// A line of the file.
-#[derive(Serialize, Deserialize)]
-struct Line {
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(super) struct Line {
     /// Path, in hexadecimal if it is no UTF-8.
     #[serde(rename = "p")]
     path: String,
@@ -144,11 +148,17 @@ pub(super) struct Baseline {
     lines: usize,
     files: BTreeMap<PathBuf, Facts>,
     roots: BTreeSet<String>,
+    /// Known, and not written yet.
+    held: Vec<Line>,
+    /// Texts that go with it; none where there is no text any more.
+    held_texts: BTreeMap<PathBuf, Option<String>>,
+    is_dirty: bool,
 }
 
 impl Baseline {
-    /// Reads what was known; a line that a crash cut short is passed over.
-    pub(super) fn open(folder: PathBuf) -> io::Result<Self> {
+    /// Reads what was known, and takes over the lines that were told last: a crash may have come
+    /// before they were written. A line that a crash cut short is passed over.
+    pub(super) fn open(folder: PathBuf, told: Vec<Line>) -> io::Result<Self> {
         let path = folder.join("baseline.log");
         let mut files = BTreeMap::new();
         let mut lines = 0;
@@ -166,13 +176,28 @@ impl Baseline {
             }
         }
         let roots = fs::read(folder.join("roots.json")).unwrap_or_default();
-        Ok(Self {
-            log: OpenOptions::new().create(true).append(true).open(path)?,
+        let mut log = OpenOptions::new().create(true).append(true).open(path)?;
+        // Ends what a crash may have cut short, so that the next line stands alone.
+        log.write_all(b"\n")?;
+        let mut baseline = Self {
+            log,
             lines,
             files,
             roots: serde_json::from_slice(&roots).unwrap_or_default(),
             folder,
-        })
+            held: Vec::new(),
+            held_texts: BTreeMap::new(),
+            is_dirty: true,
+        };
+        for line in &told {
+            match (line.path(), line.facts.clone()) {
+                (Some(path), Some(facts)) => drop(baseline.files.insert(path, facts)),
+                (Some(path), None) => drop(baseline.files.remove(&path)),
+                (None, _) => {}
+            }
+        }
+        baseline.write(&told)?;
+        Ok(baseline)
     }
 
     /// Whether a path of the policy was looked at before.
@@ -213,28 +238,57 @@ impl Baseline {
     }
 
     /// Remembers what a file is.
-    pub(super) fn set(&mut self, path: &Path, facts: Facts) -> io::Result<()> {
-        self.write(&Line::new(path, Some(facts.clone())))?;
+    pub(super) fn set(&mut self, path: &Path, facts: Facts) {
+        self.held.push(Line::new(path, Some(facts.clone())));
         self.files.insert(path.to_owned(), facts);
-        Ok(())
     }
 
     /// Forgets a file.
-    pub(super) fn remove(&mut self, path: &Path) -> io::Result<()> {
+    pub(super) fn remove(&mut self, path: &Path) {
         if self.files.remove(path).is_some() {
-            let _ = fs::remove_file(self.text_path(path));
-            self.write(&Line::new(path, None))?;
+            self.held_texts.insert(path.to_owned(), None);
+            self.held.push(Line::new(path, None));
+        }
+    }
+
+    /// How many lines are held back.
+    pub(super) fn held(&self) -> usize {
+        self.held.len()
+    }
+
+    /// The lines that are held back; they are to be written once they are told.
+    pub(super) fn take_held(&mut self) -> Vec<Line> {
+        std::mem::take(&mut self.held)
+    }
+
+    /// Writes lines that were held back, and the texts that go with them.
+    pub(super) fn write(&mut self, lines: &[Line]) -> io::Result<()> {
+        let mut bytes = Vec::new();
+        for line in lines {
+            serde_json::to_writer(&mut bytes, line).map_err(io::Error::other)?;
+            bytes.push(b'\n');
+        }
+        self.log.write_all(&bytes)?;
+        self.is_dirty = true;
+        self.lines += lines.len();
+        for (path, text) in std::mem::take(&mut self.held_texts) {
+            let kept = self.text_path(&path);
+            // Without it the next difference is told from nothing, which is no harm.
+            let _ = match text {
+                Some(text) => write_atomically(&kept, text.as_bytes(), 0o600),
+                None => fs::remove_file(kept),
+            };
+        }
+        if self.lines > LINES_MAX.max(self.files.len() * 2) {
+            self.compact()?;
         }
         Ok(())
     }
 
-    fn write(&mut self, line: &Line) -> io::Result<()> {
-        let mut bytes = serde_json::to_vec(line).map_err(io::Error::other)?;
-        bytes.push(b'\n');
-        self.log.write_all(&bytes)?;
-        self.lines += 1;
-        if self.lines > LINES_MAX.max(self.files.len() * 2) {
-            self.compact()?;
+    /// Makes what was written durable.
+    pub(super) fn sync(&mut self) -> io::Result<()> {
+        if std::mem::take(&mut self.is_dirty) {
+            self.log.sync_data()?;
         }
         Ok(())
     }
@@ -266,17 +320,15 @@ impl Baseline {
 
     /// The text that a file had.
     pub(super) fn text(&self, path: &Path) -> Option<String> {
-        fs::read_to_string(self.text_path(path)).ok()
+        match self.held_texts.get(path) {
+            Some(text) => text.clone(),
+            None => fs::read_to_string(self.text_path(path)).ok(),
+        }
     }
 
     /// Keeps the text of a file for the next difference.
-    pub(super) fn keep_text(&self, path: &Path) {
-        let kept = self.text_path(path);
-        // Without it the next difference is told from nothing, which is no harm.
-        let _ = match text_of(path) {
-            Some(text) => write_atomically(&kept, text.as_bytes(), 0o600),
-            None => fs::remove_file(kept),
-        };
+    pub(super) fn keep_text(&mut self, path: &Path) {
+        self.held_texts.insert(path.to_owned(), text_of(path));
     }
 }
 
@@ -305,22 +357,42 @@ mod tests {
         let odd = place.path().join(std::ffi::OsStr::from_bytes(b"a\xff\n"));
         fs::write(&odd, "x").unwrap();
         let facts = Facts::of(&odd, None, || ()).unwrap();
-        let mut baseline = Baseline::open(folder.path().to_owned()).unwrap();
+        let mut baseline = Baseline::open(folder.path().to_owned(), Vec::new()).unwrap();
         let of = IntegrityPath::plain("/etc");
         assert!(!baseline.knows_root(&of));
         baseline.learn_root(&of).unwrap();
         for _ in 0..40 {
-            baseline.set(&odd, facts.clone()).unwrap();
+            baseline.set(&odd, facts.clone());
         }
-        baseline.set(Path::new("/b"), facts.clone()).unwrap();
-        baseline.remove(Path::new("/b")).unwrap();
+        baseline.set(Path::new("/b"), facts.clone());
+        baseline.remove(Path::new("/b"));
+        let held = baseline.take_held();
+        baseline.write(&held).unwrap();
         baseline.compact().unwrap();
         drop(baseline);
-        let baseline = Baseline::open(folder.path().to_owned()).unwrap();
+        let baseline = Baseline::open(folder.path().to_owned(), Vec::new()).unwrap();
         assert_eq!((baseline.len(), baseline.lines), (1, 1));
         assert_eq!(baseline.get(&odd), Some(&facts));
         assert!(baseline.knows_root(&of));
         assert_eq!(baseline.below(place.path()), [odd]);
+    }
+
+    #[test]
+    fn what_was_told_is_known_after_a_crash_and_what_was_not_is_not() {
+        let folder = tempfile::tempdir().unwrap();
+        let open = |told| Baseline::open(folder.path().to_owned(), told).unwrap();
+        let mut baseline = open(Vec::new());
+        baseline.set(Path::new("/a"), Facts::default());
+        let told = baseline.take_held();
+        drop(baseline);
+        assert_eq!(open(Vec::new()).len(), 0);
+        // Half a line stands at the end.
+        let log = folder.path().join("baseline.log");
+        let mut bytes = fs::read(&log).unwrap();
+        bytes.extend_from_slice(b"{\"p\":\"/cut");
+        fs::write(&log, bytes).unwrap();
+        assert_eq!(open(told).paths(), [PathBuf::from("/a")]);
+        assert_eq!(open(Vec::new()).paths(), [PathBuf::from("/a")]);
     }
 
     #[test]

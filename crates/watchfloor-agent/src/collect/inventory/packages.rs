@@ -1,7 +1,7 @@
 //! Installed packages of every manager that is found.
 
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::Duration;
 
 use serde_json::Value;
@@ -189,10 +189,7 @@ fn node(path: &Path) -> Vec<Fields> {
         return Vec::new();
     };
     let mut row = row("npm", name, version);
-    let folder = path
-        .parent()
-        .map(Path::to_owned)
-        .unwrap_or_else(PathBuf::new);
+    let folder = path.parent().map(Path::to_owned).unwrap_or_default();
     put(&mut row, "path", folder.to_string_lossy());
     vec![row]
 }

@@ -1,162 +1,22 @@
 //! Isolation between hosts in network namespaces over a bridge: an isolated host reaches the server
 //! and nothing else, and is back after undo or after its time, also when the server is gone.
 
-#[path = "link/server.rs"]
+mod iptables;
+mod lease;
+mod net;
+#[path = "../link/server.rs"]
 #[allow(dead_code)]
 mod server;
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::io::{Read, Write};
-use std::process::{Child, Command, Output, Stdio};
+use std::io::Write;
 use std::time::{Duration, Instant};
+
+use net::{Net, listen_here};
 
 use server::{Agent, Server, WAIT, now_ms, quiet_policy};
 use watchfloor_link::{Act, ActOutcome};
-
-fn ip(arguments: &str) -> Output {
-    Command::new("ip")
-        .args(arguments.split(' '))
-        .output()
-        .unwrap()
-}
-
-fn must(arguments: &str) {
-    let output = ip(arguments);
-    assert!(output.status.success(), "ip {arguments}: {output:?}");
-}
-
-/// Three hosts on one bridge: the server's (this one), the one that is isolated, and another.
-struct Net {
-    tag: String,
-}
-
-impl Net {
-    /// `None` where the machine does not let us.
-    fn new(number: u8) -> Option<Self> {
-        let has_nft = ["/usr/sbin/nft", "/sbin/nft"]
-            .iter()
-            .any(|path| fs::metadata(path).is_ok());
-        if !rustix::process::geteuid().is_root() || !has_nft {
-            println!("skipped: isolation needs root and nft");
-            return None;
-        }
-        let net = Self {
-            tag: format!("wf{number}"),
-        };
-        net.clean();
-        let tag = &net.tag;
-        if !ip(&format!("link add {tag}br type bridge"))
-            .status
-            .success()
-        {
-            println!("skipped: no bridges here");
-            return None;
-        }
-        must(&format!("addr add 10.77.{number}.1/24 dev {tag}br"));
-        must(&format!("link set {tag}br up"));
-        for (name, host) in [("a", 2), ("b", 3)] {
-            must(&format!("netns add {tag}{name}"));
-            must(&format!(
-                "link add {tag}{name}0 type veth peer name eth0 netns {tag}{name}"
-            ));
-            must(&format!("link set {tag}{name}0 master {tag}br up"));
-            must(&format!(
-                "-n {tag}{name} addr add 10.77.{number}.{host}/24 dev eth0"
-            ));
-            must(&format!("-n {tag}{name} link set eth0 up"));
-            must(&format!("-n {tag}{name} link set lo up"));
-        }
-        Some(net)
-    }
-
-    fn clean(&self) {
-        let tag = &self.tag;
-        for name in ["a", "b"] {
-            ip(&format!("netns del {tag}{name}"));
-        }
-        ip(&format!("link del {tag}br"));
-    }
-
-    /// A program on one of the hosts.
-    fn on(&self, host: &str, program: &str) -> Command {
-        let mut command = Command::new("ip");
-        command.args(["netns", "exec", &format!("{}{host}", self.tag), program]);
-        command
-    }
-
-    /// Whether one host reaches a port of another, by the answer that a listener gives.
-    fn reaches(&self, from: &str, address: &str, port: u16) -> bool {
-        let script = format!(
-            "import socket;s=socket.create_connection(('{address}',{port}),1);print(s.recv(2).decode())"
-        );
-        let output = self
-            .on(from, "python3")
-            .args(["-c", &script])
-            .output()
-            .unwrap();
-        String::from_utf8_lossy(&output.stdout).contains("ok")
-    }
-
-    fn listen(&self, host: &str, port: u16) -> Listener {
-        let script = format!(
-            "import socket\ns=socket.socket();s.setsockopt(socket.SOL_SOCKET,socket.SO_REUSEADDR,1)\n\
-             s.bind(('0.0.0.0',{port}));s.listen(9);print('up',flush=True)\n\
-             while True:\n c,_=s.accept();c.send(b'ok');c.close()"
-        );
-        let mut child = self
-            .on(host, "python3")
-            .args(["-c", &script])
-            .stdout(Stdio::piped())
-            .spawn()
-            .unwrap();
-        let mut up = [0; 2];
-        child.stdout.as_mut().unwrap().read_exact(&mut up).unwrap();
-        Listener(child)
-    }
-
-    fn pings(&self, from: &str, address: &str) -> bool {
-        let script = format!(
-            "import socket,struct,os\ns=socket.socket(socket.AF_INET,socket.SOCK_RAW,1);s.settimeout(1)\n\
-             def c(b):\n n=sum(struct.unpack('!%dH'%(len(b)//2),b));n=(n>>16)+(n&65535);return ~(n+(n>>16))&65535\n\
-             h=struct.pack('!BBHHH',8,0,0,7,1);h=struct.pack('!BBHHH',8,0,c(h),7,1)\n\
-             s.sendto(h,('{address}',0));s.recv(99);print('ok')"
-        );
-        let output = self
-            .on(from, "python3")
-            .args(["-c", &script])
-            .output()
-            .unwrap();
-        String::from_utf8_lossy(&output.stdout).contains("ok")
-    }
-}
-
-impl Drop for Net {
-    fn drop(&mut self) {
-        self.clean();
-    }
-}
-
-struct Listener(Child);
-
-impl Drop for Listener {
-    fn drop(&mut self) {
-        let _ = self.0.kill();
-        let _ = self.0.wait();
-    }
-}
-
-/// A listener of this host, where the server is, on a port that is not the server's.
-fn listen_here(address: &str) -> u16 {
-    let listener = std::net::TcpListener::bind(address).unwrap();
-    let port = listener.local_addr().unwrap().port();
-    std::thread::spawn(move || {
-        for mut stream in listener.incoming().flatten() {
-            let _ = stream.write_all(b"ok");
-        }
-    });
-    port
-}
 
 fn act(key: &str, kind: &str, undo_after_ms: Option<i64>) -> Act {
     Act {
@@ -179,13 +39,14 @@ fn evidence(outcome: ActOutcome) -> BTreeMap<String, String> {
 /// The agent on host `a`.
 fn agent_on(net: &Net, server: &Server) -> Agent {
     let mut agent = Agent::new();
-    agent.wrap = vec![
-        "ip".into(),
-        "netns".into(),
-        "exec".into(),
-        format!("{}a", net.tag),
-    ];
-    agent.enrol(server);
+    agent.wrap = net.wrap("a");
+    begin(agent, server, &server.address.to_string())
+}
+
+/// Enrols an agent with a server under this address, and runs it.
+fn begin(mut agent: Agent, server: &Server, address: &str) -> Agent {
+    let output = agent.try_enrol(address, &server.token());
+    assert!(output.status.success(), "{output:?}");
     agent.set_policy(&quiet_policy(&agent.log()));
     agent.run();
     server.wait_connected();
