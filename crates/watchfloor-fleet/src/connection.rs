@@ -18,10 +18,12 @@ use watchfloor_link::{
     Frame, HEAD_BYTES, Head, Health, PROTOCOL, RECORDS_BYTES_MAX, RefusalCode, ToAgent, ToServer,
 };
 
+use watchfloor_model::AgentDoubt;
+
 use crate::authority::identity_of;
 use crate::bucket::Bucket;
 use crate::registry::Opening;
-use crate::{Admission, Desk, Doubt, FilePart, Kept, Refusal, Registry, Session};
+use crate::{Admission, Desk, FilePart, Kept, Refusal, Registry, Session};
 
 /// Longest time until an agent says what it wants.
 const FIRST_WORD_LIMIT: Duration = Duration::from_secs(15);
@@ -270,7 +272,7 @@ struct Talk<'a> {
 }
 
 impl Talk<'_> {
-    fn doubt(&self, doubt: Doubt, words: impl Into<String>) {
+    fn doubt(&self, doubt: AgentDoubt, words: impl Into<String>) {
         let words = words.into();
         if self.session.doubt(doubt, &words) {
             self.connection.desk.doubt(&self.session.who, doubt, words);
@@ -282,7 +284,7 @@ impl Talk<'_> {
         if off.saturating_abs() > CLOCK_LIMIT_MS {
             let way = if off > 0 { "ahead" } else { "behind" };
             let seconds = off.saturating_abs() / 1_000;
-            self.doubt(Doubt::Clock, format!("its clock is {seconds} s {way}"));
+            self.doubt(AgentDoubt::Clock, format!("its clock is {seconds} s {way}"));
         }
     }
 
@@ -290,7 +292,7 @@ impl Talk<'_> {
         let (enrolled, said) = (&self.session.host, &self.session.identity.name);
         if !enrolled.eq_ignore_ascii_case(said) {
             let words = format!("enrolled as {enrolled}, it calls itself {said}");
-            self.doubt(Doubt::OtherName, words);
+            self.doubt(AgentDoubt::OtherName, words);
         }
     }
 
@@ -306,7 +308,7 @@ impl Talk<'_> {
                 "its certificate was in use from {} when it came from {}",
                 before.peer, self.session.peer
             );
-            self.doubt(Doubt::TwoMachines, words);
+            self.doubt(AgentDoubt::TwoMachines, words);
         }
     }
 
@@ -434,7 +436,7 @@ impl Talk<'_> {
             if through - last > u64::from(RECORDS_MAX) {
                 let words =
                     format!("it sent records {first} to {last} again; {through} are stored");
-                self.doubt(Doubt::Replay, words);
+                self.doubt(AgentDoubt::Replay, words);
             }
             return Ok(ToAgent::Stored { epoch, through });
         }
@@ -471,7 +473,7 @@ impl Talk<'_> {
             "it sends more than {} records a second over a minute; it is slowed down",
             self.rate
         );
-        self.doubt(Doubt::Flood, words);
+        self.doubt(AgentDoubt::Flood, words);
         self.held_until = Some(tokio::time::Instant::now() + wait);
         let ms = u32::try_from(wait.as_millis()).unwrap_or(u32::MAX);
         Some(ToAgent::Hold { ms: ms.max(1) })
@@ -517,7 +519,7 @@ impl Talk<'_> {
             return line;
         };
         self.doubt(
-            Doubt::OtherName,
+            AgentDoubt::OtherName,
             "its records name another host or agent; they are kept under its own name",
         );
         let claimed = record.insert("host".to_owned(), serde_json::json!({ "name": host }));

@@ -9,6 +9,7 @@ use bytes::Bytes;
 use watchfloor_link::{ActOutcome, HostIdentity, RefusalCode};
 
 use crate::{Identity, Issued, Session};
+use watchfloor_model::AgentDoubt;
 
 /// An answer of the desk.
 pub type DeskFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
@@ -30,27 +31,6 @@ impl Refusal {
             message: message.into(),
         }
     }
-}
-
-/// Something about an agent that a person should look at.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub enum Doubt {
-    /// The certificate was shown by a machine that it was not given to.
-    OtherMachine,
-    /// Two machines speak with one certificate.
-    TwoMachines,
-    /// It names another host than it was enrolled as.
-    OtherName,
-    /// Its clock is off.
-    Clock,
-    /// It sends more than it may.
-    Flood,
-    /// It sends again what was stored long ago.
-    Replay,
-    /// Its certificate is over.
-    Expired,
-    /// Its certificate was taken back.
-    Revoked,
 }
 
 /// An agent that is let in.
@@ -144,7 +124,7 @@ pub trait Desk: Send + Sync + 'static {
 
     /// Something about an agent that a person should look at; told once per session and kind, or
     /// of an agent that was not let in.
-    fn doubt(&self, who: &Identity, doubt: Doubt, words: String);
+    fn doubt(&self, who: &Identity, doubt: AgentDoubt, words: String);
 
     /// A connection that came to nothing: a stable word, and words.
     fn refused(&self, peer: IpAddr, word: &'static str, words: &str);

@@ -12,6 +12,6 @@ mod registry;
 mod tls;
 
 pub use authority::{Authority, AuthorityError, Identity, Issued, SERVER_NAME};
-pub use desk::{Admission, Desk, DeskFuture, Doubt, FilePart, Kept, Refusal};
+pub use desk::{Admission, Desk, DeskFuture, FilePart, Kept, Refusal};
 pub use listener::{FleetListener, FleetSettings};
 pub use registry::{ActError, Answer, Live, Registry, Session, SessionState};

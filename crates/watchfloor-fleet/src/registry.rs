@@ -11,7 +11,9 @@ use tokio::sync::{mpsc, oneshot, watch};
 use tokio_util::sync::CancellationToken;
 use watchfloor_link::{Act, ActOutcome, Frame, Health, HostIdentity, ToAgent};
 
-use crate::{Doubt, Identity};
+use watchfloor_model::AgentDoubt;
+
+use crate::Identity;
 
 /// Frames that wait for an agent; one more ends a connection that takes none.
 const OUTGOING_MAX: usize = 32;
@@ -57,7 +59,7 @@ pub struct Session {
 struct Heard {
     seen_at: Option<Timestamp>,
     health: Option<Health>,
-    doubts: BTreeMap<Doubt, (Timestamp, String)>,
+    doubts: BTreeMap<AgentDoubt, (Timestamp, String)>,
 }
 
 /// What is to be written down of an agent.
@@ -72,7 +74,7 @@ pub struct SessionState {
     /// Its spool and the last record of it that is stored.
     pub mark: (u64, u64),
     /// What was strange since it came.
-    pub doubts: BTreeMap<Doubt, (Timestamp, String)>,
+    pub doubts: BTreeMap<AgentDoubt, (Timestamp, String)>,
 }
 
 /// What a session begins with.
@@ -148,7 +150,7 @@ impl Session {
     }
 
     /// Notes something strange; says whether it is new in this session.
-    pub(crate) fn doubt(&self, doubt: Doubt, words: &str) -> bool {
+    pub(crate) fn doubt(&self, doubt: AgentDoubt, words: &str) -> bool {
         let mut state = lock(&self.state);
         if state.doubts.contains_key(&doubt) {
             return false;

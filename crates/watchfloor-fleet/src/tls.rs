@@ -11,8 +11,10 @@ use rustls::{
 };
 use rustls_pki_types::{CertificateDer, UnixTime};
 
+use watchfloor_model::AgentDoubt;
+
 use crate::authority::{AuthorityError, begin_of, identity_of};
-use crate::{Authority, Desk, Doubt};
+use crate::{Authority, Desk};
 
 /// The configuration of the listener; certificates that are over are told to the desk.
 pub(crate) fn server_config(
@@ -73,7 +75,7 @@ impl Telling {
         let was_good = self.inner.verify_client_cert(certificate, chain, then);
         if was_good.is_ok() {
             let words = "it came with a certificate that is over; enrol the host again".to_owned();
-            self.desk.doubt(&who, Doubt::Expired, words);
+            self.desk.doubt(&who, AgentDoubt::Expired, words);
         }
     }
 }

@@ -21,7 +21,7 @@ use tokio::sync::broadcast::error::RecvError;
 use tokio_util::sync::CancellationToken;
 use watchfloor_casework::{Casework, LiveChange};
 use watchfloor_fleet::{Authority, FleetListener, FleetSettings, Registry, Session};
-use watchfloor_model::{AgentDoubt, AgentId, AgentState, TenantId};
+use watchfloor_model::{AgentId, AgentState, TenantId};
 use watchfloor_pipeline::Pipeline;
 
 pub(crate) use gateway::Gateway;
@@ -377,21 +377,7 @@ fn state_of(session: &Session) -> AgentState {
         doubts: state
             .doubts
             .into_iter()
-            .map(|(doubt, (since, words))| (doubt_of(doubt), since, words))
+            .map(|(doubt, (since, words))| (doubt, since, words))
             .collect(),
-    }
-}
-
-const fn doubt_of(doubt: watchfloor_fleet::Doubt) -> AgentDoubt {
-    use watchfloor_fleet::Doubt as D;
-    match doubt {
-        D::OtherMachine => AgentDoubt::OtherMachine,
-        D::TwoMachines => AgentDoubt::TwoMachines,
-        D::OtherName => AgentDoubt::OtherName,
-        D::Clock => AgentDoubt::Clock,
-        D::Flood => AgentDoubt::Flood,
-        D::Replay => AgentDoubt::Replay,
-        D::Expired => AgentDoubt::Expired,
-        D::Revoked => AgentDoubt::Revoked,
     }
 }

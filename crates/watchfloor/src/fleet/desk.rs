@@ -8,14 +8,14 @@ use jiff::Timestamp;
 use watchfloor_casework::{AgentRefusal, Certified};
 use watchfloor_event::{Finding, FindingLevel, Format};
 use watchfloor_fleet::{
-    Admission, Desk, DeskFuture, Doubt, FilePart, Identity, Issued, Kept, Refusal, Session,
+    Admission, Desk, DeskFuture, FilePart, Identity, Issued, Kept, Refusal, Session,
 };
 use watchfloor_ingest::NewRecord;
 use watchfloor_link::{ActOutcome, HostIdentity, RefusalCode};
 use watchfloor_model::{AgentDoubt, AgentId, TenantId};
 use watchfloor_pipeline::Pipeline;
 
-use super::{Fleet, doubt_of, files};
+use super::{Fleet, files};
 
 /// The rule of alerts about agents that cannot be believed.
 const RULE: &str = "watchfloor-agent-doubt";
@@ -78,8 +78,8 @@ impl FleetDesk {
     /// A certificate that was taken back, or that another machine shows, is somebody's work.
     fn doubt_refused(&self, who: &Identity, refusal: &AgentRefusal, peer: IpAddr) {
         let doubt = match refusal.code {
-            RefusalCode::OtherMachine => Doubt::OtherMachine,
-            RefusalCode::Revoked => Doubt::Revoked,
+            RefusalCode::OtherMachine => AgentDoubt::OtherMachine,
+            RefusalCode::Revoked => AgentDoubt::Revoked,
             _ => return,
         };
         self.doubt(who, doubt, format!("from {peer}: {}", refusal.message));
@@ -223,7 +223,7 @@ impl Desk for FleetDesk {
         self.fleet.0.versions.part(version, &target, offset)
     }
 
-    fn doubt(&self, who: &Identity, doubt: Doubt, words: String) {
+    fn doubt(&self, who: &Identity, doubt: AgentDoubt, words: String) {
         tracing::warn!(
             agent = who.agent,
             ?doubt,
@@ -231,7 +231,7 @@ impl Desk for FleetDesk {
             "an agent cannot be believed"
         );
         let (fleet, who) = (self.fleet.clone(), who.clone());
-        tokio::spawn(async move { fleet.note_doubt(&who, doubt_of(doubt), &words).await });
+        tokio::spawn(async move { fleet.note_doubt(&who, doubt, &words).await });
     }
 
     fn refused(&self, peer: IpAddr, word: &'static str, words: &str) {
