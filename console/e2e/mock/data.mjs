@@ -284,3 +284,13 @@ export const storyEvent = (alert) =>
     parent: 'winword.exe',
     command: ENCODED,
   })
+
+/** The parts of a risk of 71. */
+export const RISK_PARTS = [
+  { kind: 'severity', points: 28, max: 35, reason: 'the rule says high' },
+  { kind: 'criticality', points: 12, max: 15, reason: 'SRV-FILE02 has criticality high in assets.csv' },
+  { kind: 'indicator', points: 12, max: 15, reason: '203.0.113.9 is in feodo with confidence 80' },
+  { kind: 'rarity', points: 7, max: 10, reason: '3 alerts of this rule in 30 days' },
+  { kind: 'vulnerability', points: 0, max: 10, reason: 'nothing known is open on WS-042' },
+  { kind: 'progress', points: 12, max: 15, reason: '5 tactics, the latest is exfiltration' },
+]

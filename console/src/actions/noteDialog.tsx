@@ -1,6 +1,7 @@
 import { useState } from 'react'
 import { Dialog, openDialog } from '../ui/Dialog'
 import { FormError } from '../ui/FormError'
+import { NoteBox } from '../ui/NoteBox'
 import { useSubmit } from './useForm'
 
 interface TextDialogOptions {
@@ -9,6 +10,8 @@ interface TextDialogOptions {
   submitLabel: string
   initial?: string
   multiline?: boolean
+  /** A note: `@name` tells that person. */
+  isNote?: boolean
   save: (text: string) => Promise<void>
 }
 
@@ -23,6 +26,7 @@ function TextDialog({
   submitLabel,
   initial = '',
   multiline,
+  isNote,
   save,
   close,
 }: TextDialogOptions & { close: () => void }) {
@@ -37,7 +41,16 @@ function TextDialog({
       <form className="stack" onSubmit={submit}>
         <label className="field">
           {label}
-          {multiline ? (
+          {isNote ? (
+            <NoteBox
+              label={label}
+              rows={5}
+              autoFocus
+              value={text}
+              onChange={setText}
+              onSend={() => void submit()}
+            />
+          ) : multiline ? (
             <textarea
               rows={5}
               data-autofocus
@@ -53,7 +66,11 @@ function TextDialog({
         </label>
         <FormError error={error} />
         <footer className="dialog-foot">
-          {multiline && <span className="muted small">Ctrl Enter saves</span>}
+          {isNote ? (
+            <span className="muted small">@name tells that person; Ctrl Enter saves</span>
+          ) : (
+            multiline && <span className="muted small">Ctrl Enter saves</span>
+          )}
           <button type="button" className="button" onClick={close}>
             Cancel
           </button>

@@ -7,6 +7,7 @@ import { count } from '../../lib/format'
 import { visible, visibleBlock } from '../../lib/text'
 import { Dialog, openDialog } from '../../ui/Dialog'
 import { FormError } from '../../ui/FormError'
+import { NoteBox } from '../../ui/NoteBox'
 import { Section } from '../../ui/Page'
 import { Time } from '../../ui/Time'
 import { Value } from '../../ui/Value'
@@ -58,12 +59,18 @@ export function Notes({ incident, actions }: Props) {
           </li>
         ))}
       </ol>
-      <InlineAdd label="Add a note" save={actions.note} />
+      <InlineAdd label="Add a note" isNote save={actions.note} />
     </Section>
   )
 }
 
-function InlineAdd({ label, save }: { label: string; save: (text: string) => Promise<void> }) {
+interface InlineAddProps {
+  label: string
+  isNote?: boolean
+  save: (text: string) => Promise<void>
+}
+
+function InlineAdd({ label, isNote, save }: InlineAddProps) {
   const [text, setText] = useState('')
   const { submit, isBusy, error } = useSubmit(async () => {
     if (!text.trim()) return
@@ -72,14 +79,24 @@ function InlineAdd({ label, save }: { label: string; save: (text: string) => Pro
   })
   return (
     <form className="inline-add" onSubmit={submit}>
-      <input
-        className="input"
-        aria-label={label}
-        placeholder={label}
-        disabled={isBusy}
-        value={text}
-        onChange={(e) => setText(e.target.value)}
-      />
+      {isNote ? (
+        <NoteBox
+          label={label}
+          placeholder={`${label}; @name tells somebody`}
+          disabled={isBusy}
+          value={text}
+          onChange={setText}
+        />
+      ) : (
+        <input
+          className="input"
+          aria-label={label}
+          placeholder={label}
+          disabled={isBusy}
+          value={text}
+          onChange={(e) => setText(e.target.value)}
+        />
+      )}
       <FormError error={error} />
     </form>
   )
