@@ -264,6 +264,7 @@ export function routes(world) {
         const rule = world.RULES.find((r) => r.id === alert.rule_id)
         c.send({
           ...alert,
+          risk_parts: world.RISK_PARTS,
           reasons: [
             {
               field: 'process.cmd_line',

@@ -164,6 +164,7 @@ export function makeWorld(alertCount) {
     makeAlert: data.makeAlert,
     makeEvent: data.makeEvent,
     RULES: data.RULES,
+    RISK_PARTS: data.RISK_PARTS,
     ENCODED: data.ENCODED,
     now,
   }

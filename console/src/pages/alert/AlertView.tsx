@@ -14,7 +14,7 @@ import { Status } from '../../ui/Status'
 import { Ago, Time } from '../../ui/Time'
 import { Problem, SkeletonRows } from '../../ui/Trouble'
 import { BeforeAfter, ProcessTree, SameRule } from './Around'
-import { Attachment, EntityCards, History, Judgements } from './Aside'
+import { Attachment, EntityCards, History, Judgements, RiskOf } from './Aside'
 import { WhyItFired } from './WhyItFired'
 
 interface AlertViewProps {
@@ -39,6 +39,7 @@ function Loaded({ alert, verbs, isPanel }: { alert: AlertDetail; verbs: AlertVer
     <>
       <EntityCards alert={alert} context={context.data} />
       <Attachment alert={alert} />
+      <RiskOf alert={alert} />
       <Judgements alert={alert} />
     </>
   )

@@ -7,6 +7,7 @@ import type { AlertContext, AlertDetail, Entity, Verdict } from '../../api/types
 import { actionWords, count, plural, VERDICT_WORD, VERDICTS } from '../../lib/format'
 import { valueText, visible, visibleBlock } from '../../lib/text'
 import { Section } from '../../ui/Page'
+import { Risk, RiskParts } from '../../ui/Risk'
 import { Status } from '../../ui/Status'
 import { Ago, Time } from '../../ui/Time'
 import { Value } from '../../ui/Value'
@@ -107,6 +108,14 @@ export function Attachment({ alert }: { alert: AlertDetail }) {
           </button>
         </div>
       )}
+    </Section>
+  )
+}
+
+export function RiskOf({ alert }: { alert: AlertDetail }) {
+  return (
+    <Section title="Risk" tools={<Risk score={alert.risk} />}>
+      <RiskParts score={alert.risk} parts={alert.risk_parts} isOpen />
     </Section>
   )
 }
