@@ -65,10 +65,13 @@ export function routes(world) {
     world.record(alert.id, actor, action, detail)
     world.emit('alert_changed', alert)
   }
-  function attach(alert, incidentId, actor) {
+  function attach(alert, incidentId, actor, reason) {
     let id = incidentId
     if (!id) id = world.makeIncident(alert.title, alert.severity, [alert], actor).id
-    touch(alert, { incident_id: id }, actor, 'attached', id)
+    const why = reason ? `: ${reason}` : ''
+    touch(alert, { incident_id: id }, actor, 'alert.attach', `to ${id}${why}`)
+    world.byHand.set(alert.id, `attached by ${actor}${why}`)
+    world.record(id, actor, 'incident.attach', `alerts attached or taken out${why}`)
     const incident = incidents.find((i) => i.id === id)
     world.describe(incident)
     world.emit('incident', incident)
@@ -91,8 +94,14 @@ export function routes(world) {
       world.notes.set(a.id, [...(world.notes.get(a.id) ?? []), note])
       touch(a, {}, u, 'alert.note')
     },
-    attach: (a, b, u) => attach(a, b.incident_id, u),
-    detach: (a, _, u) => touch(a, { incident_id: null }, u, 'detached'),
+    attach: (a, b, u) => attach(a, b.incident_id, u, b.reason),
+    detach: (a, b, u) => {
+      const why = b.reason ? `: ${b.reason}` : ''
+      const from = a.incident_id
+      touch(a, { incident_id: null }, u, 'alert.detach', `from ${from}${why}`)
+      world.byHand.delete(a.id)
+      world.record(from, u, 'incident.detach', `alert ${a.id} taken out${why}`)
+    },
   }
   const incidentOf = (id) => incidents.find((i) => i.id === id)
   const change = (incident, user, action, detail = '', kind = 'action') => {
@@ -380,7 +389,8 @@ export function routes(world) {
             fields: [{ field: 'reason', reason: 'missing' }],
           })
         }
-        verbs[c.params[1]](alert, c.body, c.user.name)
+        const reason = c.query.get('reason')
+        verbs[c.params[1]](alert, reason ? { ...c.body, reason } : c.body, c.user.name)
         c.send(alert)
       },
     ],
@@ -550,7 +560,8 @@ export function routes(world) {
         for (const a of alerts) if (c.body.from.includes(a.incident_id)) a.incident_id = i.id
         for (const other of incidents) if (c.body.from.includes(other.id)) other.status = 'closed'
         world.describe(i)
-        change(i, c.user, 'merged', c.body.from.join(', '))
+        const why = c.body.reason ? `: ${c.body.reason}` : ''
+        change(i, c.user, 'incident.merge', `other incidents were merged in${why}`)
         c.send(world.detail(i))
       }),
     ],
@@ -565,7 +576,8 @@ export function routes(world) {
           c.user.name,
         )
         world.describe(i)
-        change(i, c.user, 'split')
+        const why = c.body.reason ? `: ${c.body.reason}` : ''
+        change(i, c.user, 'incident.split', `#${made.number} was split off from #${i.number}${why}`)
         c.send(made, 201)
       }),
     ],

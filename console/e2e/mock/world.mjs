@@ -10,6 +10,8 @@ export function makeWorld(alertCount) {
   const byId = new Map(alerts.map((a) => [a.id, a]))
   const alertEvents = new Map()
   const history = new Map()
+  /** Why an alert is where a person put it. */
+  const byHand = new Map()
   const incidents = []
   const listeners = new Set()
   const audit = []
@@ -123,8 +125,9 @@ export function makeWorld(alertCount) {
       ...incident,
       alert_rows: rows.map((a, i) => ({
         ...a,
-        attachment_reasons:
-          i === 0
+        attachment_reasons: byHand.has(a.id)
+          ? [byHand.get(a.id)]
+          : i === 0
             ? ['it opened the incident']
             : [`same address ${a.entities[2].value} within 30 min`, 'same user j.doe'],
       })),
@@ -152,6 +155,7 @@ export function makeWorld(alertCount) {
     listeners,
     audit,
     history,
+    byHand,
     main,
     newId,
     emit,

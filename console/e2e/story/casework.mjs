@@ -124,6 +124,9 @@ async function attachOne({ page, url, incident }) {
   const option = dialog.getByRole('option', { name: new RegExp(`#${incident.number}\\b`) })
   await option.waitFor()
   await option.click()
+  const why = page.getByRole('dialog', { name: /^Attach 1 alert to #/ })
+  await why.getByLabel(/^Why/).fill('the same document')
+  await why.getByRole('button', { name: 'Attach' }).click()
   await until('the alert to be attached', async () =>
     (await incidentNow(page, incident.id)).alerts.includes(loose.id),
   )

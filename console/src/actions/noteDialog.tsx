@@ -12,6 +12,8 @@ interface TextDialogOptions {
   multiline?: boolean
   /** A note: `@name` tells that person. */
   isNote?: boolean
+  /** Whether it may be left empty. */
+  isOptional?: boolean
   save: (text: string) => Promise<void>
 }
 
@@ -27,12 +29,13 @@ function TextDialog({
   initial = '',
   multiline,
   isNote,
+  isOptional,
   save,
   close,
 }: TextDialogOptions & { close: () => void }) {
   const [text, setText] = useState(initial)
   const { submit, isBusy, error } = useSubmit(async () => {
-    if (!text.trim()) throw new Error('Write something first.')
+    if (!text.trim() && !isOptional) throw new Error('Write something first.')
     await save(text.trim())
     close()
   })

@@ -2,6 +2,7 @@
 import { useQuery } from '@tanstack/react-query'
 import { Link } from '@tanstack/react-router'
 import { useAlertActions } from '../../actions/alerts'
+import { detachDialog } from '../../actions/attachDialog'
 import { incidentQuery } from '../../api/queries'
 import type { AlertContext, AlertDetail, Entity, Verdict } from '../../api/types'
 import { actionWords, count, plural, VERDICT_WORD, VERDICTS } from '../../lib/format'
@@ -103,8 +104,8 @@ export function Attachment({ alert }: { alert: AlertDetail }) {
               ))}
             </ul>
           )}
-          <button type="button" className="link-button" onClick={() => void actions.detach(alert)}>
-            Detach
+          <button type="button" className="link-button" onClick={() => detachDialog(alert, actions)}>
+            Detach…
           </button>
         </div>
       )}
