@@ -30,6 +30,7 @@ import type {
   IndicatorListRow,
   LedgerRow,
   ListOf,
+  MappingPacks,
   Mention,
   Overview,
   Performance,
@@ -279,6 +280,12 @@ export const agentQuery = (id: string) =>
 export const enrolmentsQuery = queryOptions({
   queryKey: ['enrolments'],
   queryFn: () => api.get<ListOf<Enrolment>>('/fleet/enrolments'),
+})
+
+export const mappingsQuery = queryOptions({
+  queryKey: ['mappings'],
+  queryFn: () => api.get<MappingPacks>('/mappings'),
+  staleTime: 60_000,
 })
 
 export const agentFilesQuery = (action: string) =>

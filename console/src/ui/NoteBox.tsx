@@ -162,7 +162,7 @@ export function NoteBox(props: NoteBoxProps) {
           ))}
         </div>
       )}
-      <span className="visually-hidden" aria-live="polite">
+      <span className="hidden-text" aria-live="polite">
         {isOpen ? `${plural(found.length, 'person', 'people')}: arrows choose, Enter puts in` : ''}
       </span>
     </div>

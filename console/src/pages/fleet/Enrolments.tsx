@@ -25,7 +25,7 @@ export function Enrolments({ groups }: { groups: AgentGroup[] }) {
           <tr>
             {['Token', 'Group', 'Uses left', 'Until', 'Made', ''].map((head) => (
               <th key={head} scope="col">
-                {head || <span className="visually-hidden">Tools</span>}
+                {head || <span className="hidden-text">Tools</span>}
               </th>
             ))}
           </tr>

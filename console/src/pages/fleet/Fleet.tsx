@@ -14,7 +14,7 @@ import { PageHead, Section } from '../../ui/Page'
 import { Ago } from '../../ui/Time'
 import { Empty, Problem, SkeletonRows } from '../../ui/Trouble'
 import { EnrolDialog, Enrolments } from './Enrolments'
-import { GroupDialog, NewGroupDialog } from './Groups'
+import { NewGroupDialog } from './Groups'
 import { AgentState, Doubts } from './marks'
 
 const TYPING_MS = 200
@@ -217,7 +217,7 @@ function Groups({ groups, mayManage }: { groups: AgentGroup[]; mayManage: boolea
           <tr>
             {['Group', 'Policy', 'Runs version', 'Changed', ''].map((head) => (
               <th key={head} scope="col">
-                {head || <span className="visually-hidden">Tools</span>}
+                {head || <span className="hidden-text">Tools</span>}
               </th>
             ))}
           </tr>
@@ -225,21 +225,24 @@ function Groups({ groups, mayManage }: { groups: AgentGroup[]; mayManage: boolea
         <tbody>
           {groups.map((group) => (
             <tr key={group.id}>
-              <td className="strong">{visible(group.name)}</td>
+              <td>
+                <Link to="/fleet/groups/$id" params={{ id: group.id }} className="strong">
+                  {visible(group.name)}
+                </Link>
+              </td>
               <td className="muted">revision {group.revision}</td>
               <td className="muted">{group.agent_version ?? 'as it is'}</td>
               <td className="muted small">
                 {visible(group.changed_by)}, <Ago iso={group.changed_at} />
               </td>
               <td>
-                <button
-                  type="button"
-                  className="link-button"
+                <Link
+                  to="/fleet/groups/$id"
+                  params={{ id: group.id }}
                   aria-label={`${mayManage ? 'Change' : 'Show'} the policy of ${visible(group.name)}`}
-                  onClick={() => openDialog((close) => <GroupDialog group={group} close={close} />)}
                 >
-                  {mayManage ? 'Change…' : 'Show…'}
-                </button>
+                  {mayManage ? 'Change' : 'Show'}
+                </Link>
               </td>
             </tr>
           ))}
