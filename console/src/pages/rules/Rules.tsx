@@ -152,8 +152,8 @@ function Loaded({ rules, isDead }: { rules: RuleRow[]; isDead: boolean }) {
     paddingStart: ROW_PX,
   })
   const columns = isDead
-    ? '92px minmax(240px, 1.2fr) minmax(140px, .7fr) minmax(320px, 1.7fr) 74px 74px 58px 58px 104px'
-    : '92px minmax(280px, 2fr) minmax(150px, 1fr) minmax(120px, .7fr) 74px 74px 58px 58px 104px'
+    ? '88px minmax(150px, 1.2fr) minmax(100px, .7fr) minmax(170px, 1.7fr) 66px 52px 44px 44px 96px'
+    : '88px minmax(200px, 2fr) minmax(110px, 1fr) minmax(100px, .7fr) 66px 52px 44px 44px 96px'
   return (
     <div
       ref={scroller}
@@ -163,7 +163,7 @@ function Loaded({ rules, isDead }: { rules: RuleRow[]; isDead: boolean }) {
       aria-rowcount={rules.length + 1}
       // biome-ignore lint/a11y/noNoninteractiveTabindex: a region that scrolls must be reachable by keyboard.
       tabIndex={0}
-      style={{ '--columns': columns, '--least': '1060px' } as React.CSSProperties}
+      style={{ '--columns': columns, '--least': '920px' } as React.CSSProperties}
     >
       <div role="rowgroup" className="grid-head">
         <div role="row" aria-rowindex={1} className="grid-row">

@@ -87,10 +87,10 @@ function Row({ source, isPicked, onPick }: { source: SourceRow; isPicked: boolea
         </button>
       </td>
       <td className="muted">{visible(source.kind)}</td>
-      <td className="small">
+      <td className="small wrap">
         <SourceState source={source} />
       </td>
-      <td className="muted small">{visible(source.products.join(', '))}</td>
+      <td className="muted small wrap">{visible(source.products.join(', '))}</td>
       <td>
         <Spark
           values={source.rate}
