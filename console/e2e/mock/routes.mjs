@@ -1,7 +1,11 @@
 /** The routes of the wire contract over the mock's world: [method, path, handler, open to all]. */
+import { fleetRoutes } from './fleet.mjs'
 import { huntingRoutes } from './hunting.mjs'
+import { monitorRoutes } from './monitor.mjs'
+import { responseRoutes } from './response.mjs'
 import { QueryError, search } from './search.mjs'
 import { storageRoutes } from './storage.mjs'
+import { timeRoutes } from './time.mjs'
 
 const RANK = { critical: 5, high: 4, medium: 3, low: 2, informational: 1 }
 const STATUS_RANK = { new: 1, acknowledged: 2, in_progress: 3, closed: 4 }
@@ -124,6 +128,10 @@ export function routes(world) {
 
   return [
     ...storageRoutes(world, api),
+    ...fleetRoutes(world, api),
+    ...monitorRoutes(world, api),
+    ...responseRoutes(world, api),
+    ...timeRoutes(world, api),
     ['GET', api('/session'), (c) => c.send(session(c.user))],
     [
       'POST',
@@ -174,7 +182,8 @@ export function routes(world) {
               created_at: world.now(),
               last_seen_at: world.now(),
               address: '127.0.0.1',
-              user_agent: c.request.headers['user-agent'],
+              expires_at: new Date(Date.now() + 8 * 3600_000).toISOString(),
+              user_agent: c.request.headers['user-agent'] ?? 'none',
               current: true,
             },
           ],
@@ -237,7 +246,7 @@ export function routes(world) {
         c.send(undefined, 204)
       },
     ],
-    ['GET', api('/audit'), (c) => c.send(page(world.audit, c.query))],
+    ['GET', api('/audit'), (c) => c.send(page(world.audit, c.query, { total: world.audit.length }))],
 
     [
       'GET',
@@ -294,6 +303,8 @@ export function routes(world) {
             description:
               'Finds command lines that carry their script in base64, which hides it from a quick reading. Administrators rarely do this.',
             version: '3',
+            hold: null,
+            suspension: null,
             yaml: `title: ${rule.title}\nid: ${rule.id}\nlevel: ${rule.level}\ndetection:\n  selection_cli:\n    CommandLine|contains: ' -EncodedCommand '\n  condition: selection_cli\n`,
             references: ['https://attack.mitre.org/techniques/T1059/001/'],
             falsepositives: ['Software deployment tools'],
@@ -374,7 +385,7 @@ export function routes(world) {
               user: 'j.doe',
               time: alert.time,
             },
-          ],
+          ].map((node) => ({ is_alerted: false, event_id: null, ...node })),
           same_rule: alerts.filter((a) => a.rule_id === alert.rule_id && a.id !== alert.id).slice(0, 8),
         })
       },
@@ -756,6 +767,11 @@ export function routes(world) {
           path: `rules/${r.id}.yml`,
           version: '3',
           enabled: true,
+          state: 'active',
+          dead: r.id === 'r-usb' ? 'no event of windows/system in 24 h' : null,
+          canary: 'pass',
+          cost_us: 0.4,
+          findings_last_24h: alerts.filter((a) => a.rule_id === r.id).length,
           findings_last_7d: alerts.filter((a) => a.rule_id === r.id).length,
           last_fired: world.now(),
         }))
@@ -771,6 +787,8 @@ export function routes(world) {
             {
               path: 'rules/broken/near.yml',
               line: 14,
+              rule: 'near',
+              held_since: null,
               reason: 'the aggregation “near” was removed from Sigma; write a correlation instead',
             },
           ],
@@ -820,7 +838,7 @@ export function routes(world) {
             { kind: 'syslog/udp', address: '127.0.0.1:5514' },
           ],
           lake: { events: 1_284_339, files: 48, bytes: 94_371_840 },
-          rules: { loaded: world.RULES.length, refused: 1 },
+          rules: { loaded: world.RULES.length, refused: 1, suspended: 0 },
         }),
     ],
     [

@@ -24,7 +24,15 @@ export function makeWorld(alertCount) {
     for (const send of listeners) send(event, value)
   }
   const log = (actor, action, target, detail = '') =>
-    audit.unshift({ id: newId('au'), at: now(), actor, action, target, detail })
+    audit.unshift({
+      id: audit.length + 1,
+      at: now(),
+      actor,
+      action,
+      target,
+      detail,
+      hash: (audit.length + 1).toString(16).padStart(64, '0'),
+    })
   const record = (id, actor, action, detail = '') => {
     history.set(id, [...(history.get(id) ?? []), { at: now(), actor, action, detail }])
     log(actor, action, id, detail)
@@ -90,7 +98,10 @@ export function makeWorld(alertCount) {
         acknowledged_at: null,
         contained_at: null,
         resolved_at: null,
+        away_s: 0,
+        reopened: 0,
       },
+      merged_into: null,
     }
     incidents.unshift(incident)
     for (const alert of members) alert.incident_id = incident.id
