@@ -1,5 +1,5 @@
 /** Forms, as all dialogs and pages have them: the dialog with its end, and fields with what is wrong at them. */
-import { type ReactNode, useEffect, useId, useRef } from 'react'
+import { type KeyboardEvent, type ReactNode, useEffect, useId, useRef } from 'react'
 import { useSubmit } from '../actions/useForm'
 import { ApiError } from '../api/client'
 import { visible } from '../lib/text'
@@ -16,11 +16,23 @@ interface FormDialogProps {
   width?: number
   /** What stands before the buttons. */
   hint?: ReactNode
+  /** Further buttons. */
+  tools?: ReactNode
   isDanger?: boolean
   children: ReactNode
 }
 
-export function FormDialog({ title, close, word, send, width, hint, isDanger, children }: FormDialogProps) {
+export function FormDialog({
+  title,
+  close,
+  word,
+  send,
+  width,
+  hint,
+  tools,
+  isDanger,
+  children,
+}: FormDialogProps) {
   const { submit, isBusy, error } = useSubmit(async () => {
     // `false` keeps it open: there is another step.
     if ((await send()) !== false) close()
@@ -30,7 +42,7 @@ export function FormDialog({ title, close, word, send, width, hint, isDanger, ch
       <form className="stack" onSubmit={submit}>
         {children}
         <FormError error={error} />
-        <Foot close={close} isBusy={isBusy} word={word} hint={hint} isDanger={isDanger} />
+        <Foot close={close} isBusy={isBusy} word={word} hint={hint} tools={tools} isDanger={isDanger} />
       </form>
     </Dialog>
   )
@@ -41,13 +53,15 @@ interface FootProps {
   isBusy: boolean
   word: string
   hint?: ReactNode
+  tools?: ReactNode
   isDanger?: boolean
 }
 
-export function Foot({ close, isBusy, word, hint, isDanger }: FootProps) {
+export function Foot({ close, isBusy, word, hint, tools, isDanger }: FootProps) {
   return (
     <footer className="dialog-foot">
       {hint && <span className="muted small">{hint}</span>}
+      {tools}
       <button type="button" className="button" onClick={close}>
         Cancel
       </button>
@@ -60,6 +74,13 @@ export function Foot({ close, isBusy, word, hint, isDanger }: FootProps) {
       </button>
     </footer>
   )
+}
+
+/** In a box of several lines Enter is a new line; with Control it sends the form. */
+export function sendOnControlEnter(event: KeyboardEvent<HTMLElement>): void {
+  if (event.key !== 'Enter' || !(event.ctrlKey || event.metaKey)) return
+  event.preventDefault()
+  event.currentTarget.closest('form')?.requestSubmit()
 }
 
 /** What the server said of single fields, by the field's name. */
@@ -140,19 +161,22 @@ type Shape = Omit<FieldProps, 'children'>
 interface TextFieldProps extends Shape {
   value: string
   onChange: (value: string) => void
-  type?: 'text' | 'url' | 'email' | 'password'
+  type?: 'text' | 'url' | 'email' | 'password' | 'date' | 'time' | 'datetime-local' | 'number'
   isMono?: boolean
   isRequired?: boolean
   isFirst?: boolean
   placeholder?: string
   /** Id of a `datalist`. */
   list?: string
+  /** For the browser's keeper of passwords. */
+  name?: string
   autoComplete?: string
+  minLength?: number
 }
 
 export function TextField(props: TextFieldProps) {
   const { value, onChange, type = 'text', isMono, isRequired, isFirst, placeholder, list, ...shape } = props
-  const { autoComplete = 'off', ...field } = shape
+  const { autoComplete = 'off', name, minLength, ...field } = shape
   return (
     <Field {...field}>
       {(wired) => (
@@ -165,7 +189,37 @@ export function TextField(props: TextFieldProps) {
           placeholder={placeholder}
           list={list}
           spellCheck={false}
+          name={name}
+          minLength={minLength}
           autoComplete={autoComplete}
+          value={value}
+          onChange={(e) => onChange(e.target.value)}
+        />
+      )}
+    </Field>
+  )
+}
+
+interface WhyFieldProps {
+  label: string
+  value: string
+  onChange: (value: string) => void
+  placeholder?: string
+  isFirst?: boolean
+  isRequired?: boolean
+}
+
+/** The reason for what somebody does. */
+export function WhyField({ label, value, onChange, placeholder, isFirst, isRequired = true }: WhyFieldProps) {
+  return (
+    <Field label={label}>
+      {(wired) => (
+        <textarea
+          {...wired}
+          rows={2}
+          required={isRequired}
+          placeholder={placeholder}
+          data-autofocus={isFirst || undefined}
           value={value}
           onChange={(e) => onChange(e.target.value)}
         />

@@ -10,12 +10,14 @@ import { caretPlace } from '../lib/caret'
 import { plural } from '../lib/format'
 import { type Mentioning, mentionAt, peopleFor, putMention } from '../lib/mention'
 import { visible } from '../lib/text'
+import { sendOnControlEnter } from './Form'
 
 type Box = HTMLTextAreaElement | HTMLInputElement
 
 interface NoteBoxProps {
   value: string
   onChange: (text: string) => void
+  id?: string
   /** One line, or so many. */
   rows?: number
   /** Its name; the list that comes and goes is no part of it. */
@@ -23,8 +25,6 @@ interface NoteBoxProps {
   placeholder?: string
   disabled?: boolean
   autoFocus?: boolean
-  /** Control Enter, in a box of several lines. */
-  onSend?: () => void
 }
 
 const GAP_PX = 4
@@ -32,7 +32,7 @@ const LIST_WIDTH_PX = 260
 const LIST_HEIGHT_PX = 250
 
 export function NoteBox(props: NoteBoxProps) {
-  const { value, onChange, rows, label, placeholder, disabled, autoFocus, onSend } = props
+  const { value, onChange, rows, label, placeholder, disabled, autoFocus, id: boxId } = props
   const id = useId()
   const box = useRef<Box | null>(null)
   const list = useRef<HTMLDivElement>(null)
@@ -88,8 +88,8 @@ export function NoteBox(props: NoteBoxProps) {
     const person = found[chosen]
     const isPlain = !event.ctrlKey && !event.metaKey && !event.altKey && !event.shiftKey
     if (event.nativeEvent.isComposing) return
-    if (onSend && event.key === 'Enter' && (event.ctrlKey || event.metaKey)) onSend()
-    else if (!person || !isPlain) return
+    if (rows) sendOnControlEnter(event)
+    if (!person || !isPlain) return
     else if (event.key === 'ArrowDown') setActive(chosen >= found.length - 1 ? 0 : chosen + 1)
     else if (event.key === 'ArrowUp') setActive(chosen <= 0 ? found.length - 1 : chosen - 1)
     else if (event.key === 'Enter' || event.key === 'Tab') put(person)
@@ -105,6 +105,7 @@ export function NoteBox(props: NoteBoxProps) {
     },
     // A box of several lines is a text box; it is a combobox as long as there is something to choose.
     role: isOpen ? ('combobox' as const) : undefined,
+    id: boxId,
     'aria-label': label,
     'aria-autocomplete': 'list' as const,
     'aria-expanded': isOpen ? true : undefined,

@@ -1,6 +1,8 @@
 /** The alert on one screen: what happened, why it fired, who, what else, what others judged, what next. */
+
 import { useQuery } from '@tanstack/react-query'
 import { useAlertActions } from '../../actions/alerts'
+import { JudgeButtons } from '../../actions/JudgeButtons'
 import type { AlertVerbs } from '../../actions/useAlertKeys'
 import { alertContextQuery, alertQuery } from '../../api/queries'
 import type { AlertDetail } from '../../api/types'
@@ -108,15 +110,7 @@ function NextActions({ alert, verbs }: { alert: AlertDetail; verbs: AlertVerbs }
               Acknowledge <Kbd keys="a" />
             </button>
           )}
-          <button type="button" className="button" onClick={verbs.assign}>
-            Assign to me <Kbd keys="c" />
-          </button>
-          <button type="button" className="button" onClick={verbs.close}>
-            Close <Kbd keys="e" />
-          </button>
-          <button type="button" className="button" onClick={verbs.falsePositive}>
-            False positive <Kbd keys="f" />
-          </button>
+          <JudgeButtons verbs={verbs} />
         </>
       )}
       <button type="button" className="button" onClick={verbs.except}>

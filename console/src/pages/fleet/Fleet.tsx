@@ -1,7 +1,7 @@
 /** Agents on endpoints: how they are, which policy they follow, how they come in. */
 import { useInfiniteQuery, useQuery } from '@tanstack/react-query'
 import { Link } from '@tanstack/react-router'
-import { useEffect, useMemo, useState } from 'react'
+import { useMemo } from 'react'
 import { useMay } from '../../actions/response'
 import { agentsQuery, fleetQuery } from '../../api/queries'
 import type { Agent, AgentGroup, Fleet as FleetData } from '../../api/types'
@@ -9,6 +9,7 @@ import { bytes, count, plural, sum } from '../../lib/format'
 import { visible } from '../../lib/text'
 import { useUrlState } from '../../lib/url'
 import { openDialog } from '../../ui/Dialog'
+import { FilterText } from '../../ui/FilterText'
 import { Menu } from '../../ui/Menu'
 import { PageHead, Section } from '../../ui/Page'
 import { Ago } from '../../ui/Time'
@@ -16,8 +17,6 @@ import { Empty, Problem, SkeletonRows } from '../../ui/Trouble'
 import { EnrolDialog, Enrolments } from './Enrolments'
 import { NewGroupDialog } from './Groups'
 import { AgentState, Doubts } from './marks'
-
-const TYPING_MS = 200
 
 export default function Fleet() {
   const fleet = useQuery(fleetQuery)
@@ -72,11 +71,6 @@ export default function Fleet() {
 
 function Agents({ groups }: { groups: AgentGroup[] }) {
   const [search, set] = useUrlState()
-  const [text, setText] = useState(search.text ?? '')
-  useEffect(() => {
-    const timer = setTimeout(() => text !== (search.text ?? '') && set({ text }), TYPING_MS)
-    return () => clearTimeout(timer)
-  }, [text, search.text, set])
   const status = search.status === 'all' ? undefined : (search.status ?? 'active')
   const query = useInfiniteQuery(agentsQuery({ host: search.text, group: search.group, status }))
   const rows = useMemo(() => query.data?.pages.flatMap((page) => page.items) ?? [], [query.data])
@@ -88,14 +82,7 @@ function Agents({ groups }: { groups: AgentGroup[] }) {
       note={query.data ? plural(total, 'agent') : ''}
       tools={
         <div className="filters" role="group" aria-label="Filters">
-          <input
-            className="input filter-text"
-            type="search"
-            aria-label="Filter agents by host"
-            placeholder="Filter by host"
-            value={text}
-            onChange={(e) => setText(e.target.value)}
-          />
+          <FilterText label="Filter agents by host" placeholder="Filter by host" />
           <Menu
             label="Filter by group"
             className={`button filter ${search.group ? 'filter-on' : ''}`}

@@ -3,7 +3,7 @@ import { useQuery } from '@tanstack/react-query'
 import { Link } from '@tanstack/react-router'
 import { useVirtualizer } from '@tanstack/react-virtual'
 import { Download, FlaskConical, RefreshCw } from 'lucide-react'
-import { useEffect, useRef, useState } from 'react'
+import { useRef } from 'react'
 import { reloadRules, useMayManageRules } from '../../actions/rules'
 import { refusedRulesQuery, rulesQuery } from '../../api/queries'
 import type { RefusedRule, RuleRow } from '../../api/types'
@@ -11,23 +11,18 @@ import { count, plural } from '../../lib/format'
 import { costText, onTab, RULE_TABS, type RuleTab, ruleTab, tabCount } from '../../lib/rules'
 import { visible } from '../../lib/text'
 import { useUrlState } from '../../lib/url'
+import { FilterText } from '../../ui/FilterText'
 import { useTitle } from '../../ui/Page'
 import { Ago } from '../../ui/Time'
 import { Empty, Problem, SkeletonRows } from '../../ui/Trouble'
 import { CanaryMark, Level, StateMark } from './marks'
 
-const TYPING_MS = 200
 const ROW_PX = 30
 
 export default function Rules() {
   useTitle('Rules')
   const [search, set] = useUrlState()
   const asked = search.text ?? ''
-  const [text, setText] = useState(asked)
-  useEffect(() => {
-    const timer = setTimeout(() => text !== asked && set({ text }), TYPING_MS)
-    return () => clearTimeout(timer)
-  }, [text, asked, set])
   const rules = useQuery(rulesQuery(asked))
   const refused = useQuery(refusedRulesQuery)
   const mayManage = useMayManageRules()
@@ -37,14 +32,7 @@ export default function Rules() {
       <header className="work-head">
         <h1>Rules</h1>
         <div className="filters" role="group" aria-label="Filters">
-          <input
-            className="input filter-text"
-            type="search"
-            aria-label="Search rules"
-            placeholder="Search by title, tag, id"
-            value={text}
-            onChange={(e) => setText(e.target.value)}
-          />
+          <FilterText label="Search rules" placeholder="Search by title, tag, id" />
           <div className="segments" role="group" aria-label="Which rules">
             {RULE_TABS.map(({ id, label, hint }) => (
               <button
