@@ -131,6 +131,7 @@ describe('the mock answers as the server says that it does', () => {
     '/indicators',
     '/rules',
     '/rules/refused',
+    '/rules/liveness',
     '/overview',
     '/status',
     '/fields',

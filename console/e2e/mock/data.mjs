@@ -235,6 +235,27 @@ export function makeEvent(time, over = {}) {
     })
     message = `${address} → 10.20.0.5:443 tcp`
   }
+  const raw = over.raw ?? JSON.stringify({ Time: iso(time), Host: host, User: user, ...fields })
+  if (names[0] === 4001) {
+    // What tables added to it; the raw record knows nothing of it.
+    Object.assign(fields, { 'device.criticality': 'high', 'src_endpoint.location.country': 'DE' })
+    fields.enrichments = JSON.stringify([
+      {
+        name: 'device.hostname',
+        value: host,
+        type: 'asset',
+        provider: 'assets.csv',
+        data: { 'device.criticality': 'high' },
+      },
+      {
+        name: 'src_endpoint.ip',
+        value: address,
+        type: 'geo',
+        provider: 'GeoLite2-City.mmdb',
+        data: { 'src_endpoint.location.country': 'DE' },
+      },
+    ])
+  }
   return {
     id: `ev-${String(eventNumber).padStart(6, '0')}`,
     time: iso(time),
@@ -244,7 +265,7 @@ export function makeEvent(time, over = {}) {
     class_name: names[1],
     product: 'demo',
     message: over.message ?? message,
-    raw: over.raw ?? JSON.stringify({ Time: iso(time), Host: host, User: user, ...fields }),
+    raw,
     anomalies: over.anomalies ?? [],
     fields,
   }

@@ -654,7 +654,8 @@ export function routes(world) {
           for (const [i, source] of ['windows', 'linux-auth', 'suricata', 'zeek', 'nginx'].entries()) {
             if (c.query.get('source') && c.query.get('source') !== source) continue
             const received = 9000 + ((h * 7919 + i * 104729) % 4000)
-            const dropped = i === 4 && h % 7 === 0 ? { too_large: 3 } : {}
+            const dropped =
+              i === 4 ? { 'route:no-debug': 700 + h, ...(h % 7 === 0 ? { too_large: 3 } : {}) } : {}
             const undecoded = i === 1 ? 12 : 0
             items.push({
               source,
@@ -777,6 +778,31 @@ export function routes(world) {
         }))
         c.send({ items, next: null })
       },
+    ],
+    [
+      'GET',
+      api('/rules/liveness'),
+      (c) =>
+        c.send({
+          since: new Date(Date.now() - 86_400_000).toISOString(),
+          items: world.RULES.map((rule, i) => ({
+            id: rule.id,
+            title: rule.title,
+            events_24h: 5_000 + i * 311,
+            events_today: 1_200,
+            kinds: [
+              { kind: 'windows/sysmon_process_creation', events: 88_120 },
+              { kind: `linux/${i % 2 ? 'sshd' : 'sudo'}`, events: 4_100 + i },
+            ],
+            fields: [],
+            could_fire: true,
+            reason: null,
+            findings_24h: 2,
+            last_fired: world.now(),
+            canary: { outcome: 'pass', at: world.now(), detail: 'fires' },
+          })),
+          next: null,
+        }),
     ],
     [
       'GET',

@@ -177,7 +177,7 @@ function AgentRow({ agent, group }: { agent: Agent; group: string }) {
       <td className="small">
         <AgentState agent={agent} />
       </td>
-      <td className="muted small">{visible(agent.identity?.os_name ?? '')}</td>
+      <td className="muted small wrap">{visible(agent.identity?.os_name ?? '')}</td>
       <td className="muted small">{visible(agent.agent_version)}</td>
       <td className="small">
         {visible(group)}
@@ -188,7 +188,7 @@ function AgentRow({ agent, group }: { agent: Agent; group: string }) {
       <td className="number">{health ? bytes(health.memory_bytes) : '–'}</td>
       <td className="number">{health ? count(health.queue_records) : '–'}</td>
       <td className={`number ${dropped > 0 ? 'warn' : 'muted'}`}>{count(dropped)}</td>
-      <td className="small">
+      <td className="small wrap">
         <Doubts agent={agent} />
       </td>
     </tr>
