@@ -161,6 +161,18 @@ describe('the mock answers as the server says that it does', () => {
     check('GET', path)
   })
 
+  it('a rule, its text, a forecast, an exception and what it would have silenced', () => {
+    const [rule] = check('GET', '/rules').items
+    check('GET', `/rules/${rule.id}`)
+    check('GET', `/rules/${rule.id}/versions/3`)
+    check('POST', `/rules/${rule.id}/canary`)
+    check('POST', '/rules/backtest', { rule_id: rule.id, days: 7 })
+    const what = { rule_id: rule.id, conditions: [] }
+    check('POST', '/suppressions/preview', what)
+    check('POST', '/suppressions', { ...what, reason: 'a rehearsal' })
+    expect(check('GET', `/rules/${rule.id}`).exceptions).toHaveLength(1)
+  })
+
   it('a group, its policy, and what of it does not do', () => {
     const group = check('POST', '/fleet/groups', { name: 'Databases' })
     check('PATCH', `/fleet/groups/${group.id}`, { policy: { cpu_percent: 12 } })

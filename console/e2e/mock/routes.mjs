@@ -3,6 +3,7 @@ import { fleetRoutes } from './fleet.mjs'
 import { huntingRoutes } from './hunting.mjs'
 import { monitorRoutes } from './monitor.mjs'
 import { responseRoutes } from './response.mjs'
+import { rulesRoutes } from './rules.mjs'
 import { QueryError, search } from './search.mjs'
 import { storageRoutes } from './storage.mjs'
 import { timeRoutes } from './time.mjs'
@@ -409,17 +410,20 @@ export function routes(world) {
     [
       'POST',
       api('/suppressions/preview'),
-      (c) =>
+      (c) => {
+        const ofRule = alerts.filter((a) => a.rule_id === c.body.rule_id)
+        const holds = (a, { field, value }) =>
+          a.entities.some((e) => `entity.${e.kind}` === field && e.value === value) ||
+          world.eventOf(a).fields[field] === value
+        const matched = ofRule.filter((a) => (c.body.conditions ?? []).every((one) => holds(a, one)))
         c.send({
-          alerts_matched: alerts.filter(
-            (a) =>
-              a.rule_id === c.body.rule_id &&
-              c.body.conditions.every((w) =>
-                a.entities.some((e) => `entity.${e.kind}` === w.field && e.value === w.value),
-              ),
-          ).length,
+          alerts_matched: matched.length,
+          alerts_total: ofRule.length,
           days: 30,
-        }),
+          capped: false,
+          examples: matched.slice(0, 3),
+        })
+      },
     ],
     [
       'POST',
@@ -427,6 +431,12 @@ export function routes(world) {
       (c) => {
         const made = {
           id: world.newId('su'),
+          rule_id: null,
+          conditions: [],
+          window: null,
+          threshold: null,
+          expires_at: null,
+          last_at: null,
           ...c.body,
           count: 0,
           active: true,
@@ -751,76 +761,7 @@ export function routes(world) {
           next: null,
         }),
     ],
-    [
-      'GET',
-      api('/rules'),
-      (c) => {
-        const q = c.query.get('q')?.toLowerCase() ?? ''
-        const items = world.RULES.filter((r) =>
-          `${r.title} ${r.id} ${r.techniques}`.toLowerCase().includes(q),
-        ).map((r) => ({
-          id: r.id,
-          title: r.title,
-          level: r.level,
-          status: 'stable',
-          logsource: r.logsource,
-          tags: [...r.tactics, ...r.techniques].map((t) => `attack.${t.toLowerCase()}`),
-          path: `rules/${r.id}.yml`,
-          version: '3',
-          enabled: true,
-          state: 'active',
-          dead: r.id === 'r-usb' ? 'no event of windows/system in 24 h' : null,
-          canary: 'pass',
-          cost_us: 0.4,
-          findings_last_24h: alerts.filter((a) => a.rule_id === r.id).length,
-          findings_last_7d: alerts.filter((a) => a.rule_id === r.id).length,
-          last_fired: world.now(),
-        }))
-        c.send({ items, next: null })
-      },
-    ],
-    [
-      'GET',
-      api('/rules/liveness'),
-      (c) =>
-        c.send({
-          since: new Date(Date.now() - 86_400_000).toISOString(),
-          items: world.RULES.map((rule, i) => ({
-            id: rule.id,
-            title: rule.title,
-            events_24h: 5_000 + i * 311,
-            events_today: 1_200,
-            kinds: [
-              { kind: 'windows/sysmon_process_creation', events: 88_120 },
-              { kind: `linux/${i % 2 ? 'sshd' : 'sudo'}`, events: 4_100 + i },
-            ],
-            fields: [],
-            could_fire: true,
-            reason: null,
-            findings_24h: 2,
-            last_fired: world.now(),
-            canary: { outcome: 'pass', at: world.now(), detail: 'fires' },
-          })),
-          next: null,
-        }),
-    ],
-    [
-      'GET',
-      api('/rules/refused'),
-      (c) =>
-        c.send({
-          items: [
-            {
-              path: 'rules/broken/near.yml',
-              line: 14,
-              rule: 'near',
-              held_since: null,
-              reason: 'the aggregation “near” was removed from Sigma; write a correlation instead',
-            },
-          ],
-          next: null,
-        }),
-    ],
+    ...rulesRoutes(world, api, { suppressions }),
     [
       'GET',
       api('/overview'),
