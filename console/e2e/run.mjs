@@ -13,6 +13,7 @@ import { join } from 'node:path'
 import { parseArgs } from 'node:util'
 import { openBrowser } from './browser.mjs'
 import { downloadReports, workAlert, workIncident } from './story/casework.mjs'
+import { fleetStory } from './story/fleet.mjs'
 import { huntStory } from './story/hunt.mjs'
 import { lookAtPages } from './story/look.mjs'
 import { keyboardInQueue, liveAlert, manyRows } from './story/queue.mjs'
@@ -52,6 +53,7 @@ const STEPS = [
   ['the rule behind an alert: its text, a forecast, an exception', rulesStory],
   ['respond: rehearse, ask, run a playbook, edit one by key', respondStory],
   ['time: service levels, on call, escalation, handover, performance', timeStory],
+  ['fleet: a policy by form, what the server refuses, a conflict; a connector by form', fleetStory],
   ['a new alert appears live', liveAlert],
   ['a long queue scrolls', manyRows],
   ...(options['skip-look'] ? [] : [['every page, both themes, two widths, axe', lookAtPages]]),

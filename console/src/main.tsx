@@ -18,6 +18,7 @@ import './styles/searches.css'
 import './styles/storage.css'
 import './styles/response.css'
 import './styles/time.css'
+import './styles/forms.css'
 
 const client = new QueryClient({
   defaultOptions: {

@@ -44,6 +44,7 @@ const routeTree = root.addChildren([
     page('/approvals', () => import('./pages/approvals/Approvals')),
     page('/connectors', () => import('./pages/connectors/Connectors')),
     page('/fleet', () => import('./pages/fleet/Fleet')),
+    page('/fleet/groups/$id', () => import('./pages/fleet/GroupPage')),
     page('/fleet/$id', () => import('./pages/fleet/AgentPage')),
     page('/performance', () => import('./pages/time/Performance')),
     page('/on-call', () => import('./pages/time/OnCall')),

@@ -235,6 +235,27 @@ export function makeEvent(time, over = {}) {
     })
     message = `${address} → 10.20.0.5:443 tcp`
   }
+  const raw = over.raw ?? JSON.stringify({ Time: iso(time), Host: host, User: user, ...fields })
+  if (names[0] === 4001) {
+    // What tables added to it; the raw record knows nothing of it.
+    Object.assign(fields, { 'device.criticality': 'high', 'src_endpoint.location.country': 'DE' })
+    fields.enrichments = JSON.stringify([
+      {
+        name: 'device.hostname',
+        value: host,
+        type: 'asset',
+        provider: 'assets.csv',
+        data: { 'device.criticality': 'high' },
+      },
+      {
+        name: 'src_endpoint.ip',
+        value: address,
+        type: 'geo',
+        provider: 'GeoLite2-City.mmdb',
+        data: { 'src_endpoint.location.country': 'DE' },
+      },
+    ])
+  }
   return {
     id: `ev-${String(eventNumber).padStart(6, '0')}`,
     time: iso(time),
@@ -244,7 +265,7 @@ export function makeEvent(time, over = {}) {
     class_name: names[1],
     product: 'demo',
     message: over.message ?? message,
-    raw: over.raw ?? JSON.stringify({ Time: iso(time), Host: host, User: user, ...fields }),
+    raw,
     anomalies: over.anomalies ?? [],
     fields,
   }
@@ -284,3 +305,13 @@ export const storyEvent = (alert) =>
     parent: 'winword.exe',
     command: ENCODED,
   })
+
+/** The parts of a risk of 71. */
+export const RISK_PARTS = [
+  { kind: 'severity', points: 28, max: 35, reason: 'the rule says high' },
+  { kind: 'criticality', points: 12, max: 15, reason: 'SRV-FILE02 has criticality high in assets.csv' },
+  { kind: 'indicator', points: 12, max: 15, reason: '203.0.113.9 is in feodo with confidence 80' },
+  { kind: 'rarity', points: 7, max: 10, reason: '3 alerts of this rule in 30 days' },
+  { kind: 'vulnerability', points: 0, max: 10, reason: 'nothing known is open on WS-042' },
+  { kind: 'progress', points: 12, max: 15, reason: '5 tactics, the latest is exfiltration' },
+]

@@ -1,7 +1,12 @@
 /** The routes of the wire contract over the mock's world: [method, path, handler, open to all]. */
+import { fleetRoutes } from './fleet.mjs'
 import { huntingRoutes } from './hunting.mjs'
+import { monitorRoutes } from './monitor.mjs'
+import { responseRoutes } from './response.mjs'
+import { rulesRoutes } from './rules.mjs'
 import { QueryError, search } from './search.mjs'
 import { storageRoutes } from './storage.mjs'
+import { timeRoutes } from './time.mjs'
 
 const RANK = { critical: 5, high: 4, medium: 3, low: 2, informational: 1 }
 const STATUS_RANK = { new: 1, acknowledged: 2, in_progress: 3, closed: 4 }
@@ -65,10 +70,13 @@ export function routes(world) {
     world.record(alert.id, actor, action, detail)
     world.emit('alert_changed', alert)
   }
-  function attach(alert, incidentId, actor) {
+  function attach(alert, incidentId, actor, reason) {
     let id = incidentId
     if (!id) id = world.makeIncident(alert.title, alert.severity, [alert], actor).id
-    touch(alert, { incident_id: id }, actor, 'attached', id)
+    const why = reason ? `: ${reason}` : ''
+    touch(alert, { incident_id: id }, actor, 'alert.attach', `to ${id}${why}`)
+    world.byHand.set(alert.id, `attached by ${actor}${why}`)
+    world.record(id, actor, 'incident.attach', `alerts attached or taken out${why}`)
     const incident = incidents.find((i) => i.id === id)
     world.describe(incident)
     world.emit('incident', incident)
@@ -91,8 +99,14 @@ export function routes(world) {
       world.notes.set(a.id, [...(world.notes.get(a.id) ?? []), note])
       touch(a, {}, u, 'alert.note')
     },
-    attach: (a, b, u) => attach(a, b.incident_id, u),
-    detach: (a, _, u) => touch(a, { incident_id: null }, u, 'detached'),
+    attach: (a, b, u) => attach(a, b.incident_id, u, b.reason),
+    detach: (a, b, u) => {
+      const why = b.reason ? `: ${b.reason}` : ''
+      const from = a.incident_id
+      touch(a, { incident_id: null }, u, 'alert.detach', `from ${from}${why}`)
+      world.byHand.delete(a.id)
+      world.record(from, u, 'incident.detach', `alert ${a.id} taken out${why}`)
+    },
   }
   const incidentOf = (id) => incidents.find((i) => i.id === id)
   const change = (incident, user, action, detail = '', kind = 'action') => {
@@ -115,6 +129,10 @@ export function routes(world) {
 
   return [
     ...storageRoutes(world, api),
+    ...fleetRoutes(world, api),
+    ...monitorRoutes(world, api),
+    ...responseRoutes(world, api),
+    ...timeRoutes(world, api),
     ['GET', api('/session'), (c) => c.send(session(c.user))],
     [
       'POST',
@@ -165,7 +183,8 @@ export function routes(world) {
               created_at: world.now(),
               last_seen_at: world.now(),
               address: '127.0.0.1',
-              user_agent: c.request.headers['user-agent'],
+              expires_at: new Date(Date.now() + 8 * 3600_000).toISOString(),
+              user_agent: c.request.headers['user-agent'] ?? 'none',
               current: true,
             },
           ],
@@ -228,7 +247,7 @@ export function routes(world) {
         c.send(undefined, 204)
       },
     ],
-    ['GET', api('/audit'), (c) => c.send(page(world.audit, c.query))],
+    ['GET', api('/audit'), (c) => c.send(page(world.audit, c.query, { total: world.audit.length }))],
 
     [
       'GET',
@@ -264,6 +283,7 @@ export function routes(world) {
         const rule = world.RULES.find((r) => r.id === alert.rule_id)
         c.send({
           ...alert,
+          risk_parts: world.RISK_PARTS,
           reasons: [
             {
               field: 'process.cmd_line',
@@ -284,6 +304,8 @@ export function routes(world) {
             description:
               'Finds command lines that carry their script in base64, which hides it from a quick reading. Administrators rarely do this.',
             version: '3',
+            hold: null,
+            suspension: null,
             yaml: `title: ${rule.title}\nid: ${rule.id}\nlevel: ${rule.level}\ndetection:\n  selection_cli:\n    CommandLine|contains: ' -EncodedCommand '\n  condition: selection_cli\n`,
             references: ['https://attack.mitre.org/techniques/T1059/001/'],
             falsepositives: ['Software deployment tools'],
@@ -364,7 +386,7 @@ export function routes(world) {
               user: 'j.doe',
               time: alert.time,
             },
-          ],
+          ].map((node) => ({ is_alerted: false, event_id: null, ...node })),
           same_rule: alerts.filter((a) => a.rule_id === alert.rule_id && a.id !== alert.id).slice(0, 8),
         })
       },
@@ -379,7 +401,8 @@ export function routes(world) {
             fields: [{ field: 'reason', reason: 'missing' }],
           })
         }
-        verbs[c.params[1]](alert, c.body, c.user.name)
+        const reason = c.query.get('reason')
+        verbs[c.params[1]](alert, reason ? { ...c.body, reason } : c.body, c.user.name)
         c.send(alert)
       },
     ],
@@ -387,17 +410,20 @@ export function routes(world) {
     [
       'POST',
       api('/suppressions/preview'),
-      (c) =>
+      (c) => {
+        const ofRule = alerts.filter((a) => a.rule_id === c.body.rule_id)
+        const holds = (a, { field, value }) =>
+          a.entities.some((e) => `entity.${e.kind}` === field && e.value === value) ||
+          world.eventOf(a).fields[field] === value
+        const matched = ofRule.filter((a) => (c.body.conditions ?? []).every((one) => holds(a, one)))
         c.send({
-          alerts_matched: alerts.filter(
-            (a) =>
-              a.rule_id === c.body.rule_id &&
-              c.body.conditions.every((w) =>
-                a.entities.some((e) => `entity.${e.kind}` === w.field && e.value === w.value),
-              ),
-          ).length,
+          alerts_matched: matched.length,
+          alerts_total: ofRule.length,
           days: 30,
-        }),
+          capped: false,
+          examples: matched.slice(0, 3),
+        })
+      },
     ],
     [
       'POST',
@@ -405,6 +431,12 @@ export function routes(world) {
       (c) => {
         const made = {
           id: world.newId('su'),
+          rule_id: null,
+          conditions: [],
+          window: null,
+          threshold: null,
+          expires_at: null,
+          last_at: null,
           ...c.body,
           count: 0,
           active: true,
@@ -549,7 +581,8 @@ export function routes(world) {
         for (const a of alerts) if (c.body.from.includes(a.incident_id)) a.incident_id = i.id
         for (const other of incidents) if (c.body.from.includes(other.id)) other.status = 'closed'
         world.describe(i)
-        change(i, c.user, 'merged', c.body.from.join(', '))
+        const why = c.body.reason ? `: ${c.body.reason}` : ''
+        change(i, c.user, 'incident.merge', `other incidents were merged in${why}`)
         c.send(world.detail(i))
       }),
     ],
@@ -564,7 +597,8 @@ export function routes(world) {
           c.user.name,
         )
         world.describe(i)
-        change(i, c.user, 'split')
+        const why = c.body.reason ? `: ${c.body.reason}` : ''
+        change(i, c.user, 'incident.split', `#${made.number} was split off from #${i.number}${why}`)
         c.send(made, 201)
       }),
     ],
@@ -630,7 +664,8 @@ export function routes(world) {
           for (const [i, source] of ['windows', 'linux-auth', 'suricata', 'zeek', 'nginx'].entries()) {
             if (c.query.get('source') && c.query.get('source') !== source) continue
             const received = 9000 + ((h * 7919 + i * 104729) % 4000)
-            const dropped = i === 4 && h % 7 === 0 ? { too_large: 3 } : {}
+            const dropped =
+              i === 4 ? { 'route:no-debug': 700 + h, ...(h % 7 === 0 ? { too_large: 3 } : {}) } : {}
             const undecoded = i === 1 ? 12 : 0
             items.push({
               source,
@@ -726,44 +761,7 @@ export function routes(world) {
           next: null,
         }),
     ],
-    [
-      'GET',
-      api('/rules'),
-      (c) => {
-        const q = c.query.get('q')?.toLowerCase() ?? ''
-        const items = world.RULES.filter((r) =>
-          `${r.title} ${r.id} ${r.techniques}`.toLowerCase().includes(q),
-        ).map((r) => ({
-          id: r.id,
-          title: r.title,
-          level: r.level,
-          status: 'stable',
-          logsource: r.logsource,
-          tags: [...r.tactics, ...r.techniques].map((t) => `attack.${t.toLowerCase()}`),
-          path: `rules/${r.id}.yml`,
-          version: '3',
-          enabled: true,
-          findings_last_7d: alerts.filter((a) => a.rule_id === r.id).length,
-          last_fired: world.now(),
-        }))
-        c.send({ items, next: null })
-      },
-    ],
-    [
-      'GET',
-      api('/rules/refused'),
-      (c) =>
-        c.send({
-          items: [
-            {
-              path: 'rules/broken/near.yml',
-              line: 14,
-              reason: 'the aggregation “near” was removed from Sigma; write a correlation instead',
-            },
-          ],
-          next: null,
-        }),
-    ],
+    ...rulesRoutes(world, api, { suppressions }),
     [
       'GET',
       api('/overview'),
@@ -807,7 +805,7 @@ export function routes(world) {
             { kind: 'syslog/udp', address: '127.0.0.1:5514' },
           ],
           lake: { events: 1_284_339, files: 48, bytes: 94_371_840 },
-          rules: { loaded: world.RULES.length, refused: 1 },
+          rules: { loaded: world.RULES.length, refused: 1, suspended: 0 },
         }),
     ],
     [

@@ -8,7 +8,7 @@ const DONE_AFTER_MS = 4000
 function usageOf() {
   const share = (name, gib, rows, day = 0) => ({
     name,
-    rows,
+    rows: Math.round(rows),
     bytes: Math.round(gib * GIB),
     raw_bytes: Math.round(gib * GIB * 7.4),
     bytes_per_day: Math.round(day * GIB),

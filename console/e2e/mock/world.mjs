@@ -10,6 +10,8 @@ export function makeWorld(alertCount) {
   const byId = new Map(alerts.map((a) => [a.id, a]))
   const alertEvents = new Map()
   const history = new Map()
+  /** Why an alert is where a person put it. */
+  const byHand = new Map()
   const incidents = []
   const listeners = new Set()
   const audit = []
@@ -22,7 +24,15 @@ export function makeWorld(alertCount) {
     for (const send of listeners) send(event, value)
   }
   const log = (actor, action, target, detail = '') =>
-    audit.unshift({ id: newId('au'), at: now(), actor, action, target, detail })
+    audit.unshift({
+      id: audit.length + 1,
+      at: now(),
+      actor,
+      action,
+      target,
+      detail,
+      hash: (audit.length + 1).toString(16).padStart(64, '0'),
+    })
   const record = (id, actor, action, detail = '') => {
     history.set(id, [...(history.get(id) ?? []), { at: now(), actor, action, detail }])
     log(actor, action, id, detail)
@@ -75,8 +85,10 @@ export function makeWorld(alertCount) {
       risk: 71,
       severity_reasons: ['its gravest alert is the first'],
       severity_by_hand: false,
-      risk_parts: [],
+      risk_parts: data.RISK_PARTS,
       scope: [],
+      faces: [],
+      escalations: [],
       tasks: [],
       notes: [],
       observables: [],
@@ -86,7 +98,10 @@ export function makeWorld(alertCount) {
         acknowledged_at: null,
         contained_at: null,
         resolved_at: null,
+        away_s: 0,
+        reopened: 0,
       },
+      merged_into: null,
     }
     incidents.unshift(incident)
     for (const alert of members) alert.incident_id = incident.id
@@ -121,8 +136,9 @@ export function makeWorld(alertCount) {
       ...incident,
       alert_rows: rows.map((a, i) => ({
         ...a,
-        attachment_reasons:
-          i === 0
+        attachment_reasons: byHand.has(a.id)
+          ? [byHand.get(a.id)]
+          : i === 0
             ? ['it opened the incident']
             : [`same address ${a.entities[2].value} within 30 min`, 'same user j.doe'],
       })),
@@ -150,6 +166,7 @@ export function makeWorld(alertCount) {
     listeners,
     audit,
     history,
+    byHand,
     main,
     newId,
     emit,
@@ -162,6 +179,7 @@ export function makeWorld(alertCount) {
     makeAlert: data.makeAlert,
     makeEvent: data.makeEvent,
     RULES: data.RULES,
+    RISK_PARTS: data.RISK_PARTS,
     ENCODED: data.ENCODED,
     now,
   }

@@ -113,7 +113,7 @@ async function attachOne({ page, url, incident }) {
   const loose = body.items.find((a) => a.incident_id !== incident.id && a.status !== 'closed')
   if (!loose) {
     console.log('     no alert outside the incident: m is not tried')
-    return
+    return false
   }
   await page.goto(`${url}/queue?status=all&at=${loose.id}`)
   await page.locator(`[data-id="${loose.id}"][data-active=true]`).waitFor()
@@ -124,14 +124,36 @@ async function attachOne({ page, url, incident }) {
   const option = dialog.getByRole('option', { name: new RegExp(`#${incident.number}\\b`) })
   await option.waitFor()
   await option.click()
+  const why = page.getByRole('dialog', { name: /^Attach 1 alert to #/ })
+  await why.getByLabel(/^Why/).fill('the same document')
+  await why.getByRole('button', { name: 'Attach' }).click()
   await until('the alert to be attached', async () =>
     (await incidentNow(page, incident.id)).alerts.includes(loose.id),
   )
+  return true
+}
+
+/** People are offered at the caret once an @ is written; Escape closes the list and not the dialog. */
+async function mention({ page, options }) {
+  await page.keyboard.press('n')
+  const dialog = page.getByRole('dialog')
+  await dialog.getByLabel('Note').pressSequentially(`please look, @${options.name.slice(0, 2)}`)
+  const people = page.getByRole('listbox', { name: 'People' })
+  await people.getByRole('option', { name: new RegExp(`@${options.name}`) }).waitFor()
+  await page.keyboard.press('Escape')
+  await people.waitFor({ state: 'detached' })
+  await page.keyboard.press('Backspace')
+  await people.waitFor()
+  await page.keyboard.press('Enter')
+  const text = await dialog.locator('textarea').inputValue()
+  if (text !== `please look, @${options.name} `) throw new Error(`the name was not put in: '${text}'`)
+  await page.keyboard.press('Control+Enter')
+  await dialog.waitFor({ state: 'detached' })
 }
 
 export async function workIncident(world) {
   const { page, url, incident } = world
-  await attachOne(world)
+  const isAttached = await attachOne(world)
   await page.goto(`${url}/incidents?status=all`)
   await page.locator(`tr[data-id="${incident.id}"]`).getByRole('link').first().click()
   await page.waitForURL(`**/incidents/${incident.id}`)
@@ -145,9 +167,13 @@ export async function workIncident(world) {
     'Tasks',
     'Notes',
     'Observables',
+    'Corrections',
   ]) {
     await page.getByRole('region', { name: section, exact: true }).waitFor()
   }
+  // The alert that was attached above came with its reason.
+  if (isAttached)
+    await page.getByRole('region', { name: 'Corrections' }).getByText('the same document').first().waitFor()
   const marked = await page.locator('.path li[data-touched=true]').count()
   if (marked < 2) throw new Error(`only ${marked} tactics are marked on the path`)
   await page
@@ -167,6 +193,7 @@ export async function workIncident(world) {
     .getByRole('region', { name: 'Notes', exact: true })
     .getByText('the document came by mail')
     .waitFor()
+  await mention(world)
   await page.keyboard.press('t')
   await page.getByRole('dialog').getByLabel('Task').fill('Reset the password of j.doe')
   await page.getByRole('button', { name: 'Add task' }).click()

@@ -2,7 +2,7 @@ import { axe, setTheme, THEMES, WIDTHS } from '../browser.mjs'
 
 const HUNT_COLUMNS = 'device.hostname,actor.user.name'
 
-function pages({ incident, alert, playbook, run }) {
+function pages({ incident, alert, playbook, run, group }) {
   const at = alert ? `&at=${alert.id}` : ''
   return [
     ['overview', '/', (p) => p.locator('.figures, .empty').first()],
@@ -29,6 +29,24 @@ function pages({ incident, alert, playbook, run }) {
     ['connectors', '/connectors', (p) => p.getByRole('region', { name: 'Actions' })],
     ['indicators', '/indicators', (p) => p.locator('.table, .empty').first()],
     ['sources', '/sources', (p) => p.getByText('Completeness ledger')],
+    ['sources-mappings', '/sources?tab=mappings', (p) => p.getByRole('region', { name: 'Packs' })],
+    [
+      'sources-enrichment',
+      '/sources?tab=enrichment',
+      (p) => p.getByRole('region', { name: 'What added which value' }),
+    ],
+    ['sources-routing', '/sources?tab=routing', (p) => p.locator('.section, .empty').first()],
+    ['fleet', '/fleet', (p) => p.getByRole('region', { name: 'Versions' })],
+    [
+      'fleet-group',
+      `/fleet/groups/${group?.id}`,
+      (p) => p.getByRole('region', { name: 'What an agent may use' }),
+    ],
+    [
+      'fleet-group-json',
+      `/fleet/groups/${group?.id}?view=json`,
+      (p) => p.getByLabel('Policy', { exact: true }),
+    ],
     ['storage', '/storage', (p) => p.getByRole('region', { name: 'Deletions on demand' })],
     ['rules', '/rules', (p) => p.getByRole('table')],
     ['rules-refused', '/rules?tab=refused', (p) => p.locator('.work table, .work .empty').first()],

@@ -9,6 +9,8 @@ export async function timeStory({ page, url, out }) {
   await page.goto(`${url}/on-call`)
   const name = (await (await page.request.get(`${url}/api/v1/session`)).json()).user.name
   const roster = await (await page.request.get(`${url}/api/v1/on-call`)).json()
+  // The key is known once the page stands.
+  await page.getByRole('region', { name: 'How people are reached' }).waitFor()
   if (roster.items.length === 0) {
     await page.keyboard.press('i')
     const dialog = page.locator('dialog[open]')

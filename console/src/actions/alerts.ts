@@ -2,7 +2,7 @@
 import { useQueryClient } from '@tanstack/react-query'
 import { useMemo } from 'react'
 import { patchAlerts } from '../api/cache'
-import { api } from '../api/client'
+import { api, withQuery } from '../api/client'
 import type { Alert, BulkResult, Verdict } from '../api/types'
 import { useSession } from '../frame/session'
 import { plural, VERDICT_WORD } from '../lib/format'
@@ -16,6 +16,29 @@ interface BulkBody {
   verdict?: Verdict
   reason?: string
   incident_id?: string | null
+}
+
+/** A call for many keeps no reason; so many are attached one by one, so that it is kept. */
+export const REASON_ALERTS_MAX = 50
+
+/** Attaches one after the other, each with the reason; what the first opened takes the others too. */
+async function attachEach(ids: string[], body: BulkBody): Promise<BulkResult> {
+  const result: BulkResult = { done: [], failed: [], incident_id: body.incident_id ?? null }
+  for (const id of ids) {
+    try {
+      const alert = await api.post<Alert>(`/alerts/${id}/attach`, {
+        incident_id: result.incident_id,
+        reason: body.reason,
+      })
+      result.done.push(id)
+      result.incident_id ??= alert.incident_id
+    } catch (error) {
+      // Without the first there is nothing to attach the others to.
+      if (result.done.length === 0) throw error
+      result.failed.push({ id, reason: error instanceof Error ? error.message : String(error) })
+    }
+  }
+  return result
 }
 
 /** The most alerts that one call may change. */
@@ -64,6 +87,7 @@ export function useAlertActions() {
     const send = async (ids: string[], body: BulkBody): Promise<BulkResult> => {
       const { action, ...rest } = body
       const [only] = ids
+      if (ids.length > 1 && action === 'attach' && body.reason) return attachEach(ids, body)
       if (ids.length !== 1 || !only) return sendBulk(ids, body)
       const answer = await api.post<{ incident_id?: string | null } | undefined>(
         `/alerts/${only}/${action}`,
@@ -145,10 +169,10 @@ export function useAlertActions() {
             patch: { status: a.status === 'closed' ? 'new' : a.status, verdict: null },
           }),
         }),
-      attach: (alerts: readonly Alert[], incidentId: string | null) =>
+      attach: (alerts: readonly Alert[], incidentId: string | null, reason: string) =>
         apply({
           alerts,
-          body: { action: 'attach', incident_id: incidentId },
+          body: { action: 'attach', incident_id: incidentId, ...(reason ? { reason } : {}) },
           patch: incidentId ? { incident_id: incidentId } : {},
           label: named(incidentId ? 'Attached to incident' : 'Attached to a new incident', alerts),
           revert: (a) =>
@@ -160,14 +184,17 @@ export function useAlertActions() {
                 }
               : { path: 'detach', patch: { incident_id: null } },
         }),
-      detach: async (alert: Alert) => {
+      detach: async (alert: Alert, reason: string) => {
         try {
-          await api.post(`/alerts/${alert.id}/detach`)
+          await api.post(withQuery(`/alerts/${alert.id}/detach`, { reason }))
           patchAlerts(client, new Set([alert.id]), { incident_id: null })
           pushUndo({
             label: 'Detached from incident',
             revert: async () => {
-              await api.post(`/alerts/${alert.id}/attach`, { incident_id: alert.incident_id })
+              await api.post(`/alerts/${alert.id}/attach`, {
+                incident_id: alert.incident_id,
+                reason: 'taken out by mistake',
+              })
               refresh([alert.id], true)
             },
           })

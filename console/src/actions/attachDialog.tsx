@@ -9,7 +9,8 @@ import { Dialog, openDialog } from '../ui/Dialog'
 import { Severity } from '../ui/Severity'
 import { Status } from '../ui/Status'
 import { Ago } from '../ui/Time'
-import type { AlertActions } from './alerts'
+import { type AlertActions, REASON_ALERTS_MAX } from './alerts'
+import { textDialog } from './noteDialog'
 
 export function attachDialog(alerts: readonly Alert[], actions: AlertActions, onDone?: () => void): void {
   if (alerts.length === 0) return
@@ -18,13 +19,49 @@ export function attachDialog(alerts: readonly Alert[], actions: AlertActions, on
       title={`Attach ${plural(alerts.length, 'alert')} to`}
       close={close}
       newLabel="A new incident"
+      note={
+        alerts.length > REASON_ALERTS_MAX
+          ? `More than ${REASON_ALERTS_MAX} alerts at once are attached without a reason.`
+          : undefined
+      }
       exclude={alerts.length === 1 ? alerts[0]?.incident_id : null}
       choose={(incident) => {
-        void actions.attach(alerts, incident?.id ?? null)
-        onDone?.()
+        whyDialog(alerts, incident, actions, onDone)
       }}
     />
   ))
+}
+
+/** Why, for next time: what is automatic keeps to it. More alerts than one by one can take no reason. */
+function whyDialog(
+  alerts: readonly Alert[],
+  incident: Incident | null,
+  actions: AlertActions,
+  onDone?: () => void,
+): void {
+  const attach = async (reason: string) => {
+    void actions.attach(alerts, incident?.id ?? null, reason)
+    onDone?.()
+  }
+  if (alerts.length > REASON_ALERTS_MAX) return void attach('')
+  textDialog({
+    title: `Attach ${plural(alerts.length, 'alert')} to ${incident ? `#${incident.number}` : 'a new incident'}`,
+    label: 'Why they belong there (kept with the correction; may stay empty)',
+    submitLabel: 'Attach',
+    isOptional: true,
+    save: attach,
+  })
+}
+
+/** Takes an alert out of its incident, and asks why. */
+export function detachDialog(alert: Alert, actions: AlertActions): void {
+  textDialog({
+    title: 'Take the alert out of its incident',
+    label: 'Why it does not belong there (kept with the correction; may stay empty)',
+    submitLabel: 'Take out',
+    isOptional: true,
+    save: (reason) => actions.detach(alert, reason),
+  })
 }
 
 interface PickerProps {
@@ -32,10 +69,11 @@ interface PickerProps {
   close: () => void
   choose: (incident: Incident | null) => void
   newLabel?: string
+  note?: string
   exclude?: string | null
 }
 
-export function IncidentPicker({ title, close, choose, newLabel, exclude }: PickerProps) {
+export function IncidentPicker({ title, close, choose, newLabel, note, exclude }: PickerProps) {
   const [text, setText] = useState('')
   const [at, setAt] = useState(0)
   const query = useInfiniteQuery(incidentsQuery({ q: text }))
@@ -104,6 +142,7 @@ export function IncidentPicker({ title, close, choose, newLabel, exclude }: Pick
           </div>
         ))}
       </div>
+      {note && <p className="muted small">{note}</p>}
       {query.isFetched && incidents.length === 0 && <p className="muted small">No open incident matches.</p>}
     </Dialog>
   )

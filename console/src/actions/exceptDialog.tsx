@@ -9,6 +9,7 @@ import { candidates, chosenConditions, type DraftCondition, OP_WORD, OPS, window
 import { count, plural } from '../lib/format'
 import { visible } from '../lib/text'
 import { Dialog, openDialog } from '../ui/Dialog'
+import { Foot, sendOnControlEnter } from '../ui/Form'
 import { FormError } from '../ui/FormError'
 import { Time } from '../ui/Time'
 import { SkeletonRows } from '../ui/Trouble'
@@ -166,9 +167,7 @@ function Form({ alert, close }: { alert: AlertDetail; close: () => void }) {
             placeholder="Such as: the backup agent of the file servers, change 4711"
             value={reason}
             onChange={(e) => setReason(e.target.value)}
-            onKeyDown={(e) => {
-              if (e.key === 'Enter' && (e.ctrlKey || e.metaKey)) void submit()
-            }}
+            onKeyDown={sendOnControlEnter}
           />
         </label>
       </div>
@@ -186,14 +185,7 @@ function Form({ alert, close }: { alert: AlertDetail; close: () => void }) {
       />
       {isSomething && conditions.length + (window ? 1 : 0) > 0 && <Forecast what={what} />}
       <FormError error={error} />
-      <footer className="dialog-foot">
-        <button type="button" className="button" onClick={close}>
-          Cancel
-        </button>
-        <button type="submit" className="button button-primary" disabled={isBusy}>
-          Make exception
-        </button>
-      </footer>
+      <Foot close={close} isBusy={isBusy} word="Make exception" />
     </form>
   )
 }

@@ -1,7 +1,7 @@
 import { useState } from 'react'
-import { Dialog, openDialog } from '../ui/Dialog'
-import { FormError } from '../ui/FormError'
-import { useSubmit } from './useForm'
+import { openDialog } from '../ui/Dialog'
+import { Field, FormDialog, sendOnControlEnter, TextField } from '../ui/Form'
+import { NoteBox } from '../ui/NoteBox'
 
 interface TextDialogOptions {
   title: string
@@ -9,6 +9,10 @@ interface TextDialogOptions {
   submitLabel: string
   initial?: string
   multiline?: boolean
+  /** A note: `@name` tells that person. */
+  isNote?: boolean
+  /** Whether it may be left empty. */
+  isOptional?: boolean
   save: (text: string) => Promise<void>
 }
 
@@ -23,45 +27,45 @@ function TextDialog({
   submitLabel,
   initial = '',
   multiline,
+  isNote,
+  isOptional,
   save,
   close,
 }: TextDialogOptions & { close: () => void }) {
   const [text, setText] = useState(initial)
-  const { submit, isBusy, error } = useSubmit(async () => {
-    if (!text.trim()) throw new Error('Write something first.')
+  const send = async () => {
+    if (!text.trim() && !isOptional) throw new Error('Write something first.')
     await save(text.trim())
-    close()
-  })
+  }
+  const keys = 'Ctrl Enter saves'
   return (
-    <Dialog title={title} onClose={close}>
-      <form className="stack" onSubmit={submit}>
-        <label className="field">
-          {label}
-          {multiline ? (
+    <FormDialog
+      title={title}
+      close={close}
+      word={submitLabel}
+      send={send}
+      hint={isNote ? `@name tells that person; ${keys}` : multiline ? keys : undefined}
+    >
+      {isNote ? (
+        <Field label={label}>
+          {({ id }) => <NoteBox id={id} label={label} rows={5} autoFocus value={text} onChange={setText} />}
+        </Field>
+      ) : multiline ? (
+        <Field label={label}>
+          {(wired) => (
             <textarea
+              {...wired}
               rows={5}
               data-autofocus
               value={text}
               onChange={(e) => setText(e.target.value)}
-              onKeyDown={(e) => {
-                if (e.key === 'Enter' && (e.ctrlKey || e.metaKey)) void submit()
-              }}
+              onKeyDown={sendOnControlEnter}
             />
-          ) : (
-            <input className="input" data-autofocus value={text} onChange={(e) => setText(e.target.value)} />
           )}
-        </label>
-        <FormError error={error} />
-        <footer className="dialog-foot">
-          {multiline && <span className="muted small">Ctrl Enter saves</span>}
-          <button type="button" className="button" onClick={close}>
-            Cancel
-          </button>
-          <button type="submit" className="button button-primary" disabled={isBusy}>
-            {submitLabel}
-          </button>
-        </footer>
-      </form>
-    </Dialog>
+        </Field>
+      ) : (
+        <TextField label={label} isFirst value={text} onChange={setText} />
+      )}
+    </FormDialog>
   )
 }

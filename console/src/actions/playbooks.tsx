@@ -9,9 +9,10 @@ import { type PlaybookDocument, suggestion, variablesOf } from '../lib/playbook'
 import { kindWord, lasting } from '../lib/response'
 import { visible } from '../lib/text'
 import { Dialog, openDialog } from '../ui/Dialog'
+import { FormDialog, WhyField } from '../ui/Form'
 import { FormError } from '../ui/FormError'
 import { toast } from '../ui/toast'
-import { Foot, useRefreshResponse } from './response'
+import { useRefreshResponse } from './response'
 import { useSubmit } from './useForm'
 
 interface From {
@@ -241,31 +242,17 @@ export function endRunDialog(run: string): void {
 function EndRunDialog({ run, close }: { run: string; close: () => void }) {
   const refresh = useRefreshResponse()
   const [reason, setReason] = useState('')
-  const { submit, isBusy, error } = useSubmit(async () => {
+  const send = async () => {
     await api.post(`/playbook-runs/${encodeURIComponent(run)}/cancel`, { reason: reason.trim() })
     await refresh()
-    close()
-  })
+  }
   return (
-    <Dialog title="End this run?" onClose={close}>
-      <form className="stack" onSubmit={submit}>
-        <p className="muted">
-          What is being done is done to its end. Nothing more of the run begins, and nothing is undone by it.
-        </p>
-        <label className="field">
-          Why?
-          <textarea
-            rows={2}
-            required
-            data-autofocus
-            value={reason}
-            onChange={(e) => setReason(e.target.value)}
-          />
-        </label>
-        <FormError error={error} />
-        <Foot close={close} isBusy={isBusy} word="End the run" />
-      </form>
-    </Dialog>
+    <FormDialog title="End this run?" close={close} word="End the run" send={send}>
+      <p className="muted">
+        What is being done is done to its end. Nothing more of the run begins, and nothing is undone by it.
+      </p>
+      <WhyField label="Why?" value={reason} onChange={setReason} isFirst />
+    </FormDialog>
   )
 }
 

@@ -8,6 +8,7 @@ import { useSession } from '../frame/session'
 import { kindWord, lasting } from '../lib/response'
 import { visible } from '../lib/text'
 import { Dialog, openDialog } from '../ui/Dialog'
+import { FormDialog, WhyField } from '../ui/Form'
 import { FormError } from '../ui/FormError'
 import { toast } from '../ui/toast'
 import { useSubmit } from './useForm'
@@ -130,10 +131,7 @@ function ActDialog({ aim, close }: { aim: Aim; close: () => void }) {
             </select>
           </label>
         )}
-        <label className="field">
-          Why?
-          <textarea rows={2} required value={reason} onChange={(e) => setReason(e.target.value)} />
-        </label>
+        <WhyField label="Why?" value={reason} onChange={setReason} />
         <div aria-live="polite">{shown && <Rehearsed found={shown} />}</div>
         <FormError error={error} />
         <footer className="dialog-foot">
@@ -244,36 +242,22 @@ function DecideDialog({ action, verb, close }: Decide & { close: () => void }) {
   const refresh = useRefreshResponse()
   const [note, setNote] = useState('')
   const words = DECIDE[verb]
-  const { submit, isBusy, error } = useSubmit(async () => {
+  const send = async () => {
     const body = verb === 'undo' ? { reason: note.trim() } : { note: note.trim() }
     await api.post(`/actions/${encodeURIComponent(action.id)}/${verb}`, body)
     await refresh()
-    close()
-  })
+  }
   return (
-    <Dialog title={words.title} onClose={close}>
-      <form className="stack" onSubmit={submit}>
-        <p>
-          <strong>{kindWord(action.kind)}</strong> <span className="mono wrap">{visible(action.target)}</span>
-          {action.time_limit_s ? `, for ${lasting(action.time_limit_s)}` : ''}
-        </p>
-        <p className="muted">
-          {visible(action.proposed_by)}: {visible(action.reason)}
-        </p>
-        <label className="field">
-          {words.label}
-          <textarea
-            rows={2}
-            data-autofocus
-            required={words.needs}
-            value={note}
-            onChange={(e) => setNote(e.target.value)}
-          />
-        </label>
-        <FormError error={error} />
-        <Foot close={close} isBusy={isBusy} word={words.word} />
-      </form>
-    </Dialog>
+    <FormDialog title={words.title} close={close} word={words.word} send={send}>
+      <p>
+        <strong>{kindWord(action.kind)}</strong> <span className="mono wrap">{visible(action.target)}</span>
+        {action.time_limit_s ? `, for ${lasting(action.time_limit_s)}` : ''}
+      </p>
+      <p className="muted">
+        {visible(action.proposed_by)}: {visible(action.reason)}
+      </p>
+      <WhyField label={words.label} value={note} onChange={setNote} isFirst isRequired={words.needs} />
+    </FormDialog>
   )
 }
 
@@ -285,11 +269,10 @@ function SettleDialog({ action, close }: { action: Action; close: () => void }) 
   const refresh = useRefreshResponse()
   const [how, setHow] = useState(action.status === 'failed' ? 'again' : 'done')
   const [note, setNote] = useState('')
-  const { submit, isBusy, error } = useSubmit(async () => {
+  const send = async () => {
     await api.post(`/actions/${encodeURIComponent(action.id)}/settle`, { how, note: note.trim() })
     await refresh()
-    close()
-  })
+  }
   const choices = action.status === 'failed' ? ['again'] : ['done', 'not_done', 'again']
   const words: Record<string, string> = {
     done: 'It was done',
@@ -297,48 +280,28 @@ function SettleDialog({ action, close }: { action: Action; close: () => void }) 
     again: 'It was not done; do it now',
   }
   return (
-    <Dialog title="What became of it?" onClose={close}>
-      <form className="stack" onSubmit={submit}>
-        <p>
-          <strong>{kindWord(action.kind)}</strong> <span className="mono wrap">{visible(action.target)}</span>
-        </p>
-        {action.error && <p className="warn">{visible(action.error)}</p>}
-        <fieldset className="stack-tight">
-          <legend className="muted small">Look at the target first</legend>
-          {choices.map((choice) => (
-            <label key={choice} className="check">
-              <input
-                type="radio"
-                name="how"
-                value={choice}
-                checked={how === choice}
-                onChange={() => setHow(choice)}
-              />
-              <span>{words[choice]}</span>
-            </label>
-          ))}
-        </fieldset>
-        <label className="field">
-          How do you know?
-          <textarea rows={2} required value={note} onChange={(e) => setNote(e.target.value)} />
-        </label>
-        <FormError error={error} />
-        <Foot close={close} isBusy={isBusy} word="Settle" />
-      </form>
-    </Dialog>
-  )
-}
-
-export function Foot({ close, isBusy, word }: { close: () => void; isBusy: boolean; word: string }) {
-  return (
-    <footer className="dialog-foot">
-      <button type="button" className="button" onClick={close}>
-        Cancel
-      </button>
-      <button type="submit" className="button button-primary" disabled={isBusy}>
-        {word}
-      </button>
-    </footer>
+    <FormDialog title="What became of it?" close={close} word="Settle" send={send}>
+      <p>
+        <strong>{kindWord(action.kind)}</strong> <span className="mono wrap">{visible(action.target)}</span>
+      </p>
+      {action.error && <p className="warn">{visible(action.error)}</p>}
+      <fieldset className="stack-tight">
+        <legend className="muted small">Look at the target first</legend>
+        {choices.map((choice) => (
+          <label key={choice} className="check">
+            <input
+              type="radio"
+              name="how"
+              value={choice}
+              checked={how === choice}
+              onChange={() => setHow(choice)}
+            />
+            <span>{words[choice]}</span>
+          </label>
+        ))}
+      </fieldset>
+      <WhyField label="How do you know?" value={note} onChange={setNote} />
+    </FormDialog>
   )
 }
 

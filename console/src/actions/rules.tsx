@@ -5,10 +5,9 @@ import type { Canary, RuleReload } from '../api/types'
 import { useSession } from '../frame/session'
 import { plural } from '../lib/format'
 import { visible } from '../lib/text'
-import { Dialog, openDialog } from '../ui/Dialog'
-import { FormError } from '../ui/FormError'
+import { openDialog } from '../ui/Dialog'
+import { FormDialog, WhyField } from '../ui/Form'
 import { toast, toastError } from '../ui/toast'
-import { useSubmit } from './useForm'
 
 /** Leads and admins change what is in force; the server checks it, this only spares the others a refusal. */
 export function useMayManageRules(): boolean {
@@ -58,38 +57,17 @@ function SuspendDialog({
   onDone: () => void
 }) {
   const [reason, setReason] = useState('')
-  const { submit, isBusy, error } = useSubmit(async () => {
+  const send = async () => {
     await api.post(path(id, 'suspend'), { reason: reason.trim() })
-    close()
     onDone()
-  })
+  }
   return (
-    <Dialog title="Suspend rule" onClose={close}>
-      <form className="stack" onSubmit={submit}>
-        <p className="muted">
-          “{visible(title)}” is not evaluated until somebody resumes it. What it misses until then is looked
-          through afterwards.
-        </p>
-        <label className="field">
-          Why?
-          <textarea
-            rows={2}
-            required
-            data-autofocus
-            value={reason}
-            onChange={(e) => setReason(e.target.value)}
-          />
-        </label>
-        <FormError error={error} />
-        <footer className="dialog-foot">
-          <button type="button" className="button" onClick={close}>
-            Cancel
-          </button>
-          <button type="submit" className="button button-primary" disabled={isBusy}>
-            Suspend
-          </button>
-        </footer>
-      </form>
-    </Dialog>
+    <FormDialog title="Suspend rule" close={close} word="Suspend" send={send}>
+      <p className="muted">
+        “{visible(title)}” is not evaluated until somebody resumes it. What it misses until then is looked
+        through afterwards.
+      </p>
+      <WhyField label="Why?" value={reason} onChange={setReason} isFirst />
+    </FormDialog>
   )
 }

@@ -10,11 +10,11 @@ import { saveText } from '../lib/exportRows'
 import { plural, SEVERITIES, SEVERITY_WORD } from '../lib/format'
 import { visible } from '../lib/text'
 import { Dialog, openDialog } from '../ui/Dialog'
+import { FormDialog } from '../ui/Form'
 import { FormError } from '../ui/FormError'
 import { Ago } from '../ui/Time'
 import { Empty, Problem, SkeletonRows } from '../ui/Trouble'
 import { toast } from '../ui/toast'
-import { useSubmit } from './useForm'
 
 const SPANS = ['15m', '1h', '24h', '7d', '30d', 'all']
 const SPAN_WORDS: Record<string, string> = {
@@ -53,84 +53,78 @@ function SaveDialog({ query, span, known, close }: SaveDialogProps) {
     alarm: known?.alarm ?? null,
   })
   const change = (part: Partial<NewSearch>) => setForm((now) => ({ ...now, ...part }))
-  const { submit, isBusy, error } = useSubmit(async () => {
+  const send = async () => {
     if (known) await api.put(`/searches/${known.id}`, form, known.version)
     else await api.post('/searches', form)
     await client.invalidateQueries({ queryKey: ['searches'] })
     toast({ tone: 'plain', text: `Kept as ${visible(form.name)}` })
-    close()
-  })
+  }
   return (
-    <Dialog title={known ? 'Change the question' : 'Keep this question'} onClose={close} width={560}>
-      <form className="stack" onSubmit={submit}>
-        <label className="field">
-          Name
-          <input
-            className="input"
-            data-autofocus
-            required
-            maxLength={200}
-            value={form.name}
-            onChange={(e) => change({ name: e.target.value })}
-          />
-        </label>
-        <label className="field">
-          Question
-          <textarea
-            className="mono"
-            rows={3}
-            spellCheck={false}
-            value={form.query}
-            onChange={(e) => change({ query: e.target.value })}
-          />
-        </label>
-        <div className="field-row">
-          <label className="field">
-            Looks back over
-            <select className="input" value={form.span} onChange={(e) => change({ span: e.target.value })}>
-              {[...new Set([...SPANS, form.span])].map((one) => (
-                <option key={one} value={one}>
-                  {SPAN_WORDS[one] ?? one}
-                </option>
-              ))}
-            </select>
-          </label>
-          <label className="field">
-            Who sees it
-            <select
-              className="input"
-              value={form.sharing}
-              onChange={(e) => change({ sharing: e.target.value as NewSearch['sharing'] })}
-            >
-              <option value="own">Only I</option>
-              <option value="tenant">Everybody here</option>
-            </select>
-          </label>
-        </div>
-        <ScheduleFields
-          schedule={form.schedule ?? null}
-          onChange={(schedule) => change({ schedule, ...(schedule ? {} : { alarm: null }) })}
+    <FormDialog
+      title={known ? 'Change the question' : 'Keep this question'}
+      close={close}
+      width={560}
+      word="Keep"
+      send={send}
+    >
+      <label className="field">
+        Name
+        <input
+          className="input"
+          data-autofocus
+          required
+          maxLength={200}
+          value={form.name}
+          onChange={(e) => change({ name: e.target.value })}
         />
-        {form.schedule && <AlarmFields alarm={form.alarm ?? null} onChange={(alarm) => change({ alarm })} />}
-        <label className="check">
-          <input
-            type="checkbox"
-            checked={form.panel ?? false}
-            onChange={(e) => change({ panel: e.target.checked })}
-          />
-          Show on the first page
+      </label>
+      <label className="field">
+        Question
+        <textarea
+          className="mono"
+          rows={3}
+          spellCheck={false}
+          value={form.query}
+          onChange={(e) => change({ query: e.target.value })}
+        />
+      </label>
+      <div className="field-row">
+        <label className="field">
+          Looks back over
+          <select className="input" value={form.span} onChange={(e) => change({ span: e.target.value })}>
+            {[...new Set([...SPANS, form.span])].map((one) => (
+              <option key={one} value={one}>
+                {SPAN_WORDS[one] ?? one}
+              </option>
+            ))}
+          </select>
         </label>
-        <FormError error={error} />
-        <footer className="dialog-foot">
-          <button type="button" className="button" onClick={close}>
-            Cancel
-          </button>
-          <button type="submit" className="button button-primary" disabled={isBusy}>
-            Keep
-          </button>
-        </footer>
-      </form>
-    </Dialog>
+        <label className="field">
+          Who sees it
+          <select
+            className="input"
+            value={form.sharing}
+            onChange={(e) => change({ sharing: e.target.value as NewSearch['sharing'] })}
+          >
+            <option value="own">Only I</option>
+            <option value="tenant">Everybody here</option>
+          </select>
+        </label>
+      </div>
+      <ScheduleFields
+        schedule={form.schedule ?? null}
+        onChange={(schedule) => change({ schedule, ...(schedule ? {} : { alarm: null }) })}
+      />
+      {form.schedule && <AlarmFields alarm={form.alarm ?? null} onChange={(alarm) => change({ alarm })} />}
+      <label className="check">
+        <input
+          type="checkbox"
+          checked={form.panel ?? false}
+          onChange={(e) => change({ panel: e.target.checked })}
+        />
+        Show on the first page
+      </label>
+    </FormDialog>
   )
 }
 

@@ -9,6 +9,7 @@ import { count, plural } from '../lib/format'
 import { confirms } from '../lib/storage'
 import { visible } from '../lib/text'
 import { Dialog, openDialog } from '../ui/Dialog'
+import { Foot, FormDialog, TextField, WhyField } from '../ui/Form'
 import { FormError } from '../ui/FormError'
 import { QueryError } from '../ui/QueryError'
 import { ZONE } from '../ui/Time'
@@ -111,76 +112,24 @@ function HoldDialog({ close }: { close: () => void }) {
           onChange={setQuery}
         />
         <div className="two-fields">
-          <label className="field">
-            From ({ZONE})
-            <input
-              className="input"
-              type="datetime-local"
-              value={from}
-              onChange={(e) => setFrom(e.target.value)}
-            />
-          </label>
-          <label className="field">
-            To ({ZONE})
-            <input
-              className="input"
-              type="datetime-local"
-              value={to}
-              onChange={(e) => setTo(e.target.value)}
-            />
-          </label>
+          <TextField label={`From (${ZONE})`} type="datetime-local" value={from} onChange={setFrom} />
+          <TextField label={`To (${ZONE})`} type="datetime-local" value={to} onChange={setTo} />
         </div>
         <p className="muted small">
           {query.trim() || from || to
             ? 'The time is that of the event; leave an end open to hold without one.'
             : 'As it stands, this holds every event there is, and nothing would be deleted any more.'}
         </p>
-        <Reason label="Why?" hint="such as the court’s file number" reason={reason} onChange={setReason} />
+        <WhyField
+          label="Why?"
+          placeholder="such as the court’s file number"
+          value={reason}
+          onChange={setReason}
+        />
         {!isQueryWrong(error) && <FormError error={error} />}
         <Foot close={close} isBusy={isBusy} word="Hold" />
       </form>
     </Dialog>
-  )
-}
-
-function Reason({
-  label,
-  hint,
-  reason,
-  isFirst,
-  onChange,
-}: {
-  label: string
-  hint: string
-  reason: string
-  isFirst?: boolean
-  onChange: (text: string) => void
-}) {
-  return (
-    <label className="field">
-      {label}
-      <textarea
-        rows={2}
-        required
-        placeholder={hint}
-        data-autofocus={isFirst || undefined}
-        value={reason}
-        onChange={(e) => onChange(e.target.value)}
-      />
-    </label>
-  )
-}
-
-function Foot({ close, isBusy, word }: { close: () => void; isBusy: boolean; word: string }) {
-  return (
-    <footer className="dialog-foot">
-      <button type="button" className="button" onClick={close}>
-        Cancel
-      </button>
-      <button type="submit" className="button button-primary" disabled={isBusy}>
-        {word}
-      </button>
-    </footer>
   )
 }
 
@@ -191,33 +140,28 @@ export function releaseDialog(hold: LegalHold): void {
 function ReleaseDialog({ hold, close }: { hold: LegalHold; close: () => void }) {
   const refresh = useRefreshStorage()
   const [reason, setReason] = useState('')
-  const { submit, isBusy, error } = useSubmit(async () => {
+  const send = async () => {
     await api.post(`/storage/holds/${encodeURIComponent(hold.id)}/release`, { reason: reason.trim() })
     await refresh()
     toast({ tone: 'plain', text: 'Hold released' })
-    close()
-  })
+  }
   return (
-    <Dialog title="Release this hold?" onClose={close}>
-      <form className="stack" onSubmit={submit}>
-        <p>
-          <span className="mono wrap">{visible(hold.query) || 'all events'}</span>, held for “
-          {visible(hold.reason)}”.
-        </p>
-        <p className="muted">
-          Events of it that are over their time are deleted within minutes, and cannot be brought back.
-        </p>
-        <Reason
-          label="Why may they be deleted?"
-          hint="such as: the proceedings are closed"
-          reason={reason}
-          isFirst
-          onChange={setReason}
-        />
-        <FormError error={error} />
-        <Foot close={close} isBusy={isBusy} word="Release" />
-      </form>
-    </Dialog>
+    <FormDialog title="Release this hold?" close={close} word="Release" send={send}>
+      <p>
+        <span className="mono wrap">{visible(hold.query) || 'all events'}</span>, held for “
+        {visible(hold.reason)}”.
+      </p>
+      <p className="muted">
+        Events of it that are over their time are deleted within minutes, and cannot be brought back.
+      </p>
+      <WhyField
+        label="Why may they be deleted?"
+        placeholder="such as: the proceedings are closed"
+        value={reason}
+        isFirst
+        onChange={setReason}
+      />
+    </FormDialog>
   )
 }
 
@@ -261,10 +205,10 @@ function EraseDialog({ close }: { close: () => void }) {
             setCounted(null)
           }}
         />
-        <Reason
+        <WhyField
           label="Why?"
-          hint="such as the number of the request; do not name the person: this stays"
-          reason={reason}
+          placeholder="such as the number of the request; do not name the person: this stays"
+          value={reason}
           onChange={setReason}
         />
         <KeptElsewhere />

@@ -18,7 +18,7 @@ export function noteDialog(alert: Alert, actions: AlertActions): void {
     title: 'Note on alert',
     label: 'Note',
     submitLabel: 'Add note',
-    multiline: true,
+    isNote: true,
     save: (text) => actions.note(alert, text),
   })
 }

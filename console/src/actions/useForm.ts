@@ -18,5 +18,6 @@ export function useSubmit(run: () => Promise<void>) {
       setBusy(false)
     }
   }
-  return { submit, isBusy, error }
+  const forget = () => setError(null)
+  return { submit, isBusy, error, forget }
 }

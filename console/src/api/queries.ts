@@ -16,11 +16,13 @@ import type {
   AuditEntry,
   Connector,
   Contact,
+  EnrichmentFile,
   Enrolment,
   EscalationPolicy,
   FieldInfo,
   FieldsResult,
   Fleet,
+  ForwardState,
   HandoverDetail,
   HandoverRow,
   HandoverSnapshot,
@@ -30,6 +32,7 @@ import type {
   IndicatorListRow,
   LedgerRow,
   ListOf,
+  MappingPacks,
   Mention,
   Overview,
   Performance,
@@ -39,10 +42,12 @@ import type {
   PlaybookRunRow,
   RefusedRule,
   Roster,
+  RuleLiveness,
   RulePageData,
   RuleRow,
   RuleText,
   SavedSearch,
+  SearchResult,
   ServerStatus,
   ServiceLevels,
   Session,
@@ -136,6 +141,8 @@ export const mentionsQuery = queryOptions({
   queryFn: () => api.get<ListOf<Mention>>('/mentions'),
   staleTime: 60_000,
 })
+
+const HOUR_MS = 3_600_000
 
 export interface SearchBody {
   query: string
@@ -281,6 +288,42 @@ export const enrolmentsQuery = queryOptions({
   queryFn: () => api.get<ListOf<Enrolment>>('/fleet/enrolments'),
 })
 
+export const enrichmentQuery = {
+  ...list<EnrichmentFile>('enrichment', '/enrichment'),
+  refetchInterval: 10_000,
+}
+export const forwardsQuery = { ...list<ForwardState>('forwards', '/forwards'), refetchInterval: 10_000 }
+
+/** The newest events that something was added to. */
+export const enrichedEventsQuery = queryOptions({
+  queryKey: ['enriched-events'],
+  queryFn: ({ signal }) => {
+    const now = Date.now()
+    const body = {
+      query: 'enrichments:*',
+      from: new Date(now - 24 * HOUR_MS).toISOString(),
+      to: new Date(now + HOUR_MS).toISOString(),
+      limit: 200,
+      order: 'desc',
+    }
+    return api.post<SearchResult>('/search', body, signal)
+  },
+  staleTime: 30_000,
+  retry: false,
+})
+
+export const livenessQuery = queryOptions({
+  queryKey: ['rules-liveness'],
+  queryFn: () => api.get<ListOf<RuleLiveness>>('/rules/liveness'),
+  staleTime: 60_000,
+})
+
+export const mappingsQuery = queryOptions({
+  queryKey: ['mappings'],
+  queryFn: () => api.get<MappingPacks>('/mappings'),
+  staleTime: 60_000,
+})
+
 export const agentFilesQuery = (action: string) =>
   queryOptions({
     queryKey: ['agent-files', action],
@@ -353,7 +396,6 @@ export const performanceQuery = (query: Query) =>
     placeholderData: keepPreviousData,
   })
 
-const HOUR_MS = 3_600_000
 export const handoverDraftQuery = (hours: string) =>
   queryOptions({
     queryKey: ['handovers', 'draft', hours],

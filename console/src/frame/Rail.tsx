@@ -2,6 +2,7 @@ import { Link } from '@tanstack/react-router'
 import { PanelLeftClose, PanelLeftOpen } from 'lucide-react'
 import { keyCaps } from '../lib/keys'
 import { railStore } from '../lib/settings'
+import { Logo } from '../ui/Logo'
 import { PLACES, type Place } from './nav'
 
 export function Rail() {
@@ -22,16 +23,7 @@ export function Rail() {
   return (
     <nav className="rail" aria-label="Pages" data-collapsed={collapsed}>
       <Link to="/" className="brand" aria-label="Watchfloor, overview">
-        <svg width="20" height="20" viewBox="0 0 32 32" aria-hidden="true">
-          <path
-            d="M4 8l5.500 15L16 10l6.500 13L28 8"
-            fill="none"
-            stroke="currentColor"
-            strokeWidth="3.500"
-            strokeLinecap="round"
-            strokeLinejoin="round"
-          />
-        </svg>
+        <Logo size={20} />
         <span>Watchfloor</span>
       </Link>
       <div className="rail-group">{PLACES.filter((p) => !p.isUpkeep).map(link)}</div>

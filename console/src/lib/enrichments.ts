@@ -33,3 +33,25 @@ export function enrichmentsOf(event: SocEvent): AddedValue[] {
   })
   return added.slice(0, MAX_SHOWN)
 }
+
+export interface AddedBy extends AddedValue {
+  events: number
+}
+
+/** Who added which attribute to how many of some events, with the first value as an example. */
+export function addedBy(events: readonly SocEvent[]): AddedBy[] {
+  const found = new Map<string, AddedBy>()
+  for (const event of events) {
+    const seen = new Set<string>()
+    for (const one of enrichmentsOf(event)) {
+      const key = [one.provider, one.type, one.path].join('\n')
+      if (seen.has(key)) continue
+      seen.add(key)
+      const before = found.get(key)
+      found.set(key, before ? { ...before, events: before.events + 1 } : { ...one, events: 1 })
+    }
+  }
+  return [...found.values()].sort(
+    (a, b) => a.provider.localeCompare(b.provider) || b.events - a.events || a.path.localeCompare(b.path),
+  )
+}

@@ -6,6 +6,7 @@ import { useSubmit } from '../actions/useForm'
 import { api } from '../api/client'
 import { sessionQuery } from '../api/queries'
 import type { Session } from '../api/types'
+import { TextField } from '../ui/Form'
 import { FormError } from '../ui/FormError'
 import { Door } from './Door'
 
@@ -39,45 +40,33 @@ export default function Setup() {
     <Door title="Create the first account">
       <p className="muted">This account is an administrator. The link works once.</p>
       <form className="stack" onSubmit={submit}>
-        <label className="field">
-          Name
-          <input
-            className="input"
-            name="username"
-            autoComplete="username"
-            required
-            value={name}
-            onChange={(e) => setName(e.target.value)}
-          />
-        </label>
-        <label className="field">
-          Password
-          <input
-            className="input"
-            name="password"
-            type="password"
-            autoComplete="new-password"
-            required
-            aria-describedby="password-rule"
-            value={password}
-            onChange={(e) => setPassword(e.target.value)}
-          />
-        </label>
-        <small id="password-rule" className="muted">
-          {PASSWORD_MIN} characters or more; a sentence is good.
-        </small>
-        <label className="field">
-          Password again
-          <input
-            className="input"
-            name="password-again"
-            type="password"
-            autoComplete="new-password"
-            required
-            value={again}
-            onChange={(e) => setAgain(e.target.value)}
-          />
-        </label>
+        <TextField
+          label="Name"
+          name="username"
+          autoComplete="username"
+          isRequired
+          value={name}
+          onChange={setName}
+        />
+        <TextField
+          label="Password"
+          type="password"
+          name="password"
+          autoComplete="new-password"
+          hint={`${PASSWORD_MIN} characters or more; a sentence is good.`}
+          isRequired
+          value={password}
+          onChange={setPassword}
+        />
+        <TextField
+          label="Password again"
+          type="password"
+          name="password-again"
+          autoComplete="new-password"
+          isRequired
+          value={again}
+          onChange={setAgain}
+        />
         <FormError error={error} />
         <button type="submit" className="button button-primary" disabled={isBusy}>
           Create account and sign in

@@ -4,6 +4,7 @@ import { useSubmit } from '../actions/useForm'
 import { api } from '../api/client'
 import { sessionQuery } from '../api/queries'
 import type { Session } from '../api/types'
+import { TextField } from '../ui/Form'
 import { FormError } from '../ui/FormError'
 import { Door } from './Door'
 
@@ -34,29 +35,23 @@ export default function SignIn({ setupRequired }: { setupRequired: boolean }) {
   return (
     <Door title="Sign in">
       <form className="stack" onSubmit={submit}>
-        <label className="field">
-          Name
-          <input
-            className="input"
-            name="username"
-            autoComplete="username"
-            required
-            value={name}
-            onChange={(e) => setName(e.target.value)}
-          />
-        </label>
-        <label className="field">
-          Password
-          <input
-            className="input"
-            name="password"
-            type="password"
-            autoComplete="current-password"
-            required
-            value={password}
-            onChange={(e) => setPassword(e.target.value)}
-          />
-        </label>
+        <TextField
+          label="Name"
+          name="username"
+          autoComplete="username"
+          isRequired
+          value={name}
+          onChange={setName}
+        />
+        <TextField
+          label="Password"
+          type="password"
+          name="password"
+          autoComplete="current-password"
+          isRequired
+          value={password}
+          onChange={setPassword}
+        />
         <FormError error={error} />
         <button type="submit" className="button button-primary" disabled={isBusy}>
           Sign in

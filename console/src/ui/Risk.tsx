@@ -1,5 +1,6 @@
 /** How much something matters: a number with a bar, and the parts that make it up. */
 import type { RiskPart } from '../api/types'
+import { visible } from '../lib/text'
 
 const PART_WORD: Record<RiskPart['kind'], string> = {
   severity: 'Severity',
@@ -21,20 +22,32 @@ export function Risk({ score }: { score: number }) {
   )
 }
 
-export function RiskParts({ parts }: { parts: readonly RiskPart[] }) {
+interface RiskPartsProps {
+  score: number
+  parts: readonly RiskPart[]
+  isOpen?: boolean
+}
+
+/** What a risk is made of: each part as a bar of the most that it can be, with its reason. */
+export function RiskParts({ score, parts, isOpen }: RiskPartsProps) {
+  if (parts.length === 0) return <p className="muted quiet">Its parts were not kept.</p>
   return (
-    <table className="risk-parts">
-      <tbody>
+    <details className="risk-details" open={isOpen}>
+      <summary>What the risk of {score} is made of</summary>
+      <ul className="risk-parts">
         {parts.map((part) => (
-          <tr key={part.kind}>
-            <th scope="row">{PART_WORD[part.kind]}</th>
-            <td className="tabular number">
+          <li key={part.kind} data-empty={part.points === 0}>
+            <span>{PART_WORD[part.kind]}</span>
+            <span className="risk-bar" aria-hidden="true">
+              <span style={{ width: `${part.max > 0 ? (100 * part.points) / part.max : 0}%` }} />
+            </span>
+            <span className="tabular">
               {part.points} <span className="muted">of {part.max}</span>
-            </td>
-            <td className="muted">{part.reason}</td>
-          </tr>
+            </span>
+            <span className="muted small">{visible(part.reason)}</span>
+          </li>
         ))}
-      </tbody>
-    </table>
+      </ul>
+    </details>
   )
 }

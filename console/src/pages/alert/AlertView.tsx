@@ -1,6 +1,8 @@
 /** The alert on one screen: what happened, why it fired, who, what else, what others judged, what next. */
+
 import { useQuery } from '@tanstack/react-query'
 import { useAlertActions } from '../../actions/alerts'
+import { JudgeButtons } from '../../actions/JudgeButtons'
 import type { AlertVerbs } from '../../actions/useAlertKeys'
 import { alertContextQuery, alertQuery } from '../../api/queries'
 import type { AlertDetail } from '../../api/types'
@@ -14,7 +16,7 @@ import { Status } from '../../ui/Status'
 import { Ago, Time } from '../../ui/Time'
 import { Problem, SkeletonRows } from '../../ui/Trouble'
 import { BeforeAfter, ProcessTree, SameRule } from './Around'
-import { Attachment, EntityCards, History, Judgements } from './Aside'
+import { Attachment, EntityCards, History, Judgements, RiskOf } from './Aside'
 import { WhyItFired } from './WhyItFired'
 
 interface AlertViewProps {
@@ -39,6 +41,7 @@ function Loaded({ alert, verbs, isPanel }: { alert: AlertDetail; verbs: AlertVer
     <>
       <EntityCards alert={alert} context={context.data} />
       <Attachment alert={alert} />
+      <RiskOf alert={alert} />
       <Judgements alert={alert} />
     </>
   )
@@ -107,15 +110,7 @@ function NextActions({ alert, verbs }: { alert: AlertDetail; verbs: AlertVerbs }
               Acknowledge <Kbd keys="a" />
             </button>
           )}
-          <button type="button" className="button" onClick={verbs.assign}>
-            Assign to me <Kbd keys="c" />
-          </button>
-          <button type="button" className="button" onClick={verbs.close}>
-            Close <Kbd keys="e" />
-          </button>
-          <button type="button" className="button" onClick={verbs.falsePositive}>
-            False positive <Kbd keys="f" />
-          </button>
+          <JudgeButtons verbs={verbs} />
         </>
       )}
       <button type="button" className="button" onClick={verbs.except}>

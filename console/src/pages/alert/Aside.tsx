@@ -2,11 +2,13 @@
 import { useQuery } from '@tanstack/react-query'
 import { Link } from '@tanstack/react-router'
 import { useAlertActions } from '../../actions/alerts'
+import { detachDialog } from '../../actions/attachDialog'
 import { incidentQuery } from '../../api/queries'
 import type { AlertContext, AlertDetail, Entity, Verdict } from '../../api/types'
 import { actionWords, count, plural, VERDICT_WORD, VERDICTS } from '../../lib/format'
 import { valueText, visible, visibleBlock } from '../../lib/text'
 import { Section } from '../../ui/Page'
+import { Risk, RiskParts } from '../../ui/Risk'
 import { Status } from '../../ui/Status'
 import { Ago, Time } from '../../ui/Time'
 import { Value } from '../../ui/Value'
@@ -102,11 +104,19 @@ export function Attachment({ alert }: { alert: AlertDetail }) {
               ))}
             </ul>
           )}
-          <button type="button" className="link-button" onClick={() => void actions.detach(alert)}>
-            Detach
+          <button type="button" className="link-button" onClick={() => detachDialog(alert, actions)}>
+            Detach…
           </button>
         </div>
       )}
+    </Section>
+  )
+}
+
+export function RiskOf({ alert }: { alert: AlertDetail }) {
+  return (
+    <Section title="Risk" tools={<Risk score={alert.risk} />}>
+      <RiskParts score={alert.risk} parts={alert.risk_parts} isOpen />
     </Section>
   )
 }

@@ -1,63 +1,19 @@
 /** Ways to the outside world, and what policy says of each kind of action. */
 import { useQuery, useQueryClient } from '@tanstack/react-query'
-import { useState } from 'react'
-import { Foot, useMay, useRefreshResponse } from '../../actions/response'
+import { useMay, useRefreshResponse } from '../../actions/response'
 import { useSubmit } from '../../actions/useForm'
 import { api } from '../../api/client'
 import { connectorsQuery, policiesQuery } from '../../api/queries'
-import type { ActionPolicy, Connector, ConnectorKind } from '../../api/types'
+import type { ActionPolicy, Connector } from '../../api/types'
+import { KINDS } from '../../lib/connectors'
 import { kindWord, lasting } from '../../lib/response'
 import { visible } from '../../lib/text'
-import { Dialog, openDialog } from '../../ui/Dialog'
+import { openDialog } from '../../ui/Dialog'
 import { FormError } from '../../ui/FormError'
 import { PageHead, Section } from '../../ui/Page'
 import { Ago } from '../../ui/Time'
 import { Empty, Problem, SkeletonRows } from '../../ui/Trouble'
-
-const FIRST: Record<ConnectorKind, { settings: object; secrets: string[] }> = {
-  webhook: {
-    settings: { url: 'https://gate.example/hook', honors_idempotency_key: false, allowed_networks: [] },
-    secrets: ['signing_key', 'authorization'],
-  },
-  smtp: {
-    settings: {
-      host: 'mail.example',
-      port: 587,
-      security: 'starttls',
-      from: 'soc@example.com',
-      username: 'soc',
-    },
-    secrets: ['password'],
-  },
-  slack: { settings: {}, secrets: ['url'] },
-  teams: { settings: {}, secrets: ['url'] },
-  jira: {
-    settings: { url: 'https://jira.example', project: 'SOC', issue_type: 'Task' },
-    secrets: ['authorization'],
-  },
-  servicenow: {
-    settings: { url: 'https://example.service-now.com', table: 'incident' },
-    secrets: ['authorization'],
-  },
-  github: { settings: { repository: 'owner/name' }, secrets: ['token'] },
-  http: {
-    settings: { base_url: 'https://api.example/v1', honors_idempotency_key: false },
-    secrets: ['authorization'],
-  },
-  program: {
-    settings: {
-      programs: [
-        {
-          name: 'block',
-          path: '/usr/local/bin/block',
-          serves: ['block_address'],
-          arguments: ['--', '{address}'],
-        },
-      ],
-    },
-    secrets: [],
-  },
-}
+import { ConnectorDialog } from './ConnectorDialog'
 
 export default function Connectors() {
   const { data, error, refetch } = useQuery(connectorsQuery)
@@ -76,7 +32,7 @@ export default function Connectors() {
           <button
             type="button"
             className="button button-primary"
-            onClick={() => openDialog((close) => <NewDialog close={close} />)}
+            onClick={() => openDialog((close) => <ConnectorDialog close={close} />)}
           >
             Open a connector
           </button>
@@ -148,7 +104,7 @@ function Row({ connector, mayManage }: { connector: Connector; mayManage: boolea
     <tr>
       <td>
         <span className="strong">{visible(connector.name)}</span>{' '}
-        <span className="muted small">{connector.kind}</span>
+        <span className="muted small">{KINDS[connector.kind].word}</span>
         <FormError error={toggle.error ?? remove.error} />
       </td>
       <td className="muted small wrap">{connector.serves.map(kindWord).join(', ')}</td>
@@ -161,6 +117,14 @@ function Row({ connector, mayManage }: { connector: Connector; mayManage: boolea
         {mayManage && (
           <>
             {' '}
+            <button
+              type="button"
+              className="link-button"
+              aria-label={`Change ${visible(connector.name)}`}
+              onClick={() => openDialog((close) => <ConnectorDialog connector={connector} close={close} />)}
+            >
+              Change…
+            </button>{' '}
             <button
               type="button"
               className="link-button"
@@ -211,83 +175,5 @@ function PolicyRow({ policy, mayManage }: { policy: ActionPolicy; mayManage: boo
       <td className="muted">{policy.undo ? lasting(policy.time_limit_s) : '—'}</td>
       <td className="muted">{policy.undo ? kindWord(policy.undo) : 'nothing'}</td>
     </tr>
-  )
-}
-
-function NewDialog({ close }: { close: () => void }) {
-  const refresh = useRefreshResponse()
-  const [kind, setKind] = useState<ConnectorKind>('webhook')
-  const [name, setName] = useState('')
-  const [settings, setSettings] = useState(JSON.stringify(FIRST.webhook.settings, null, 2))
-  const [secrets, setSecrets] = useState<Record<string, string>>({})
-  const { submit, isBusy, error } = useSubmit(async () => {
-    const given = Object.fromEntries(Object.entries(secrets).filter(([, value]) => value !== ''))
-    await api.post('/connectors', {
-      name: name.trim(),
-      kind,
-      settings: JSON.parse(settings) as unknown,
-      secrets: given,
-    })
-    await refresh()
-    close()
-  })
-  return (
-    <Dialog title="Open a connector" onClose={close} width={620}>
-      <form className="stack" onSubmit={submit}>
-        <div className="two-fields">
-          <label className="field">
-            Kind
-            <select
-              className="input"
-              value={kind}
-              onChange={(e) => {
-                const next = e.target.value as ConnectorKind
-                setKind(next)
-                setSettings(JSON.stringify(FIRST[next].settings, null, 2))
-                setSecrets({})
-              }}
-            >
-              {Object.keys(FIRST).map((one) => (
-                <option key={one}>{one}</option>
-              ))}
-            </select>
-          </label>
-          <label className="field">
-            Name
-            <input
-              className="input"
-              data-autofocus
-              required
-              value={name}
-              onChange={(e) => setName(e.target.value)}
-            />
-          </label>
-        </div>
-        <label className="field">
-          Settings (JSON)
-          <textarea
-            className="mono"
-            rows={8}
-            spellCheck={false}
-            value={settings}
-            onChange={(e) => setSettings(e.target.value)}
-          />
-        </label>
-        {FIRST[kind].secrets.map((secret) => (
-          <label className="field" key={secret}>
-            Secret: {secret}
-            <input
-              className="input mono"
-              type="password"
-              autoComplete="new-password"
-              value={secrets[secret] ?? ''}
-              onChange={(e) => setSecrets({ ...secrets, [secret]: e.target.value })}
-            />
-          </label>
-        ))}
-        <FormError error={error} />
-        <Foot close={close} isBusy={isBusy} word="Open" />
-      </form>
-    </Dialog>
   )
 }

@@ -1,7 +1,6 @@
 /** Rights to enrol: the one line that brings an endpoint in. */
 import { useQuery, useQueryClient } from '@tanstack/react-query'
 import { useState } from 'react'
-import { Foot } from '../../actions/response'
 import { useSubmit } from '../../actions/useForm'
 import { api } from '../../api/client'
 import { enrolmentsQuery } from '../../api/queries'
@@ -10,6 +9,7 @@ import { plural } from '../../lib/format'
 import { visible } from '../../lib/text'
 import { CopyButton } from '../../ui/CopyButton'
 import { Dialog } from '../../ui/Dialog'
+import { FormDialog, NumberField, SelectField } from '../../ui/Form'
 import { FormError } from '../../ui/FormError'
 import { Section } from '../../ui/Page'
 import { Ago, Time } from '../../ui/Time'
@@ -25,7 +25,7 @@ export function Enrolments({ groups }: { groups: AgentGroup[] }) {
           <tr>
             {['Token', 'Group', 'Uses left', 'Until', 'Made', ''].map((head) => (
               <th key={head} scope="col">
-                {head || <span className="visually-hidden">Tools</span>}
+                {head || <span className="hidden-text">Tools</span>}
               </th>
             ))}
           </tr>
@@ -79,14 +79,16 @@ function Row({ row, group }: { row: Enrolment; group: string }) {
 export function EnrolDialog({ groups, close }: { groups: AgentGroup[]; close: () => void }) {
   const client = useQueryClient()
   const [group, setGroup] = useState(groups[0]?.id ?? '')
-  const [uses, setUses] = useState('1')
-  const [hours, setHours] = useState('24')
+  const [uses, setUses] = useState<number | null>(1)
+  const [hours, setHours] = useState<number | null>(24)
   const [made, setMade] = useState<MadeEnrolment | null>(null)
-  const { submit, isBusy, error } = useSubmit(async () => {
-    const body = { group: group || null, uses: Number(uses), life_hours: Number(hours) }
+  const send = async () => {
+    const body = { group: group || null, uses, life_hours: hours }
     setMade(await api.post<MadeEnrolment>('/fleet/enrolments', body))
     await client.invalidateQueries({ queryKey: enrolmentsQuery.queryKey })
-  })
+    // It stays: the line is shown now, and only now.
+    return false
+  }
   if (made) {
     return (
       <Dialog title="Enrol an endpoint" onClose={close} width={720}>
@@ -113,49 +115,26 @@ export function EnrolDialog({ groups, close }: { groups: AgentGroup[]; close: ()
     )
   }
   return (
-    <Dialog title="Enrol an endpoint" onClose={close} width={480}>
-      <form className="stack" onSubmit={submit}>
-        {groups.length > 0 && (
-          <label className="field">
-            Group
-            <select className="input" data-autofocus value={group} onChange={(e) => setGroup(e.target.value)}>
-              {groups.map((one) => (
-                <option key={one.id} value={one.id}>
-                  {visible(one.name)}
-                </option>
-              ))}
-            </select>
-          </label>
-        )}
-        <div className="two-fields">
-          <label className="field">
-            How many endpoints
-            <input
-              className="input"
-              type="number"
-              min={1}
-              max={100000}
-              required
-              value={uses}
-              onChange={(e) => setUses(e.target.value)}
-            />
-          </label>
-          <label className="field">
-            Hours until it is over
-            <input
-              className="input"
-              type="number"
-              min={1}
-              max={2160}
-              required
-              value={hours}
-              onChange={(e) => setHours(e.target.value)}
-            />
-          </label>
-        </div>
-        <FormError error={error} />
-        <Foot close={close} isBusy={isBusy} word="Make the line" />
-      </form>
-    </Dialog>
+    <FormDialog title="Enrol an endpoint" close={close} width={480} word="Make the line" send={send}>
+      {groups.length > 0 && (
+        <SelectField
+          label="Group"
+          options={groups.map((one) => [one.id, visible(one.name)] as const)}
+          value={group}
+          onChange={setGroup}
+        />
+      )}
+      <div className="two-fields">
+        <NumberField label="How many endpoints" min={1} max={100_000} value={uses} onChange={setUses} />
+        <NumberField
+          label="Until it is over"
+          unit="hours"
+          min={1}
+          max={2_160}
+          value={hours}
+          onChange={setHours}
+        />
+      </div>
+    </FormDialog>
   )
 }

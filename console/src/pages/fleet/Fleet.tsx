@@ -1,7 +1,7 @@
 /** Agents on endpoints: how they are, which policy they follow, how they come in. */
 import { useInfiniteQuery, useQuery } from '@tanstack/react-query'
 import { Link } from '@tanstack/react-router'
-import { useEffect, useMemo, useState } from 'react'
+import { useMemo } from 'react'
 import { useMay } from '../../actions/response'
 import { agentsQuery, fleetQuery } from '../../api/queries'
 import type { Agent, AgentGroup, Fleet as FleetData } from '../../api/types'
@@ -9,15 +9,14 @@ import { bytes, count, plural, sum } from '../../lib/format'
 import { visible } from '../../lib/text'
 import { useUrlState } from '../../lib/url'
 import { openDialog } from '../../ui/Dialog'
+import { FilterText } from '../../ui/FilterText'
 import { Menu } from '../../ui/Menu'
 import { PageHead, Section } from '../../ui/Page'
 import { Ago } from '../../ui/Time'
 import { Empty, Problem, SkeletonRows } from '../../ui/Trouble'
 import { EnrolDialog, Enrolments } from './Enrolments'
-import { GroupDialog, NewGroupDialog } from './Groups'
+import { NewGroupDialog } from './Groups'
 import { AgentState, Doubts } from './marks'
-
-const TYPING_MS = 200
 
 export default function Fleet() {
   const fleet = useQuery(fleetQuery)
@@ -72,11 +71,6 @@ export default function Fleet() {
 
 function Agents({ groups }: { groups: AgentGroup[] }) {
   const [search, set] = useUrlState()
-  const [text, setText] = useState(search.text ?? '')
-  useEffect(() => {
-    const timer = setTimeout(() => text !== (search.text ?? '') && set({ text }), TYPING_MS)
-    return () => clearTimeout(timer)
-  }, [text, search.text, set])
   const status = search.status === 'all' ? undefined : (search.status ?? 'active')
   const query = useInfiniteQuery(agentsQuery({ host: search.text, group: search.group, status }))
   const rows = useMemo(() => query.data?.pages.flatMap((page) => page.items) ?? [], [query.data])
@@ -88,14 +82,7 @@ function Agents({ groups }: { groups: AgentGroup[] }) {
       note={query.data ? plural(total, 'agent') : ''}
       tools={
         <div className="filters" role="group" aria-label="Filters">
-          <input
-            className="input filter-text"
-            type="search"
-            aria-label="Filter agents by host"
-            placeholder="Filter by host"
-            value={text}
-            onChange={(e) => setText(e.target.value)}
-          />
+          <FilterText label="Filter agents by host" placeholder="Filter by host" />
           <Menu
             label="Filter by group"
             className={`button filter ${search.group ? 'filter-on' : ''}`}
@@ -190,7 +177,7 @@ function AgentRow({ agent, group }: { agent: Agent; group: string }) {
       <td className="small">
         <AgentState agent={agent} />
       </td>
-      <td className="muted small">{visible(agent.identity?.os_name ?? '')}</td>
+      <td className="muted small wrap">{visible(agent.identity?.os_name ?? '')}</td>
       <td className="muted small">{visible(agent.agent_version)}</td>
       <td className="small">
         {visible(group)}
@@ -201,7 +188,7 @@ function AgentRow({ agent, group }: { agent: Agent; group: string }) {
       <td className="number">{health ? bytes(health.memory_bytes) : '–'}</td>
       <td className="number">{health ? count(health.queue_records) : '–'}</td>
       <td className={`number ${dropped > 0 ? 'warn' : 'muted'}`}>{count(dropped)}</td>
-      <td className="small">
+      <td className="small wrap">
         <Doubts agent={agent} />
       </td>
     </tr>
@@ -217,7 +204,7 @@ function Groups({ groups, mayManage }: { groups: AgentGroup[]; mayManage: boolea
           <tr>
             {['Group', 'Policy', 'Runs version', 'Changed', ''].map((head) => (
               <th key={head} scope="col">
-                {head || <span className="visually-hidden">Tools</span>}
+                {head || <span className="hidden-text">Tools</span>}
               </th>
             ))}
           </tr>
@@ -225,21 +212,24 @@ function Groups({ groups, mayManage }: { groups: AgentGroup[]; mayManage: boolea
         <tbody>
           {groups.map((group) => (
             <tr key={group.id}>
-              <td className="strong">{visible(group.name)}</td>
+              <td>
+                <Link to="/fleet/groups/$id" params={{ id: group.id }} className="strong">
+                  {visible(group.name)}
+                </Link>
+              </td>
               <td className="muted">revision {group.revision}</td>
               <td className="muted">{group.agent_version ?? 'as it is'}</td>
               <td className="muted small">
                 {visible(group.changed_by)}, <Ago iso={group.changed_at} />
               </td>
               <td>
-                <button
-                  type="button"
-                  className="link-button"
+                <Link
+                  to="/fleet/groups/$id"
+                  params={{ id: group.id }}
                   aria-label={`${mayManage ? 'Change' : 'Show'} the policy of ${visible(group.name)}`}
-                  onClick={() => openDialog((close) => <GroupDialog group={group} close={close} />)}
                 >
-                  {mayManage ? 'Change…' : 'Show…'}
-                </button>
+                  {mayManage ? 'Change' : 'Show'}
+                </Link>
               </td>
             </tr>
           ))}

@@ -1,6 +1,8 @@
 /** The alerts in order of time, each with the reason why it belongs here. */
 import { Link, useNavigate } from '@tanstack/react-router'
 import { useState } from 'react'
+import { useAlertActions } from '../../actions/alerts'
+import { detachDialog } from '../../actions/attachDialog'
 import type { IncidentActions } from '../../actions/incidents'
 import { textDialog } from '../../actions/noteDialog'
 import type { IncidentDetail } from '../../api/types'
@@ -15,6 +17,7 @@ import { Entities } from '../../ui/Value'
 export function AlertsInOrder({ incident, actions }: { incident: IncidentDetail; actions: IncidentActions }) {
   const [picked, setPicked] = useState<ReadonlySet<string>>(new Set())
   const navigate = useNavigate()
+  const alertActions = useAlertActions()
   const rows = [...incident.alert_rows].sort((a, b) => a.time.localeCompare(b.time))
   const toggle = (id: string) => {
     const next = new Set(picked)
@@ -72,6 +75,14 @@ export function AlertsInOrder({ incident, actions }: { incident: IncidentDetail;
                     {visible(row.title)}
                   </Link>
                   <Status status={row.status} verdict={row.verdict} />
+                  <button
+                    type="button"
+                    className="link-button small"
+                    aria-label={`Take out ${visible(row.title)}`}
+                    onClick={() => detachDialog(row, alertActions)}
+                  >
+                    Take out…
+                  </button>
                 </div>
                 <div className="incident-summary">{visible(row.summary)}</div>
                 <Entities items={row.entities} max={5} />

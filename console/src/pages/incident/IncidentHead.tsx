@@ -48,7 +48,7 @@ export function IncidentHead({ incident, actions }: Props) {
         title: 'Note on incident',
         label: 'Note',
         submitLabel: 'Add note',
-        multiline: true,
+        isNote: true,
         save: actions.note,
       }),
     task: () => textDialog({ title: 'New task', label: 'Task', submitLabel: 'Add task', save: actions.task }),

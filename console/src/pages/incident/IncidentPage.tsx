@@ -14,6 +14,7 @@ import { HistoryList } from '../alert/Aside'
 import { AlertsInOrder } from './AlertsInOrder'
 import { Around } from './Around'
 import { AttackPath } from './AttackPath'
+import { Corrections } from './Corrections'
 import { EntityGraph } from './EntityGraph'
 import { IncidentHead } from './IncidentHead'
 import { Response } from './Response'
@@ -61,6 +62,7 @@ function Loaded({ incident }: { incident: IncidentDetail }) {
           <Notes incident={incident} actions={actions} />
           <Observables incident={incident} actions={actions} />
           <Scope incident={incident} />
+          <Corrections incident={incident} />
           <Section title="History" note={plural(incident.history.length, 'entry', 'entries')}>
             <HistoryList items={incident.history} />
           </Section>

@@ -18,10 +18,7 @@ export function Standing({ incident }: { incident: IncidentDetail }) {
           <li key={reason}>{visible(reason)}</li>
         ))}
       </ul>
-      <details className="risk-details">
-        <summary>What the risk of {incident.risk} is made of</summary>
-        <RiskParts parts={incident.risk_parts} />
-      </details>
+      <RiskParts score={incident.risk} parts={incident.risk_parts} />
     </Section>
   )
 }

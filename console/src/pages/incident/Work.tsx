@@ -5,8 +5,10 @@ import { useSubmit } from '../../actions/useForm'
 import type { IncidentDetail } from '../../api/types'
 import { count } from '../../lib/format'
 import { visible, visibleBlock } from '../../lib/text'
-import { Dialog, openDialog } from '../../ui/Dialog'
+import { openDialog } from '../../ui/Dialog'
+import { FormDialog, TextField } from '../../ui/Form'
 import { FormError } from '../../ui/FormError'
+import { NoteBox } from '../../ui/NoteBox'
 import { Section } from '../../ui/Page'
 import { Time } from '../../ui/Time'
 import { Value } from '../../ui/Value'
@@ -58,12 +60,18 @@ export function Notes({ incident, actions }: Props) {
           </li>
         ))}
       </ol>
-      <InlineAdd label="Add a note" save={actions.note} />
+      <InlineAdd label="Add a note" isNote save={actions.note} />
     </Section>
   )
 }
 
-function InlineAdd({ label, save }: { label: string; save: (text: string) => Promise<void> }) {
+interface InlineAddProps {
+  label: string
+  isNote?: boolean
+  save: (text: string) => Promise<void>
+}
+
+function InlineAdd({ label, isNote, save }: InlineAddProps) {
   const [text, setText] = useState('')
   const { submit, isBusy, error } = useSubmit(async () => {
     if (!text.trim()) return
@@ -72,14 +80,24 @@ function InlineAdd({ label, save }: { label: string; save: (text: string) => Pro
   })
   return (
     <form className="inline-add" onSubmit={submit}>
-      <input
-        className="input"
-        aria-label={label}
-        placeholder={label}
-        disabled={isBusy}
-        value={text}
-        onChange={(e) => setText(e.target.value)}
-      />
+      {isNote ? (
+        <NoteBox
+          label={label}
+          placeholder={`${label}; @name tells somebody`}
+          disabled={isBusy}
+          value={text}
+          onChange={setText}
+        />
+      ) : (
+        <input
+          className="input"
+          aria-label={label}
+          placeholder={label}
+          disabled={isBusy}
+          value={text}
+          onChange={(e) => setText(e.target.value)}
+        />
+      )}
       <FormError error={error} />
     </form>
   )
@@ -121,46 +139,22 @@ function ObservableDialog({ actions, close }: { actions: IncidentActions; close:
   const [kind, setKind] = useState('address')
   const [value, setValue] = useState('')
   const [note, setNote] = useState('')
-  const { submit, isBusy, error } = useSubmit(async () => {
+  const send = async () => {
     if (!value.trim()) throw new Error('Write the value.')
     await actions.observable(kind, value.trim(), note.trim())
-    close()
-  })
+  }
   return (
-    <Dialog title="Add observable" onClose={close} width={420}>
-      <form className="stack" onSubmit={submit}>
-        <label className="field">
-          Kind
-          <select className="input" value={kind} onChange={(e) => setKind(e.target.value)}>
-            {KINDS.map((k) => (
-              <option key={k}>{k}</option>
-            ))}
-          </select>
-        </label>
-        <label className="field">
-          Value
-          <input
-            className="input mono"
-            data-autofocus
-            spellCheck={false}
-            value={value}
-            onChange={(e) => setValue(e.target.value)}
-          />
-        </label>
-        <label className="field">
-          Note (optional)
-          <input className="input" value={note} onChange={(e) => setNote(e.target.value)} />
-        </label>
-        <FormError error={error} />
-        <footer className="dialog-foot">
-          <button type="button" className="button" onClick={close}>
-            Cancel
-          </button>
-          <button type="submit" className="button button-primary" disabled={isBusy}>
-            Add observable
-          </button>
-        </footer>
-      </form>
-    </Dialog>
+    <FormDialog title="Add observable" close={close} width={420} word="Add observable" send={send}>
+      <label className="field">
+        Kind
+        <select className="input" value={kind} onChange={(e) => setKind(e.target.value)}>
+          {KINDS.map((k) => (
+            <option key={k}>{k}</option>
+          ))}
+        </select>
+      </label>
+      <TextField label="Value" isMono isFirst value={value} onChange={setValue} />
+      <TextField label="Note (optional)" value={note} onChange={setNote} />
+    </FormDialog>
   )
 }

@@ -1,6 +1,6 @@
 import { useInfiniteQuery, useQuery, useQueryClient } from '@tanstack/react-query'
 import { useNavigate } from '@tanstack/react-router'
-import { useEffect, useMemo, useState } from 'react'
+import { useMemo } from 'react'
 import { textDialog } from '../../actions/noteDialog'
 import { api } from '../../api/client'
 import { incidentsQuery, serviceLevelsQuery } from '../../api/queries'
@@ -12,6 +12,7 @@ import { useKeys } from '../../lib/keys'
 import { visible } from '../../lib/text'
 import { useUrlState } from '../../lib/url'
 import { ClockMark } from '../../ui/ClockMark'
+import { FilterText } from '../../ui/FilterText'
 import { Kbd } from '../../ui/Kbd'
 import { Menu } from '../../ui/Menu'
 import { useTitle } from '../../ui/Page'
@@ -24,7 +25,6 @@ import { Entities } from '../../ui/Value'
 
 const OPEN = 'new,in_progress,contained'
 const STATUSES = Object.keys(INCIDENT_STATUS_WORD) as IncidentStatus[]
-const TYPING_MS = 200
 const SORTS = [
   ['-last_time', 'latest'],
   ['-risk', 'risk'],
@@ -54,11 +54,6 @@ export default function Incidents() {
   )
   const rows = useMemo(() => query.data?.pages.flatMap((page) => page.items) ?? [], [query.data])
   const total = query.data?.pages[0]?.total ?? rows.length
-  const [text, setText] = useState(search.text ?? '')
-  useEffect(() => {
-    const timer = setTimeout(() => text !== (search.text ?? '') && set({ text }), TYPING_MS)
-    return () => clearTimeout(timer)
-  }, [text, search.text, set])
 
   const at = rows.findIndex((r) => r.id === search.at)
   const move = (step: number) => {
@@ -98,14 +93,7 @@ export default function Incidents() {
           {query.data ? plural(total, 'incident') : ''}
         </span>
         <div className="filters" role="group" aria-label="Filters">
-          <input
-            className="input filter-text"
-            type="search"
-            aria-label="Filter incidents by text"
-            placeholder="Filter by text"
-            value={text}
-            onChange={(e) => setText(e.target.value)}
-          />
+          <FilterText label="Filter incidents by text" placeholder="Filter by text" />
           <Menu
             label="Filter by status"
             className={`button filter ${search.status ? 'filter-on' : ''}`}

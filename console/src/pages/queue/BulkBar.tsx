@@ -1,4 +1,5 @@
 import { useQueryClient } from '@tanstack/react-query'
+import { JudgeButtons } from '../../actions/JudgeButtons'
 import type { AlertVerbs } from '../../actions/useAlertKeys'
 import { api } from '../../api/client'
 import { useSession } from '../../frame/session'
@@ -48,15 +49,7 @@ export function BulkBar({ size, total, filters, verbs, clear }: Props) {
       <button type="button" className="button" onClick={verbs.acknowledge}>
         Acknowledge <Kbd keys="a" />
       </button>
-      <button type="button" className="button" onClick={verbs.assign}>
-        Assign to me <Kbd keys="c" />
-      </button>
-      <button type="button" className="button" onClick={verbs.close}>
-        Close <Kbd keys="e" />
-      </button>
-      <button type="button" className="button" onClick={verbs.falsePositive}>
-        False positive <Kbd keys="f" />
-      </button>
+      <JudgeButtons verbs={verbs} />
       <button type="button" className="button" onClick={verbs.attach}>
         Attach <Kbd keys="m" />
       </button>

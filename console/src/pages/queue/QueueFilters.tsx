@@ -1,11 +1,11 @@
 import { X } from 'lucide-react'
-import { useEffect, useState } from 'react'
 import type { AlertStatus } from '../../api/types'
 import { useSession } from '../../frame/session'
 import { ALERT_STATUS_WORD, SEVERITIES } from '../../lib/format'
 import { queueColumnsStore } from '../../lib/settings'
 import { truncateMiddle, visible } from '../../lib/text'
 import { useUrlState } from '../../lib/url'
+import { FilterText } from '../../ui/FilterText'
 import { Menu } from '../../ui/Menu'
 import { Severity } from '../../ui/Severity'
 import { Status } from '../../ui/Status'
@@ -13,7 +13,6 @@ import { COLUMNS } from './columns'
 import { listOf, OPEN, statusesOf } from './filters'
 
 const STATUSES = Object.keys(ALERT_STATUS_WORD) as AlertStatus[]
-const TYPING_MS = 200
 
 function toggled(list: readonly string[], item: string): string[] {
   return list.includes(item) ? list.filter((x) => x !== item) : [...list, item]
@@ -40,7 +39,7 @@ export function QueueFilters() {
         : (search.assignee ?? 'Anyone')
   return (
     <div className="filters" role="group" aria-label="Filters">
-      <TextFilter />
+      <FilterText label="Filter alerts by text" placeholder="Filter by text" />
       <Menu
         label="Filter by status"
         className={`button filter ${isOpenOnly ? '' : 'filter-on'}`}
@@ -137,27 +136,5 @@ export function QueueFilters() {
         }))}
       />
     </div>
-  )
-}
-
-function TextFilter() {
-  const [search, set] = useUrlState()
-  const asked = search.text ?? ''
-  const [text, setText] = useState(asked)
-  useEffect(() => setText(asked), [asked])
-  useEffect(() => {
-    if (text === asked) return
-    const timer = setTimeout(() => set({ text }), TYPING_MS)
-    return () => clearTimeout(timer)
-  }, [text, asked, set])
-  return (
-    <input
-      className="input filter-text"
-      type="search"
-      aria-label="Filter alerts by text"
-      placeholder="Filter by text"
-      value={text}
-      onChange={(e) => setText(e.target.value)}
-    />
   )
 }

@@ -11,6 +11,7 @@ export const ROW_PX = 32
 const OVERSCAN = 12
 /** Below this not every column fits; beside an open panel, status only above that. */
 const COMPACT_PX = 1300
+const TIGHT_PX = 1000
 const STATUS_PX = 700
 
 interface ListProps {
@@ -34,6 +35,7 @@ export function QueueList(props: ListProps) {
   const hidden = queueColumnsStore.use()
   const width = useListWidth(scroller)
   const isCompact = width < COMPACT_PX
+  const entitiesMax = width < TIGHT_PX ? 1 : isCompact ? 2 : 3
   const columns = COLUMNS.filter(
     (c) =>
       (c.narrow || !isNarrow || (c.id === 'status' && width > STATUS_PX)) &&
@@ -71,7 +73,7 @@ export function QueueList(props: ListProps) {
       aria-multiselectable="true"
       aria-activedescendant={activeIndex >= 0 ? `row-${activeId}` : undefined}
       tabIndex={0}
-      style={{ '--columns': template, '--least': isNarrow ? '0' : '960px' } as React.CSSProperties}
+      style={{ '--columns': template, '--least': isNarrow ? '0' : '920px' } as React.CSSProperties}
     >
       <div role="rowgroup" className="grid-head">
         <div role="row" aria-rowindex={1} className="grid-row">
@@ -101,8 +103,8 @@ export function QueueList(props: ListProps) {
               index={item.index}
               top={item.start}
               columns={columns}
-              columnsKey={`${isCompact}${columns.map((c) => c.id).join()}`}
-              isCompact={isCompact}
+              columnsKey={`${entitiesMax}${columns.map((c) => c.id).join()}`}
+              entitiesMax={entitiesMax}
               isActive={alert.id === activeId}
               isSelected={selected.has(alert.id)}
               onActivate={props.onActivate}
@@ -171,7 +173,7 @@ interface RowProps {
   top: number
   columns: readonly Column[]
   columnsKey: string
-  isCompact: boolean
+  entitiesMax: number
   isActive: boolean
   isSelected: boolean
   onActivate: (id: string) => void
@@ -185,7 +187,7 @@ const Row = memo(
     index,
     top,
     columns,
-    isCompact,
+    entitiesMax,
     isActive,
     isSelected,
     onActivate,
@@ -226,7 +228,7 @@ const Row = memo(
         </div>
         {columns.map((column) => (
           <div key={column.id} role="gridcell" className={`grid-cell ${column.numeric ? 'number' : ''}`}>
-            {column.cell(alert, isCompact)}
+            {column.cell(alert, entitiesMax)}
           </div>
         ))}
       </div>

@@ -23,7 +23,8 @@ export interface Column {
   numeric?: boolean
   /** Dropped when the list has less than its full width. */
   wide?: boolean
-  cell: (alert: Alert, isCompact: boolean) => ReactNode
+  /** `entitiesMax`: for how many entities there is room. */
+  cell: (alert: Alert, entitiesMax: number) => ReactNode
 }
 
 function AlertClock({ alert }: { alert: Alert }) {
@@ -43,7 +44,7 @@ export const COLUMNS: readonly Column[] = [
   {
     id: 'risk',
     label: 'Risk',
-    width: '74px',
+    width: '66px',
     sort: 'risk',
     cell: (a) => <Risk score={a.risk} />,
   },
@@ -58,7 +59,7 @@ export const COLUMNS: readonly Column[] = [
   {
     id: 'title',
     label: 'Alert',
-    width: 'minmax(220px, 2.400fr)',
+    width: 'minmax(140px, 2.400fr)',
     narrow: true,
     cell: (a) => (
       <span className="cell-title" title={visible(a.summary)}>
@@ -69,8 +70,8 @@ export const COLUMNS: readonly Column[] = [
   {
     id: 'entities',
     label: 'Entities',
-    width: 'minmax(180px, 2fr)',
-    cell: (a, isCompact) => <Entities items={a.entities} max={isCompact ? 2 : 3} passive />,
+    width: 'minmax(120px, 2fr)',
+    cell: (a, entitiesMax) => <Entities items={a.entities} max={entitiesMax} passive />,
   },
   {
     id: 'source',
@@ -96,7 +97,7 @@ export const COLUMNS: readonly Column[] = [
   {
     id: 'assignee',
     label: 'Assignee',
-    width: '72px',
+    width: '66px',
     cell: (a) => (a.assignee ? visible(a.assignee) : <span className="faint">—</span>),
   },
   {

@@ -3,7 +3,7 @@ import { useQuery } from '@tanstack/react-query'
 import { Link } from '@tanstack/react-router'
 import { useVirtualizer } from '@tanstack/react-virtual'
 import { Download, FlaskConical, RefreshCw } from 'lucide-react'
-import { useEffect, useRef, useState } from 'react'
+import { useRef } from 'react'
 import { reloadRules, useMayManageRules } from '../../actions/rules'
 import { refusedRulesQuery, rulesQuery } from '../../api/queries'
 import type { RefusedRule, RuleRow } from '../../api/types'
@@ -11,23 +11,18 @@ import { count, plural } from '../../lib/format'
 import { costText, onTab, RULE_TABS, type RuleTab, ruleTab, tabCount } from '../../lib/rules'
 import { visible } from '../../lib/text'
 import { useUrlState } from '../../lib/url'
+import { FilterText } from '../../ui/FilterText'
 import { useTitle } from '../../ui/Page'
 import { Ago } from '../../ui/Time'
 import { Empty, Problem, SkeletonRows } from '../../ui/Trouble'
 import { CanaryMark, Level, StateMark } from './marks'
 
-const TYPING_MS = 200
 const ROW_PX = 30
 
 export default function Rules() {
   useTitle('Rules')
   const [search, set] = useUrlState()
   const asked = search.text ?? ''
-  const [text, setText] = useState(asked)
-  useEffect(() => {
-    const timer = setTimeout(() => text !== asked && set({ text }), TYPING_MS)
-    return () => clearTimeout(timer)
-  }, [text, asked, set])
   const rules = useQuery(rulesQuery(asked))
   const refused = useQuery(refusedRulesQuery)
   const mayManage = useMayManageRules()
@@ -37,14 +32,7 @@ export default function Rules() {
       <header className="work-head">
         <h1>Rules</h1>
         <div className="filters" role="group" aria-label="Filters">
-          <input
-            className="input filter-text"
-            type="search"
-            aria-label="Search rules"
-            placeholder="Search by title, tag, id"
-            value={text}
-            onChange={(e) => setText(e.target.value)}
-          />
+          <FilterText label="Search rules" placeholder="Search by title, tag, id" />
           <div className="segments" role="group" aria-label="Which rules">
             {RULE_TABS.map(({ id, label, hint }) => (
               <button
@@ -152,8 +140,8 @@ function Loaded({ rules, isDead }: { rules: RuleRow[]; isDead: boolean }) {
     paddingStart: ROW_PX,
   })
   const columns = isDead
-    ? '92px minmax(240px, 1.2fr) minmax(140px, .7fr) minmax(320px, 1.7fr) 74px 74px 58px 58px 104px'
-    : '92px minmax(280px, 2fr) minmax(150px, 1fr) minmax(120px, .7fr) 74px 74px 58px 58px 104px'
+    ? '88px minmax(150px, 1.2fr) minmax(100px, .7fr) minmax(170px, 1.7fr) 66px 52px 44px 44px 96px'
+    : '88px minmax(200px, 2fr) minmax(110px, 1fr) minmax(100px, .7fr) 66px 52px 44px 44px 96px'
   return (
     <div
       ref={scroller}
@@ -163,7 +151,7 @@ function Loaded({ rules, isDead }: { rules: RuleRow[]; isDead: boolean }) {
       aria-rowcount={rules.length + 1}
       // biome-ignore lint/a11y/noNoninteractiveTabindex: a region that scrolls must be reachable by keyboard.
       tabIndex={0}
-      style={{ '--columns': columns, '--least': '1060px' } as React.CSSProperties}
+      style={{ '--columns': columns, '--least': '920px' } as React.CSSProperties}
     >
       <div role="rowgroup" className="grid-head">
         <div role="row" aria-rowindex={1} className="grid-row">

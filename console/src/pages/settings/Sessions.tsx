@@ -4,6 +4,7 @@ import { useSubmit } from '../../actions/useForm'
 import { api } from '../../api/client'
 import { sessionsQuery } from '../../api/queries'
 import { visible } from '../../lib/text'
+import { TextField } from '../../ui/Form'
 import { FormError } from '../../ui/FormError'
 import { Section } from '../../ui/Page'
 import { Ago, Time } from '../../ui/Time'
@@ -67,29 +68,23 @@ function PasswordForm() {
   return (
     <Section title="Password">
       <form className="stack narrow" onSubmit={submit}>
-        <label className="field">
-          Present password
-          <input
-            className="input"
-            type="password"
-            autoComplete="current-password"
-            required
-            value={current}
-            onChange={(e) => setCurrent(e.target.value)}
-          />
-        </label>
-        <label className="field">
-          New password
-          <input
-            className="input"
-            type="password"
-            autoComplete="new-password"
-            required
-            minLength={12}
-            value={next}
-            onChange={(e) => setNext(e.target.value)}
-          />
-        </label>
+        <TextField
+          label="Present password"
+          type="password"
+          autoComplete="current-password"
+          isRequired
+          value={current}
+          onChange={setCurrent}
+        />
+        <TextField
+          label="New password"
+          type="password"
+          autoComplete="new-password"
+          minLength={12}
+          isRequired
+          value={next}
+          onChange={setNext}
+        />
         <FormError error={error} />
         <div>
           <button type="submit" className="button button-primary" disabled={isBusy}>

@@ -1,12 +1,11 @@
 import { useQuery, useQueryClient } from '@tanstack/react-query'
 import { useState } from 'react'
-import { useSubmit } from '../../actions/useForm'
 import { api } from '../../api/client'
 import { tokensQuery } from '../../api/queries'
 import { visible } from '../../lib/text'
 import { CopyButton } from '../../ui/CopyButton'
 import { Dialog, openDialog } from '../../ui/Dialog'
-import { FormError } from '../../ui/FormError'
+import { FormDialog, TextField } from '../../ui/Form'
 import { Ago, Time } from '../../ui/Time'
 import { toast, toastError } from '../../ui/toast'
 import { ListSection } from './parts'
@@ -73,7 +72,7 @@ function NewToken({ close, onDone }: { close: () => void; onDone: () => void }) 
   const [scopes, setScopes] = useState<string[]>(['ingest'])
   const [days, setDays] = useState(90)
   const [token, setToken] = useState('')
-  const { submit, isBusy, error } = useSubmit(async () => {
+  const send = async () => {
     if (scopes.length === 0) throw new Error('Choose at least one scope.')
     const made = await api.post<{ token: string }>('/tokens', {
       name: name.trim(),
@@ -82,7 +81,9 @@ function NewToken({ close, onDone }: { close: () => void; onDone: () => void }) 
     })
     setToken(made.token)
     onDone()
-  })
+    // It stays: what was made is shown now, and only now.
+    return false
+  }
   if (token) {
     const line = `curl -H 'Authorization: Bearer ${token}' --data-binary @events.ndjson \\\n  ${location.origin}/ingest/ndjson`
     return (
@@ -105,53 +106,33 @@ function NewToken({ close, onDone }: { close: () => void; onDone: () => void }) 
     )
   }
   return (
-    <Dialog title="New token" onClose={close} width={420}>
-      <form className="stack" onSubmit={submit}>
-        <label className="field">
-          Name
-          <input
-            className="input"
-            data-autofocus
-            required
-            value={name}
-            onChange={(e) => setName(e.target.value)}
-          />
-        </label>
-        <fieldset className="offer">
-          <legend>Scope</legend>
-          {SCOPES.map(([scope, meaning]) => (
-            <label key={scope} className="check">
-              <input
-                type="checkbox"
-                checked={scopes.includes(scope)}
-                onChange={(e) =>
-                  setScopes(e.target.checked ? [...scopes, scope] : scopes.filter((s) => s !== scope))
-                }
-              />
-              <span className="mono">{scope}</span> <span className="muted">{meaning}</span>
-            </label>
+    <FormDialog title="New token" close={close} width={420} word="Make token" send={send}>
+      <TextField label="Name" isFirst isRequired value={name} onChange={setName} />
+      <fieldset className="offer">
+        <legend>Scope</legend>
+        {SCOPES.map(([scope, meaning]) => (
+          <label key={scope} className="check">
+            <input
+              type="checkbox"
+              checked={scopes.includes(scope)}
+              onChange={(e) =>
+                setScopes(e.target.checked ? [...scopes, scope] : scopes.filter((s) => s !== scope))
+              }
+            />
+            <span className="mono">{scope}</span> <span className="muted">{meaning}</span>
+          </label>
+        ))}
+      </fieldset>
+      <label className="field">
+        Expires after
+        <select className="input" value={days} onChange={(e) => setDays(Number(e.target.value))}>
+          {DAYS.map((n) => (
+            <option key={n} value={n}>
+              {n} day{n === 1 ? '' : 's'}
+            </option>
           ))}
-        </fieldset>
-        <label className="field">
-          Expires after
-          <select className="input" value={days} onChange={(e) => setDays(Number(e.target.value))}>
-            {DAYS.map((n) => (
-              <option key={n} value={n}>
-                {n} day{n === 1 ? '' : 's'}
-              </option>
-            ))}
-          </select>
-        </label>
-        <FormError error={error} />
-        <footer className="dialog-foot">
-          <button type="button" className="button" onClick={close}>
-            Cancel
-          </button>
-          <button type="submit" className="button button-primary" disabled={isBusy}>
-            Make token
-          </button>
-        </footer>
-      </form>
-    </Dialog>
+        </select>
+      </label>
+    </FormDialog>
   )
 }

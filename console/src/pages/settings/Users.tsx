@@ -1,13 +1,12 @@
 import { useQuery, useQueryClient } from '@tanstack/react-query'
 import { useState } from 'react'
-import { useSubmit } from '../../actions/useForm'
 import { api } from '../../api/client'
 import { usersQuery } from '../../api/queries'
 import type { Role, UserRow } from '../../api/types'
 import { useSession } from '../../frame/session'
 import { visible } from '../../lib/text'
-import { Dialog, openDialog } from '../../ui/Dialog'
-import { FormError } from '../../ui/FormError'
+import { openDialog } from '../../ui/Dialog'
+import { FormDialog, TextField } from '../../ui/Form'
 import { Ago } from '../../ui/Time'
 import { toast, toastError } from '../../ui/toast'
 import { ListSection } from './parts'
@@ -86,56 +85,32 @@ function NewUser({ close, onDone }: { close: () => void; onDone: () => void }) {
   const [name, setName] = useState('')
   const [password, setPassword] = useState('')
   const [role, setRole] = useState<Role>('analyst')
-  const { submit, isBusy, error } = useSubmit(async () => {
+  const send = async () => {
     await api.post('/users', { name: name.trim(), password, role })
     toast({ tone: 'plain', text: `User ${name.trim()} made` })
     onDone()
-    close()
-  })
+  }
   return (
-    <Dialog title="New user" onClose={close} width={420}>
-      <form className="stack" onSubmit={submit}>
-        <label className="field">
-          Name
-          <input
-            className="input"
-            data-autofocus
-            required
-            value={name}
-            onChange={(e) => setName(e.target.value)}
-          />
-        </label>
-        <label className="field">
-          First password
-          <input
-            className="input"
-            type="password"
-            autoComplete="new-password"
-            required
-            value={password}
-            onChange={(e) => setPassword(e.target.value)}
-          />
-        </label>
-        <label className="field">
-          Role
-          <select className="input" value={role} onChange={(e) => setRole(e.target.value as Role)}>
-            {ROLES.map(([key, label]) => (
-              <option key={key} value={key}>
-                {label}
-              </option>
-            ))}
-          </select>
-        </label>
-        <FormError error={error} />
-        <footer className="dialog-foot">
-          <button type="button" className="button" onClick={close}>
-            Cancel
-          </button>
-          <button type="submit" className="button button-primary" disabled={isBusy}>
-            Make user
-          </button>
-        </footer>
-      </form>
-    </Dialog>
+    <FormDialog title="New user" close={close} width={420} word="Make user" send={send}>
+      <TextField label="Name" isFirst isRequired value={name} onChange={setName} />
+      <TextField
+        label="First password"
+        type="password"
+        autoComplete="new-password"
+        isRequired
+        value={password}
+        onChange={setPassword}
+      />
+      <label className="field">
+        Role
+        <select className="input" value={role} onChange={(e) => setRole(e.target.value as Role)}>
+          {ROLES.map(([key, label]) => (
+            <option key={key} value={key}>
+              {label}
+            </option>
+          ))}
+        </select>
+      </label>
+    </FormDialog>
   )
 }

@@ -10,17 +10,51 @@ import { PageHead, Section } from '../../ui/Page'
 import { Ago } from '../../ui/Time'
 import { Problem, SkeletonRows } from '../../ui/Trouble'
 import { FirstData } from '../overview/Overview'
+import { Enrichment } from './Enrichment'
 import { Ledger } from './Ledger'
+import { Mappings } from './Mappings'
+import { Routing } from './Routing'
+
+const TABS = [
+  { id: 'sources', label: 'Sources', page: () => <Arriving /> },
+  { id: 'mappings', label: 'Mapping packs', page: () => <Mappings /> },
+  { id: 'enrichment', label: 'Enrichment', page: () => <Enrichment /> },
+  { id: 'routing', label: 'Routing', page: () => <Routing /> },
+] as const
 
 export default function Sources() {
-  const { data, error, refetch } = useQuery(sourcesQuery)
+  const { data } = useQuery(sourcesQuery)
   const [search, set] = useUrlState()
+  const current = TABS.find((tab) => tab.id === search.tab) ?? TABS[0]
   return (
     <div className="page">
       <PageHead
         title="Sources"
         meta={data && <span className="muted">{plural(data.items.length, 'source')}</span>}
-      />
+      >
+        <div className="segments" role="group" aria-label="What of them">
+          {TABS.map((tab) => (
+            <button
+              key={tab.id}
+              type="button"
+              aria-pressed={tab === current}
+              onClick={() => set({ tab: tab.id === 'sources' ? null : tab.id, text: null }, { push: true })}
+            >
+              {tab.label}
+            </button>
+          ))}
+        </div>
+      </PageHead>
+      {current.page()}
+    </div>
+  )
+}
+
+function Arriving() {
+  const { data, error, refetch } = useQuery(sourcesQuery)
+  const [search, set] = useUrlState()
+  return (
+    <>
       {error && !data ? (
         <Problem what="Sources did not load" error={error} retry={() => void refetch()} />
       ) : !data ? (
@@ -73,7 +107,7 @@ export default function Sources() {
           <Anomalies sources={data.items.filter((s) => !search.source || s.name === search.source)} />
         </>
       )}
-    </div>
+    </>
   )
 }
 
@@ -87,10 +121,10 @@ function Row({ source, isPicked, onPick }: { source: SourceRow; isPicked: boolea
         </button>
       </td>
       <td className="muted">{visible(source.kind)}</td>
-      <td className="small">
+      <td className="small wrap">
         <SourceState source={source} />
       </td>
-      <td className="muted small">{visible(source.products.join(', '))}</td>
+      <td className="muted small wrap">{visible(source.products.join(', '))}</td>
       <td>
         <Spark
           values={source.rate}

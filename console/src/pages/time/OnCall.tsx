@@ -1,7 +1,6 @@
 /** Who is on call: now, next, and over the next four weeks; who stands in, and how people are reached. */
 import { useQuery, useQueryClient } from '@tanstack/react-query'
 import { useState } from 'react'
-import { useSubmit } from '../../actions/useForm'
 import { api } from '../../api/client'
 import { contactsQuery, onCallQuery } from '../../api/queries'
 import type { Contact, Roster, Turn } from '../../api/types'
@@ -9,8 +8,8 @@ import { useSession } from '../../frame/session'
 import { useKeys } from '../../lib/keys'
 import { visible } from '../../lib/text'
 import { localClock, localDateTime } from '../../lib/time'
-import { Dialog, openDialog } from '../../ui/Dialog'
-import { FormError } from '../../ui/FormError'
+import { openDialog } from '../../ui/Dialog'
+import { FormDialog, TextField } from '../../ui/Form'
 import { Kbd } from '../../ui/Kbd'
 import { PageHead, Section } from '../../ui/Page'
 import { Time } from '../../ui/Time'
@@ -207,7 +206,7 @@ function RotationDialog({ roster, close, onDone }: DialogProps & { roster?: Rost
     hours: String(known?.turn_hours ?? 168),
     zone: known?.zone ?? Intl.DateTimeFormat().resolvedOptions().timeZone,
   })
-  const { submit, isBusy, error } = useSubmit(async () => {
+  const send = async () => {
     const [hour = 0, minute = 0] = form.at.split(':').map(Number)
     const body = {
       name: form.name,
@@ -223,20 +222,20 @@ function RotationDialog({ roster, close, onDone }: DialogProps & { roster?: Rost
     if (known) await api.put(`/rotations/${known.id}`, body, known.version)
     else await api.post('/rotations', body)
     onDone()
-    close()
-  })
-  const field = (key: keyof typeof form, label: string, type = 'text') => (
-    <label className="field">
-      {label}
-      <input
-        className="input"
-        type={type}
-        required
-        data-autofocus={key === 'name' || undefined}
-        value={form[key]}
-        onChange={(e) => setForm({ ...form, [key]: e.target.value })}
-      />
-    </label>
+  }
+  const field = (
+    key: keyof typeof form,
+    label: string,
+    type: 'text' | 'date' | 'time' | 'number' = 'text',
+  ) => (
+    <TextField
+      label={label}
+      type={type}
+      isRequired
+      isFirst={key === 'name'}
+      value={form[key]}
+      onChange={(value) => setForm({ ...form, [key]: value })}
+    />
   )
   const remove = () =>
     known &&
@@ -248,30 +247,26 @@ function RotationDialog({ roster, close, onDone }: DialogProps & { roster?: Rost
       })
       .catch(toastError('The rotation was not removed'))
   return (
-    <Dialog title={known ? 'Edit rotation' : 'New rotation'} onClose={close}>
-      <form className="stack" onSubmit={submit}>
-        {field('name', 'Name')}
-        {field('members', 'Members: names of users, in the order of their turns')}
-        {field('starts_on', 'First day', 'date')}
-        {field('at', 'Turns begin at', 'time')}
-        {field('hours', 'Length of a turn in hours (12 for shifts, 24 a day, 168 a week)', 'number')}
-        {field('zone', 'Time zone')}
-        <FormError error={error} />
-        <footer className="dialog-foot">
-          {known && (
-            <button type="button" className="button" onClick={remove}>
-              Remove
-            </button>
-          )}
-          <button type="button" className="button" onClick={close}>
-            Cancel
+    <FormDialog
+      title={known ? 'Edit rotation' : 'New rotation'}
+      close={close}
+      word="Save rotation"
+      send={send}
+      tools={
+        known && (
+          <button type="button" className="button" onClick={remove}>
+            Remove
           </button>
-          <button type="submit" className="button button-primary" disabled={isBusy}>
-            Save rotation
-          </button>
-        </footer>
-      </form>
-    </Dialog>
+        )
+      }
+    >
+      {field('name', 'Name')}
+      {field('members', 'Members: names of users, in the order of their turns')}
+      {field('starts_on', 'First day', 'date')}
+      {field('at', 'Turns begin at', 'time')}
+      {field('hours', 'Length of a turn in hours (12 for shifts, 24 a day, 168 a week)', 'number')}
+      {field('zone', 'Time zone')}
+    </FormDialog>
   )
 }
 
@@ -287,7 +282,7 @@ function StandInDialog({ roster, close, onDone }: DialogProps & { roster: Roster
   const [whom, setWhom] = useState('')
   const [from, setFrom] = useState(localInput(new Date()))
   const [to, setTo] = useState(localInput(new Date(Date.now() + DAY_MS)))
-  const { submit, isBusy, error } = useSubmit(async () => {
+  const send = async () => {
     await api.post(`/rotations/${roster.rotation.id}/stand-ins`, {
       name,
       instead_of: whom || null,
@@ -295,48 +290,27 @@ function StandInDialog({ roster, close, onDone }: DialogProps & { roster: Roster
       to: new Date(to).toISOString(),
     })
     onDone()
-    close()
-  })
+  }
   return (
-    <Dialog title={`Stand in: ${visible(roster.rotation.name)}`} onClose={close}>
-      <form className="stack" onSubmit={submit}>
-        <label className="field">
-          Who stands in
-          <input className="input" data-autofocus value={name} onChange={(e) => setName(e.target.value)} />
-        </label>
-        <label className="field">
-          For
-          <select className="input" value={whom} onChange={(e) => setWhom(e.target.value)}>
-            <option value="">whoever is on call</option>
-            {roster.rotation.members.map((member) => (
-              <option key={member}>{member}</option>
-            ))}
-          </select>
-        </label>
-        <label className="field">
-          From
-          <input
-            className="input"
-            type="datetime-local"
-            value={from}
-            onChange={(e) => setFrom(e.target.value)}
-          />
-        </label>
-        <label className="field">
-          To
-          <input className="input" type="datetime-local" value={to} onChange={(e) => setTo(e.target.value)} />
-        </label>
-        <FormError error={error} />
-        <footer className="dialog-foot">
-          <button type="button" className="button" onClick={close}>
-            Cancel
-          </button>
-          <button type="submit" className="button button-primary" disabled={isBusy}>
-            Stand in
-          </button>
-        </footer>
-      </form>
-    </Dialog>
+    <FormDialog
+      title={`Stand in: ${visible(roster.rotation.name)}`}
+      close={close}
+      word="Stand in"
+      send={send}
+    >
+      <TextField label="Who stands in" isFirst value={name} onChange={setName} />
+      <label className="field">
+        For
+        <select className="input" value={whom} onChange={(e) => setWhom(e.target.value)}>
+          <option value="">whoever is on call</option>
+          {roster.rotation.members.map((member) => (
+            <option key={member}>{member}</option>
+          ))}
+        </select>
+      </label>
+      <TextField label="From" type="datetime-local" value={from} onChange={setFrom} />
+      <TextField label="To" type="datetime-local" value={to} onChange={setTo} />
+    </FormDialog>
   )
 }
 
@@ -399,51 +373,33 @@ function ContactDialog({
   onDone,
 }: DialogProps & { contact: Contact; mayRename: boolean }) {
   const [form, setForm] = useState(contact)
-  const { submit, isBusy, error } = useSubmit(async () => {
+  const send = async () => {
     await api.put('/contacts', form)
     onDone()
-    close()
-  })
+  }
   return (
-    <Dialog title="Contact" onClose={close}>
-      <form className="stack" onSubmit={submit}>
-        <label className="field">
-          User
-          <input
-            className="input"
-            disabled={!mayRename}
-            value={form.name}
-            onChange={(e) => setForm({ ...form, name: e.target.value })}
-          />
-        </label>
-        <label className="field">
-          E-mail address
-          <input
-            className="input"
-            type="email"
-            data-autofocus
-            value={form.email}
-            onChange={(e) => setForm({ ...form, email: e.target.value })}
-          />
-        </label>
-        <label className="field">
-          Name in channels, such as @mara
-          <input
-            className="input"
-            value={form.mention}
-            onChange={(e) => setForm({ ...form, mention: e.target.value })}
-          />
-        </label>
-        <FormError error={error} />
-        <footer className="dialog-foot">
-          <button type="button" className="button" onClick={close}>
-            Cancel
-          </button>
-          <button type="submit" className="button button-primary" disabled={isBusy}>
-            Save contact
-          </button>
-        </footer>
-      </form>
-    </Dialog>
+    <FormDialog title="Contact" close={close} word="Save contact" send={send}>
+      <label className="field">
+        User
+        <input
+          className="input"
+          disabled={!mayRename}
+          value={form.name}
+          onChange={(e) => setForm({ ...form, name: e.target.value })}
+        />
+      </label>
+      <TextField
+        label="E-mail address"
+        type="email"
+        isFirst
+        value={form.email}
+        onChange={(value) => setForm({ ...form, email: value })}
+      />
+      <TextField
+        label="Name in channels, such as @mara"
+        value={form.mention}
+        onChange={(value) => setForm({ ...form, mention: value })}
+      />
+    </FormDialog>
   )
 }
