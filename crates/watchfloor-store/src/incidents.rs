@@ -186,6 +186,27 @@ fn push_clocks(query: &mut Builder, filter: &IncidentFilter) {
     };
 }
 
+/// What comes after a cursor in an order.
+fn push_after(query: &mut Builder, sort: &IncidentSort, after: &Cursor) {
+    query.push(" AND (");
+    match sort {
+        IncidentSort::Due(levels) => {
+            push_incident_due(query, levels, 100);
+            query.push(", id) > (").push_bind(after.primary);
+        }
+        IncidentSort::LastTime => {
+            query.push("last_time, id) < (").push_bind(after.secondary);
+        }
+        IncidentSort::Risk | IncidentSort::Severity => {
+            query.push(sort.column()).push(", last_time, id) < (");
+            query.push_bind(after.primary).push(", ");
+            query.push_bind(after.secondary);
+        }
+    }
+    query.push(", ");
+    query.push_bind(after.id.clone()).push(")");
+}
+
 impl Queries<'_> {
     /// One page in an order, with the exact total.
     ///
@@ -213,23 +234,7 @@ impl Queries<'_> {
         query.push(" AS sort_key FROM incidents");
         push_filter(&mut query, self.tenant, filter);
         if let Some(after) = &page.after {
-            query.push(" AND (");
-            match sort {
-                IncidentSort::Due(levels) => {
-                    push_incident_due(&mut query, levels, 100);
-                    query.push(", id) > (").push_bind(after.primary);
-                }
-                IncidentSort::LastTime => {
-                    query.push("last_time, id) < (").push_bind(after.secondary);
-                }
-                IncidentSort::Risk | IncidentSort::Severity => {
-                    query.push(sort.column()).push(", last_time, id) < (");
-                    query.push_bind(after.primary).push(", ");
-                    query.push_bind(after.secondary);
-                }
-            }
-            query.push(", ");
-            query.push_bind(after.id.clone()).push(")");
+            push_after(&mut query, sort, after);
         }
         query.push(match sort {
             // A column named twice keeps SQLite from walking the index in order.
