@@ -6,6 +6,17 @@ const EVER = { from: '1601-01-01T00:00:00Z', to: '9999-12-30T00:00:00Z' }
 const total = async (page) =>
   Number((await page.locator('.hunt-count strong').first().textContent()).replace(/\D/g, ''))
 
+/** An answer comes in parts: the number is whole when it no longer grows. */
+async function wholeTotal(page) {
+  let all = await total(page)
+  for (let before = -1; before !== all; ) {
+    before = all
+    await page.waitForTimeout(700)
+    all = await total(page)
+  }
+  return all
+}
+
 async function ask(page, text) {
   await page.keyboard.press('/')
   await page.keyboard.press('Control+a')
@@ -20,22 +31,16 @@ export async function huntStory(world) {
   const host = alert.entities.find((e) => e.kind === 'host')?.value ?? alert.entities[0].value
   await page.goto(`${url}/hunt?t=all`)
   await page.locator('.hunt-answer[data-stale=false]').waitFor()
-  // An answer comes in parts: the number is whole when it no longer grows.
-  let all = await total(page)
-  for (let before = -1; before !== all; ) {
-    before = all
-    await page.waitForTimeout(700)
-    all = await total(page)
-  }
+  const all = await wholeTotal(page)
 
   await ask(page, host)
-  const byWord = await total(page)
+  const byWord = await wholeTotal(page)
   if (byWord < 1 || byWord > all) throw new Error(`the word ${host} found ${byWord} of ${all} events`)
 
   const field = Object.entries(alert.event.fields).find(([, value]) => value === host)?.[0]
   if (field) {
     await ask(page, `${field}:${/^[\w.@-]+$/.test(host) ? host : `"${host}"`}`)
-    if ((await total(page)) < 1) throw new Error(`${field}:${host} found nothing`)
+    if ((await wholeTotal(page)) < 1) throw new Error(`${field}:${host} found nothing`)
   }
 
   const first = page.getByRole('grid', { name: 'Events' }).locator('[role=row][data-id]').first()

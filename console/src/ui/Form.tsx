@@ -76,6 +76,27 @@ export function Foot({ close, isBusy, word, hint, tools, isDanger }: FootProps) 
   )
 }
 
+interface FormOrJsonProps {
+  label: string
+  isJson: boolean
+  toForm: () => void
+  toJson: () => void
+}
+
+/** Shows the same thing as fields, or as JSON for who knows it by heart. */
+export function FormOrJson({ label, isJson, toForm, toJson }: FormOrJsonProps) {
+  return (
+    <div className="switch" role="group" aria-label={label}>
+      <button type="button" className="button" aria-pressed={!isJson} onClick={isJson ? toForm : undefined}>
+        Form
+      </button>
+      <button type="button" className="button" aria-pressed={isJson} onClick={isJson ? undefined : toJson}>
+        As JSON
+      </button>
+    </div>
+  )
+}
+
 /** In a box of several lines Enter is a new line; with Control it sends the form. */
 export function sendOnControlEnter(event: KeyboardEvent<HTMLElement>): void {
   if (event.key !== 'Enter' || !(event.ctrlKey || event.metaKey)) return

@@ -28,6 +28,7 @@ import {
   type Faults,
   Field,
   Foot,
+  FormOrJson,
   faultsOf,
   LinesField,
   NumberField,
@@ -127,24 +128,12 @@ export function ConnectorDialog({ connector, close }: DialogProps) {
         <div className="row">
           <strong>Settings</strong>
           <span className="spacer" />
-          <div className="switch" role="group" aria-label="Settings shown">
-            <button
-              type="button"
-              className="button"
-              aria-pressed={text === null}
-              onClick={text === null ? undefined : () => void toForm.submit()}
-            >
-              Form
-            </button>
-            <button
-              type="button"
-              className="button"
-              aria-pressed={text !== null}
-              onClick={text === null ? toJson : undefined}
-            >
-              As JSON
-            </button>
-          </div>
+          <FormOrJson
+            label="Settings shown"
+            isJson={text !== null}
+            toForm={() => void toForm.submit()}
+            toJson={toJson}
+          />
         </div>
         {text === null ? (
           <SettingsForm kind={kind} all={all} settings={settings} set={setSettings} faults={faults} />

@@ -2,6 +2,7 @@
 import { useQuery, useQueryClient } from '@tanstack/react-query'
 import { Link, useParams } from '@tanstack/react-router'
 import { useState } from 'react'
+import { useUnsaved } from '../../actions/playbooks'
 import { useMay } from '../../actions/response'
 import { useSubmit } from '../../actions/useForm'
 import { ApiError, api } from '../../api/client'
@@ -18,7 +19,7 @@ import {
 } from '../../lib/policy'
 import { visible } from '../../lib/text'
 import { useUrlState } from '../../lib/url'
-import { Field, faultsOf, SelectField, TextField } from '../../ui/Form'
+import { Field, FormOrJson, faultsOf, SelectField, TextField } from '../../ui/Form'
 import { FormError } from '../../ui/FormError'
 import { PageHead, Section } from '../../ui/Page'
 import { Ago } from '../../ui/Time'
@@ -130,6 +131,7 @@ function Loaded({ group, fleet }: { group: AgentGroup; fleet: Fleet }) {
   const differs = policyDiffers(policyToSend(policy), policyOf(base.policy))
   const isChanged =
     text !== null || differs.length > 0 || name.trim() !== base.name || version !== (base.agent_version ?? '')
+  useUnsaved(mayManage && isChanged)
   return (
     <form className="page form-page" onSubmit={submit}>
       <PageHead
@@ -140,24 +142,7 @@ function Loaded({ group, fleet }: { group: AgentGroup; fleet: Fleet }) {
           </span>
         }
       >
-        <div className="switch" role="group" aria-label="Shown">
-          <button
-            type="button"
-            className="button"
-            aria-pressed={!isJson}
-            onClick={isJson ? toForm : undefined}
-          >
-            Form
-          </button>
-          <button
-            type="button"
-            className="button"
-            aria-pressed={isJson}
-            onClick={isJson ? undefined : toJson}
-          >
-            As JSON
-          </button>
-        </div>
+        <FormOrJson label="Shown" isJson={isJson} toForm={toForm} toJson={toJson} />
         {mayManage && (
           <>
             <button
@@ -202,23 +187,7 @@ function Loaded({ group, fleet }: { group: AgentGroup; fleet: Fleet }) {
             />
           </div>
         </Section>
-        {isJson ? (
-          <Section title="Policy as JSON" note="what is left out is the standard">
-            <Field label="Policy" fault={textFault ?? faults.get('policy')}>
-              {(wired) => (
-                <textarea
-                  {...wired}
-                  className="mono"
-                  rows={28}
-                  spellCheck={false}
-                  readOnly={!mayManage}
-                  value={text ?? asText(policy)}
-                  onChange={(e) => setText(e.target.value)}
-                />
-              )}
-            </Field>
-          </Section>
-        ) : (
+        {!isJson && (
           <PolicyForm
             policy={policy}
             faults={faults}
@@ -226,6 +195,24 @@ function Loaded({ group, fleet }: { group: AgentGroup; fleet: Fleet }) {
           />
         )}
       </fieldset>
+      {/* Outside: who may not change it may read and copy it all the same. */}
+      {isJson && (
+        <Section title="Policy as JSON" note="what is left out is the standard">
+          <Field label="Policy" fault={textFault ?? faults.get('policy')}>
+            {(wired) => (
+              <textarea
+                {...wired}
+                className="mono"
+                rows={28}
+                spellCheck={false}
+                readOnly={!mayManage}
+                value={text ?? asText(policy)}
+                onChange={(e) => setText(e.target.value)}
+              />
+            )}
+          </Field>
+        </Section>
+      )}
     </form>
   )
 }
