@@ -23,10 +23,15 @@ fn try_says_what_a_line_became_and_why() -> Result<()> {
         &file,
         "Failed password for eve from 192.0.2.7 port 4444 ssh2\n",
     )?;
-    let path = file.to_string_lossy();
-    let shown = text(&watchfloor(&["mapping", "try", &path])?);
+    let odd = folder.path().join("odd.log");
+    std::fs::write(&odd, "card 7f opened north\n")?;
+    let shown = text(&watchfloor(&["mapping", "try", &odd.to_string_lossy()])?);
     assert!(shown.contains("kind      unknown"), "{shown}");
     assert!(shown.contains("anomaly   undecoded"), "{shown}");
+    // What it is can be read off the words; whose it is, is to be said.
+    let path = file.to_string_lossy();
+    let shown = text(&watchfloor(&["mapping", "try", &path])?);
+    assert!(shown.contains("kind      common/text_login"), "{shown}");
     let shown = text(&watchfloor(&[
         "mapping",
         "try",
