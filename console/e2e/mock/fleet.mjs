@@ -45,9 +45,12 @@ function policyFault(given) {
     if (value !== undefined && (value < least || value > most))
       return `${name} must be ${least} to ${most}, not ${value}`
   }
-  const paths = [...(given.log_files ?? []), ...(given.integrity ?? [])].map((one) => one.path)
-  const wrong = paths.find((path) => !path.startsWith('/'))
-  return wrong === undefined ? null : `'${wrong}' is not an absolute path`
+  for (const list of ['log_files', 'integrity']) {
+    const paths = (given[list] ?? []).map((one) => one.path)
+    const wrong = paths.findIndex((path) => !path.startsWith('/'))
+    if (wrong >= 0) return `${list}[${wrong}].path '${paths[wrong]}' is not an absolute path`
+  }
+  return null
 }
 
 function makeAgents(world) {

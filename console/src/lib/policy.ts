@@ -341,12 +341,8 @@ const sorted = (value: unknown): string =>
       : inner,
   )
 
-/** Which field the server means when it says that a path is not absolute: it says the path, not where. */
-export function fieldOfPath(policy: AgentPolicy, reason: string): string | undefined {
-  const path = /^'(.*)' is not an absolute path/.exec(reason)?.[1]
-  if (path === undefined) return undefined
-  const log = policy.log_files.findIndex((file) => file.path.trim() === path)
-  if (log >= 0) return `log_files.${log}`
-  const watched = policy.integrity.findIndex((one) => one.path.trim() === path)
-  return watched >= 0 ? `integrity.${watched}` : undefined
+/** Which entry of a list the server means: it begins with its place, as `log_files[2].path`. */
+export function fieldOfPath(reason: string): string | undefined {
+  const place = /^(log_files|integrity)\[(\d+)\]/.exec(reason)
+  return place ? `${place[1]}.${place[2]}` : undefined
 }

@@ -61,15 +61,9 @@ describe('what the server refused', () => {
     expect(rest).toBeNull()
   })
 
-  it('stands at the path that it quotes', () => {
-    const policy = policyOf({
-      log_files: [
-        { path: '/var/log/a', product: null },
-        { path: 'var/b', product: null },
-      ],
-    })
-    const error = refused('policy', "'var/b' is not an absolute path")
-    const { faults } = faultsOf(error, ['log_files'], (reason) => fieldOfPath(policy, reason))
+  it('stands at the entry whose place it says', () => {
+    const error = refused('policy', "log_files[1].path 'var/b' is not an absolute path")
+    const { faults } = faultsOf(error, ['log_files'], fieldOfPath)
     expect([...faults.keys()]).toEqual(['log_files.1'])
   })
 

@@ -113,7 +113,7 @@ function Loaded({ group, fleet }: { group: AgentGroup; fleet: Fleet }) {
   })
   const shown = again.error ?? error
   const { faults, rest } = faultsOf(shown, NAMES, (reason) =>
-    isJson || reason.startsWith('has no ') ? 'policy' : fieldOfPath(policyToSend(policy), reason),
+    isJson || reason.startsWith('has no ') ? 'policy' : fieldOfPath(reason),
   )
   const isConflict = shown instanceof ApiError && shown.status === 412
   const toJson = () => {
