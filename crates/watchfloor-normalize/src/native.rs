@@ -105,10 +105,13 @@ const SYSTEMS: [(&str, &str); 4] = [
     ("mac os", "macos"),
 ];
 
+/// What tells kinds apart: class, operating system, product.
+type Key = (u32, &'static str, String);
+
 /// The kinds of native records that were met.
 #[derive(Debug, Default)]
 pub(crate) struct NativeKinds {
-    known: Mutex<BTreeMap<(u32, &'static str, String), Arc<EventKind>>>,
+    known: Mutex<BTreeMap<Key, Arc<EventKind>>>,
 }
 
 impl NativeKinds {
