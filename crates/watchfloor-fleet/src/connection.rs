@@ -17,7 +17,6 @@ use tokio_util::sync::CancellationToken;
 use watchfloor_link::{
     Frame, HEAD_BYTES, Head, Health, PROTOCOL, RECORDS_BYTES_MAX, RefusalCode, ToAgent, ToServer,
 };
-
 use watchfloor_model::AgentDoubt;
 
 use crate::authority::identity_of;

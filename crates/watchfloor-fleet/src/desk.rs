@@ -7,9 +7,9 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use watchfloor_link::{ActOutcome, HostIdentity, RefusalCode};
+use watchfloor_model::AgentDoubt;
 
 use crate::{Identity, Issued, Session};
-use watchfloor_model::AgentDoubt;
 
 /// An answer of the desk.
 pub type DeskFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;

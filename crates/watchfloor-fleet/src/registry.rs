@@ -10,7 +10,6 @@ use thiserror::Error;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio_util::sync::CancellationToken;
 use watchfloor_link::{Act, ActOutcome, Frame, Health, HostIdentity, ToAgent};
-
 use watchfloor_model::AgentDoubt;
 
 use crate::Identity;
@@ -214,6 +213,16 @@ struct Pending {
     frame: Arc<[u8]>,
     answer: oneshot::Sender<ActOutcome>,
     progress: watch::Sender<String>,
+    is_given: bool,
+}
+
+impl Pending {
+    /// Gives it to the agent. From then on nobody can say that nothing was done.
+    fn give(&mut self, session: &Session) {
+        self.is_given = true;
+        session.send(&self.frame);
+        self.progress.send_replace(String::new());
+    }
 }
 
 /// What is heard of an action that an agent was given.
@@ -221,7 +230,7 @@ struct Pending {
 pub struct Answer {
     /// What came of it.
     pub outcome: oneshot::Receiver<ActOutcome>,
-    /// Changes each time the agent says that it is at work on it.
+    /// Changes when the agent is given it, and each time that it says that it is at work on it.
     pub progress: watch::Receiver<String>,
 }
 
@@ -275,9 +284,9 @@ impl Registry {
         if let Some(before) = &before {
             before.end.cancel();
         }
-        for pending in lock(&self.0.pending).values() {
+        for pending in lock(&self.0.pending).values_mut() {
             if pending.who == who {
-                session.send(&pending.frame);
+                pending.give(session);
             }
         }
         before
@@ -331,17 +340,21 @@ impl Registry {
             if pending.get(&key).is_some_and(|one| one.who != who) {
                 return Err(ActError::Key);
             }
-            let frame = Arc::clone(&frame);
             let one = Pending {
                 who,
                 frame,
                 answer,
                 progress,
+                is_given: false,
             };
-            pending.insert(key, one);
+            pending.insert(key.clone(), one);
         }
-        if let Some(session) = self.get(tenant, agent) {
-            session.send(&frame);
+        // Looked up behind the entry: who enters in between is given it there, and once more is no
+        // harm.
+        if let Some(session) = self.get(tenant, agent)
+            && let Some(one) = lock(&self.0.pending).get_mut(&key)
+        {
+            one.give(&session);
         }
         Ok(Answer {
             outcome,
@@ -360,6 +373,16 @@ impl Registry {
                 one.progress.send_replace(words.clone());
             }
         }
+    }
+
+    /// Takes an action back that its agent was not given; says whether it was so.
+    pub fn take_back(&self, key: &str) -> bool {
+        let mut pending = lock(&self.0.pending);
+        let is_back = pending.get(key).is_some_and(|one| !one.is_given);
+        if is_back {
+            pending.remove(key);
+        }
+        is_back
     }
 
     /// Ends the waiting for an action.
@@ -392,4 +415,70 @@ fn key_of(who: &Identity) -> (String, String) {
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn session(agent: &str) -> (Arc<Session>, mpsc::Receiver<Arc<[u8]>>) {
+        let opening = Opening {
+            who: Identity {
+                tenant: "main".to_owned(),
+                agent: agent.to_owned(),
+                serial: "1".to_owned(),
+            },
+            host: "ws-1".to_owned(),
+            group: "all".to_owned(),
+            version: "1".to_owned(),
+            identity: HostIdentity::default(),
+            peer: IpAddr::from([192, 0, 2, 1]),
+            policy: 1,
+            mark: (0, 0),
+            rate: 1,
+        };
+        Session::open(opening, CancellationToken::new())
+    }
+
+    fn act(key: &str) -> Act {
+        Act {
+            key: key.to_owned(),
+            kind: "isolate_host".to_owned(),
+            arguments: BTreeMap::new(),
+            undo_at_ms: None,
+            not_after_ms: 0,
+            redone: 0,
+        }
+    }
+
+    #[test]
+    fn what_was_given_is_not_taken_back_though_the_agent_is_gone() {
+        let registry = Registry::default();
+        let mut answer = registry.act("main", "a", act("k")).unwrap();
+        assert!(!answer.progress.has_changed().unwrap());
+        // Another agent is not given it.
+        let (other, mut nothing) = session("b");
+        registry.enter(&other);
+        assert!(nothing.try_recv().is_err());
+        // It comes, is given the action, and goes before it says a word.
+        let (one, mut given) = session("a");
+        registry.enter(&one);
+        assert!(given.try_recv().is_ok());
+        registry.leave(&one);
+        assert!(answer.progress.has_changed().unwrap());
+        assert!(!registry.take_back("k"));
+        assert!(registry.expects(&one.who, "k"));
+        answer.progress.mark_unchanged();
+
+        // Connected, it is given the next one at once; away, one can be taken back.
+        let (one, mut given) = session("a");
+        registry.enter(&one);
+        assert!(given.try_recv().is_ok(), "the first one again");
+        let second = registry.act("main", "a", act("l")).unwrap();
+        assert!(given.try_recv().is_ok() && second.progress.has_changed().unwrap());
+        registry.leave(&one);
+        let third = registry.act("main", "a", act("m")).unwrap();
+        assert!(!third.progress.has_changed().unwrap());
+        assert!(registry.take_back("m") && !registry.take_back("m"));
+    }
 }

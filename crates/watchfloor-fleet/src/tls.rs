@@ -10,7 +10,6 @@ use rustls::{
     DigitallySignedStruct, DistinguishedName, Error, RootCertStore, ServerConfig, SignatureScheme,
 };
 use rustls_pki_types::{CertificateDer, UnixTime};
-
 use watchfloor_model::AgentDoubt;
 
 use crate::authority::{AuthorityError, begin_of, identity_of};

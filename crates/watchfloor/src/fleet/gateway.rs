@@ -54,24 +54,16 @@ impl Gateway {
         let answered = registry
             .act(tenant, agent.id.as_str(), act)
             .map_err(|error| ActionFailure::refused(error.to_string()))?;
-        let was_there = registry.get(tenant, agent.id.as_str()).is_some();
-        let waited = self.wait(&agent, answered, was_there, tenant).await;
+        let waited = self.wait(&agent, &key, answered).await;
         registry.forget(&key);
         waited
     }
 
-    /// Waits for what comes of an action: as long as the agent says that it is at work on it.
-    async fn wait(
-        &self,
-        agent: &Agent,
-        mut answer: Answer,
-        was_there: bool,
-        tenant: &str,
-    ) -> Acted {
+    /// Waits for what comes of an action: for the agent to come, and then as long as it says that
+    /// it is at work on it. Once it was given, nobody can say that nothing was done.
+    async fn wait(&self, agent: &Agent, key: &str, mut answer: Answer) -> Acted {
         let silence = Duration::from_secs(u64::from(self.0.0.silence_s));
-        let given = Instant::now();
-        let mut is_given = was_there;
-        let mut until = given + if was_there { silence } else { AWAY_LIMIT };
+        let mut until = Instant::now() + AWAY_LIMIT;
         loop {
             tokio::select! {
                 outcome = &mut answer.outcome => return match outcome {
@@ -80,19 +72,13 @@ impl Gateway {
                 },
                 // Ends with the outcome, which is at hand then.
                 Ok(()) = answer.progress.changed() => {
-                    is_given = true;
                     until = Instant::now() + silence;
                 }
                 () = tokio::time::sleep_until(until) => {
-                    let is_there = self.0.0.registry.get(tenant, agent.id.as_str()).is_some();
-                    if is_given {
-                        return Err(silent(agent, silence));
-                    }
-                    if !is_there {
-                        return Err(away(agent));
-                    }
-                    is_given = true;
-                    until = (given + silence).max(Instant::now());
+                    return Err(match self.0.0.registry.take_back(key) {
+                        true => away(agent),
+                        false => silent(agent, silence),
+                    });
                 }
             }
         }
