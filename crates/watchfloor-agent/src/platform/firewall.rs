@@ -5,7 +5,7 @@ mod iptables;
 mod nft;
 
 use std::collections::BTreeSet;
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::time::Duration;
 
 use anyhow::{Result, bail};
@@ -21,6 +21,12 @@ const LINK_TYPES_IN: &[u8] = &[130, 134, 135, 136];
 const LINK_TYPES_OUT: &[u8] = &[131, 132, 133, 135, 136, 143];
 /// The groups of a link are asked for and told with another hop limit than neighbours are.
 const NEIGHBOUR_HOPS: u8 = 255;
+
+/// Where a host asks for addresses: the whole link, and no host beyond it. A renewal to the one
+/// server may be lost; before the lease is over the client asks the link (RFC 2131, section 4.4.5;
+/// RFC 8415, section 7.1).
+const DHCP_V4: Ipv4Addr = Ipv4Addr::BROADCAST;
+const DHCP_V6: Ipv6Addr = Ipv6Addr::new(0xff02, 0, 0, 0, 0, 0, 1, 2);
 
 /// What an isolated host may still reach, beside what keeps its addresses: DHCP, and the
 /// neighbours and routers of its links.

@@ -56,7 +56,9 @@ impl Lessor {
             ])
             .args([
                 "--dhcp-range=10.77.205.100,10.77.205.120,2m",
+                // The client asks its server after 3 s, and the whole link after 6.
                 "--dhcp-option=58,3",
+                "--dhcp-option=59,6",
             ])
             .args(["--dhcp-range=fd77:205::100,fd77:205::120,64,2m"])
             .arg(format!("--addn-hosts={}", file("hosts")))
@@ -127,6 +129,32 @@ fn client(net: &Net, program: &str, family: &str, folder: &Path, round: u32) -> 
     Process(child)
 }
 
+/// Whether a datagram from the client's port of DHCP reaches the server's port of a host.
+fn lease_ports_reach(net: &Net, host: &str) -> bool {
+    const HEAR: &str = "import socket,sys\ns=socket.socket(socket.AF_INET,socket.SOCK_DGRAM)\n\
+        s.setsockopt(socket.SOL_SOCKET,socket.SO_REUSEADDR,1)\ns.bind((sys.argv[1],67))\n\
+        s.settimeout(3)\nprint('ready',flush=True)\n\
+        while True:\n    if s.recvfrom(99)[0]==b'out': break";
+    const SAY: &str = "import socket,sys\ns=socket.socket(socket.AF_INET,socket.SOCK_DGRAM)\n\
+        s.setsockopt(socket.SOL_SOCKET,socket.SO_REUSEADDR,1)\ns.bind(('',68))\n\
+        for _ in range(3):\n    try: s.sendto(b'out',(sys.argv[1],67))\n    except OSError: pass";
+    let mut hearing = match host {
+        "10.77.205.3" => net.on("b", "python3"),
+        _ => Command::new("python3"),
+    };
+    let mut hearing = hearing
+        .args(["-c", HEAR, host])
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    let mut word = [0; 6];
+    std::io::Read::read_exact(hearing.stdout.as_mut().unwrap(), &mut word).unwrap();
+    let said = net.on("a", "python3").args(["-c", SAY, host]).status();
+    assert!(said.unwrap().success());
+    hearing.wait().unwrap().success()
+}
+
 #[test]
 fn an_isolated_host_keeps_its_lease_and_finds_a_server_that_moves() {
     let Some(net) = Net::new(205) else { return };
@@ -152,7 +180,16 @@ fn an_isolated_host_keeps_its_lease_and_finds_a_server_that_moves() {
     evidence(server.outcome("k1"));
     assert!(!net.reaches("a", "10.77.205.3", 8000));
 
-    // The lease is renewed, by the sockets that the firewall sees; version 6 begins anew.
+    assert!(
+        !lease_ports_reach(&net, "10.77.205.3"),
+        "a way out by the ports of DHCP"
+    );
+    assert!(
+        !lease_ports_reach(&net, "10.77.205.1"),
+        "not to the server's host either"
+    );
+
+    // The lease is renewed by asking the link; version 6 begins anew.
     let (acks, replies) = (lessor.count("DHCPACK("), lessor.count("DHCPREPLY("));
     lessor.wait_for_more("DHCPACK(", acks + 1);
     drop(six);

@@ -6,7 +6,9 @@ use std::net::IpAddr;
 
 use anyhow::{Context, Result, bail};
 
-use super::{Allowed, LIMIT, LINK_TYPES_IN, LINK_TYPES_OUT, NEIGHBOUR_HOPS, command};
+use super::{
+    Allowed, DHCP_V4, DHCP_V6, LIMIT, LINK_TYPES_IN, LINK_TYPES_OUT, NEIGHBOUR_HOPS, command,
+};
 
 /// Chains of isolation, with the ones that they hang in; a name has at most 28 letters.
 const ISOLATION: [(&str, &str); 3] = [
@@ -265,12 +267,18 @@ fn isolation_lines(family: Family, allowed: &Allowed) -> String {
     match family {
         Family::V4 => {
             pass(input, "-p udp --sport 67 --dport 68");
-            pass(output, "-p udp --sport 68 --dport 67");
+            pass(
+                output,
+                &format!("-d {DHCP_V4} -p udp --sport 68 --dport 67"),
+            );
             pass(input, "-p icmp --icmp-type fragmentation-needed");
         }
         Family::V6 => {
             pass(input, "-s fe80::/10 -p udp --sport 547 --dport 546");
-            pass(output, "-p udp --sport 546 --dport 547");
+            pass(
+                output,
+                &format!("-d {DHCP_V6} -p udp --sport 546 --dport 547"),
+            );
             pass(input, "-p icmpv6 --icmpv6-type packet-too-big");
             for (chain, types) in [(input, LINK_TYPES_IN), (output, LINK_TYPES_OUT)] {
                 for one in types {

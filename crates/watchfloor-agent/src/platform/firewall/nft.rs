@@ -6,7 +6,9 @@ use std::net::{IpAddr, SocketAddr};
 
 use anyhow::{Context, Result};
 
-use super::{Allowed, LIMIT, LINK_TYPES_IN, LINK_TYPES_OUT, NEIGHBOUR_HOPS, command};
+use super::{
+    Allowed, DHCP_V4, DHCP_V6, LIMIT, LINK_TYPES_IN, LINK_TYPES_OUT, NEIGHBOUR_HOPS, command,
+};
 
 /// Table that cuts the host off.
 const ISOLATION: &str = "watchfloor_isolation";
@@ -128,7 +130,8 @@ fn lease() -> (String, String) {
         list(LINK_TYPES_IN)
     );
     let outgoing = format!(
-        "    udp sport 68 udp dport 67 accept\n    udp sport 546 udp dport 547 accept\n    \
+        "    ip daddr {DHCP_V4} udp sport 68 udp dport 67 accept\n    \
+         ip6 daddr {DHCP_V6} udp sport 546 udp dport 547 accept\n    \
          ip6 hoplimit {hops} icmpv6 type {{ {} }} accept\n",
         list(LINK_TYPES_OUT)
     );
