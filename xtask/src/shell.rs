@@ -110,7 +110,7 @@ fn is_release() -> bool {
 pub(crate) fn profile() -> &'static str {
     match is_release() {
         true => "release",
-        false => "the shared one (dev: hot crates at level 3, DataFusion at 0 and 1)",
+        false => "the shared one (dev: hot crates at level 3, the rest at 0 and 1)",
     }
 }
 
@@ -120,10 +120,13 @@ pub(crate) fn watchfloor() -> PathBuf {
     target().join(folder).join("watchfloor")
 }
 
-/// Builds all programs the way that demo and test share, or the server alone in release.
+/// Builds all programs the way that demo and test share, or in release the server and what benches
+/// put beside it.
 pub(crate) fn build() -> Result<()> {
     match is_release() {
-        true => run(cargo().args(["build", "--release", "-p", "watchfloor"])),
+        true => run(cargo()
+            .args(["build", "--release", "-p", "watchfloor"])
+            .args(["-p", "watchfloor-testkit"])),
         false => run(cargo().args(["build", "--workspace"])),
     }
 }

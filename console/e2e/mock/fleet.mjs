@@ -9,6 +9,7 @@ const FIGURES = {
   cpu_percent: [1, 100],
   memory_mib: [16, 4_096],
   spool_mib: [1, 1_048_576],
+  scan_file_mib: [16, 1_048_576],
   inventory_every_s: [0, 2_592_000],
   checks_every_s: [0, 2_592_000],
 }
@@ -20,6 +21,7 @@ const policy = (change = {}) => ({
   cpu_percent: 25,
   memory_mib: 40,
   spool_mib: 256,
+  scan_file_mib: 1_024,
   log_files: [
     { path: '/var/log/auth.log', product: null },
     { path: '/var/log/audit/audit.log', product: null },

@@ -18,29 +18,6 @@ interface BulkBody {
   incident_id?: string | null
 }
 
-/** A call for many keeps no reason; so many are attached one by one, so that it is kept. */
-export const REASON_ALERTS_MAX = 50
-
-/** Attaches one after the other, each with the reason; what the first opened takes the others too. */
-async function attachEach(ids: string[], body: BulkBody): Promise<BulkResult> {
-  const result: BulkResult = { done: [], failed: [], incident_id: body.incident_id ?? null }
-  for (const id of ids) {
-    try {
-      const alert = await api.post<Alert>(`/alerts/${id}/attach`, {
-        incident_id: result.incident_id,
-        reason: body.reason,
-      })
-      result.done.push(id)
-      result.incident_id ??= alert.incident_id
-    } catch (error) {
-      // Without the first there is nothing to attach the others to.
-      if (result.done.length === 0) throw error
-      result.failed.push({ id, reason: error instanceof Error ? error.message : String(error) })
-    }
-  }
-  return result
-}
-
 /** The most alerts that one call may change. */
 const BULK_MAX = 1000
 
@@ -87,7 +64,6 @@ export function useAlertActions() {
     const send = async (ids: string[], body: BulkBody): Promise<BulkResult> => {
       const { action, ...rest } = body
       const [only] = ids
-      if (ids.length > 1 && action === 'attach' && body.reason) return attachEach(ids, body)
       if (ids.length !== 1 || !only) return sendBulk(ids, body)
       const answer = await api.post<{ incident_id?: string | null } | undefined>(
         `/alerts/${only}/${action}`,

@@ -9,7 +9,7 @@ import { Dialog, openDialog } from '../ui/Dialog'
 import { Severity } from '../ui/Severity'
 import { Status } from '../ui/Status'
 import { Ago } from '../ui/Time'
-import { type AlertActions, REASON_ALERTS_MAX } from './alerts'
+import type { AlertActions } from './alerts'
 import { textDialog } from './noteDialog'
 
 export function attachDialog(alerts: readonly Alert[], actions: AlertActions, onDone?: () => void): void {
@@ -19,11 +19,6 @@ export function attachDialog(alerts: readonly Alert[], actions: AlertActions, on
       title={`Attach ${plural(alerts.length, 'alert')} to`}
       close={close}
       newLabel="A new incident"
-      note={
-        alerts.length > REASON_ALERTS_MAX
-          ? `More than ${REASON_ALERTS_MAX} alerts at once are attached without a reason.`
-          : undefined
-      }
       exclude={alerts.length === 1 ? alerts[0]?.incident_id : null}
       choose={(incident) => {
         whyDialog(alerts, incident, actions, onDone)
@@ -32,7 +27,7 @@ export function attachDialog(alerts: readonly Alert[], actions: AlertActions, on
   ))
 }
 
-/** Why, for next time: what is automatic keeps to it. More alerts than one by one can take no reason. */
+/** Why, for next time: what is automatic keeps to it. */
 function whyDialog(
   alerts: readonly Alert[],
   incident: Incident | null,
@@ -43,7 +38,6 @@ function whyDialog(
     void actions.attach(alerts, incident?.id ?? null, reason)
     onDone?.()
   }
-  if (alerts.length > REASON_ALERTS_MAX) return void attach('')
   textDialog({
     title: `Attach ${plural(alerts.length, 'alert')} to ${incident ? `#${incident.number}` : 'a new incident'}`,
     label: 'Why they belong there (kept with the correction; may stay empty)',

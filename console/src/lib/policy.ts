@@ -44,6 +44,7 @@ export interface AgentPolicy {
   cpu_percent: number
   memory_mib: number
   spool_mib: number
+  scan_file_mib: number
   log_files: LogFile[]
   journald: boolean
   processes: ProcessEvents
@@ -85,6 +86,7 @@ const STANDARD: AgentPolicy = {
   cpu_percent: 25,
   memory_mib: 40,
   spool_mib: 256,
+  scan_file_mib: 1_024,
   log_files: ['/var/log/auth.log', '/var/log/secure', '/var/log/audit/audit.log'].map((path) => ({
     ...emptyLog(),
     path,
@@ -104,7 +106,7 @@ const STANDARD: AgentPolicy = {
 }
 
 export interface Figure {
-  name: 'records_per_second' | 'cpu_percent' | 'memory_mib' | 'spool_mib'
+  name: 'records_per_second' | 'cpu_percent' | 'memory_mib' | 'spool_mib' | 'scan_file_mib'
   label: string
   unit: string
   min: number
@@ -144,6 +146,14 @@ export const FIGURES: readonly Figure[] = [
     min: 1,
     max: 1_048_576,
     about: 'For what waits; beyond, the oldest observations go first, counted.',
+  },
+  {
+    name: 'scan_file_mib',
+    label: 'YARA looks at',
+    unit: 'MiB of a file',
+    min: 16,
+    max: 1_048_576,
+    about: 'To the end of files up to this; of longer ones at their first 16 MiB, which the outcome says.',
   },
 ]
 

@@ -174,6 +174,10 @@ fn put(sink: &mut Sink<'_>, outline: &mut Outline, name: u32, kind: ValueKind, t
     };
     match name.route {
         Route::Plain => sink.put_at(&mut name.column, &mut name.path, kind, text),
+        Route::WindowsData => {
+            sink.holds_windows_data = true;
+            sink.put_at(&mut name.column, &mut name.path, kind, text);
+        }
         Route::WindowsEvent => crate::windows::put_event_path(sink, &name.path, kind, text),
         Route::Winlog => {
             sink.put_at(&mut name.column, &mut name.path, kind, text);

@@ -24,6 +24,8 @@ pub(crate) struct Sink<'b> {
     shape: &'b mut Shape,
     used: usize,
     noted: u16,
+    /// Whether a field of it lies in an object of Windows data at the root.
+    pub(crate) holds_windows_data: bool,
 }
 
 impl<'b> Sink<'b> {
@@ -40,6 +42,7 @@ impl<'b> Sink<'b> {
             shape,
             used: 0,
             noted: 0,
+            holds_windows_data: false,
         }
     }
 

@@ -64,10 +64,7 @@ fn decode_relayed(
             return true;
         }
     }
-    if priority.is_none() && is_of_a_program(rest) {
-        return false;
-    }
-    match header_3164(sink, rest) {
+    match header_3164(sink, rest, priority.is_some()) {
         Some(message) => {
             let is_relayed = relays < RELAYS_MAX && has_own_header(message);
             if !(is_relayed && decode_relayed(sink, message, buffers, relays + 1)) {
@@ -104,11 +101,8 @@ fn has_own_header(message: &str) -> bool {
 
 /// A line with an ISO time and no host behind it is of a program that writes its own log:
 /// `2026-11-24 10:01:27,123 WARN [org.keycloak] …`. In a file whose first line is syslog it is met
-/// all the same.
-fn is_of_a_program(text: &str) -> bool {
-    let Some((_, rest)) = parse_iso_prefix(text) else {
-        return false;
-    };
+/// all the same. `rest` is what follows the time.
+fn is_of_a_program(rest: &str) -> bool {
     let mut words = rest.split_whitespace();
     let word = words.next().unwrap_or("");
     // ChromeOS writes the level where the host would stand, and then the program.
@@ -272,8 +266,9 @@ fn quoted<'a>(text: &'a str, into: &mut String) -> Option<&'a str> {
     None
 }
 
-/// The time, host and tag of RFC 3164; gives the message, or `None` without a time.
-fn header_3164<'a>(sink: &mut Sink<'_>, text: &'a str) -> Option<&'a str> {
+/// The time, host and tag of RFC 3164; gives the message, or `None` without a time and for lines
+/// of programs, which have no priority before them.
+fn header_3164<'a>(sink: &mut Sink<'_>, text: &'a str, has_priority: bool) -> Option<&'a str> {
     let received_at = sink.batch.rows().get(sink.row)?.received_at;
     // ASA and NX-OS may write a lone colon before the time.
     let text = text.strip_prefix(':').map_or(text, str::trim_start);
@@ -282,8 +277,8 @@ fn header_3164<'a>(sink: &mut Sink<'_>, text: &'a str) -> Option<&'a str> {
     let text = skip_sequence(sink, text);
     let is_numbered = text.len() < whole.len();
     let (moment, rest) = parse_rfc3164_prefix(text, received_at).or_else(|| {
-        let (moment, rest) = parse_iso_prefix(text)?;
-        Some((moment, rest))
+        parse_iso_prefix(text)
+            .filter(|(_, rest)| has_priority || is_numbered || !is_of_a_program(rest))
     })?;
     let shown = text.get(..text.len() - rest.len()).unwrap_or("");
     let (moment, rest) = year_or_offset(text, received_at, (moment, rest));

@@ -129,10 +129,20 @@ const WINLOGBEAT_6: [(&str, &str); 5] = [
     ("record_number", "EventRecordID"),
 ];
 
+/// The bare name of a datum in an object of its own at the root.
+pub(crate) fn bare_data(path: &str) -> Option<&str> {
+    ["EventData.", "event_data.", "UserData.", "user_data."]
+        .iter()
+        .find_map(|object| path.strip_prefix(object))
+}
+
 /// Data that stand in an object of their own below a flat event: `{"EventID": …, "Channel": …,
 /// "EventData": {…}}`, and `event_data` of Winlogbeat 6.
 fn bare_root(sink: &mut Sink<'_>) {
     let is_old = sink.get("log_name").is_some() && sink.get("event_id").is_some();
+    if !is_old && !sink.holds_windows_data {
+        return;
+    }
     let is_flat = sink.get("EventID").is_some() || sink.get("EventId").is_some();
     if !is_old && !is_flat {
         return;
@@ -143,11 +153,7 @@ fn bare_root(sink: &mut Sink<'_>) {
         let Some(column) = columns.get(column) else {
             continue;
         };
-        let path = column.name();
-        let name = ["EventData.", "event_data.", "UserData.", "user_data."]
-            .iter()
-            .find_map(|object| path.strip_prefix(object));
-        if let Some(name) = name
+        if let Some(name) = bare_data(column.name())
             && let Some(value) = column.get(sink.row)
         {
             bare.push((name.to_owned(), value.kind, value.text.to_owned()));

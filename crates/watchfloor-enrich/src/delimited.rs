@@ -5,8 +5,14 @@
 
 use serde_json::Value;
 
-/// A row: column name and value, in order; empty values are left out.
-pub(crate) type Row = Vec<(String, String)>;
+/// A row of a table.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Row {
+    /// The line that it begins on; of a JSON list the number of the entry.
+    pub(crate) line: usize,
+    /// Column name and value, in order; empty values are left out.
+    pub(crate) cells: Vec<(String, String)>,
+}
 
 /// The rows of a text, and what could not be read of it (line number, reason).
 pub(crate) fn rows(text: &str) -> (Vec<Row>, Vec<(usize, String)>) {
@@ -20,7 +26,7 @@ pub(crate) fn rows(text: &str) -> (Vec<Row>, Vec<(usize, String)>) {
 
 fn json_list(text: &str) -> (Vec<Row>, Vec<(usize, String)>) {
     match serde_json::from_str::<Vec<Value>>(text) {
-        Ok(list) => (list.iter().map(flat).collect(), Vec::new()),
+        Ok(list) => (numbered(&list), Vec::new()),
         Err(error) => (Vec::new(), vec![(error.line(), error.to_string())]),
     }
 }
@@ -30,7 +36,7 @@ fn json_lines(text: &str) -> (Vec<Row>, Vec<(usize, String)>) {
     if let Ok(Value::Object(object)) = serde_json::from_str::<Value>(text)
         && let Some(Value::Array(list)) = object.get("value")
     {
-        return (list.iter().map(flat).collect(), Vec::new());
+        return (numbered(list), Vec::new());
     }
     let (mut rows, mut faults) = (Vec::new(), Vec::new());
     for (number, line) in (1..).zip(text.lines()) {
@@ -38,14 +44,19 @@ fn json_lines(text: &str) -> (Vec<Row>, Vec<(usize, String)>) {
             continue;
         }
         match serde_json::from_str::<Value>(line) {
-            Ok(value) => rows.push(flat(&value)),
+            Ok(value) => rows.push(flat(number, &value)),
             Err(error) => faults.push((number, error.to_string())),
         }
     }
     (rows, faults)
 }
 
-fn flat(value: &Value) -> Row {
+fn numbered(list: &[Value]) -> Vec<Row> {
+    let list = (1..).zip(list);
+    list.map(|(number, value)| flat(number, value)).collect()
+}
+
+fn flat(line: usize, value: &Value) -> Row {
     let object = value.as_object().into_iter().flatten();
     let pairs = object.filter_map(|(name, value)| {
         let text = match value {
@@ -65,7 +76,10 @@ fn flat(value: &Value) -> Row {
         };
         (!text.is_empty()).then(|| (name.clone(), text))
     });
-    pairs.collect()
+    Row {
+        line,
+        cells: pairs.collect(),
+    }
 }
 
 fn csv(text: &str) -> (Vec<Row>, Vec<(usize, String)>) {
@@ -95,7 +109,10 @@ fn csv(text: &str) -> (Vec<Row>, Vec<(usize, String)>) {
         }
         let pairs = head.iter().zip(cells);
         let pairs = pairs.map(|(name, cell)| (name.trim().to_owned(), cell.trim().to_owned()));
-        rows.push(pairs.filter(|(_, cell)| !cell.is_empty()).collect());
+        rows.push(Row {
+            line: line + skipped,
+            cells: pairs.filter(|(_, cell)| !cell.is_empty()).collect(),
+        });
     }
     (rows, faults)
 }
@@ -143,7 +160,7 @@ mod tests {
 
     #[test]
     fn tables_in_their_forms() {
-        let wanted: Row = vec![
+        let wanted = vec![
             ("ip".to_owned(), "192.0.2.1".to_owned()),
             ("name".to_owned(), "a, \"b\"\nc".to_owned()),
         ];
@@ -156,7 +173,8 @@ mod tests {
             "{\"value\": [{\"ip\": \"192.0.2.1\", \"name\": \"a, \\\"b\\\"\\nc\"}]}",
         ] {
             let (rows, faults) = rows(text);
-            assert_eq!((rows, faults.len()), (vec![wanted.clone()], 0), "{text}");
+            assert_eq!((rows.len(), faults.len()), (1, 0), "{text}");
+            assert_eq!(rows[0].cells, wanted, "{text}");
         }
     }
 
@@ -164,6 +182,7 @@ mod tests {
     fn a_bad_line_is_named_and_the_rest_is_read() {
         let (found, faults) = rows("ip,name\n192.0.2.1,a\n1,2,3\n192.0.2.2,b\n");
         assert_eq!((found.len(), faults[0].0), (2, 3));
+        assert_eq!((found[0].line, found[1].line), (2, 4));
         let (found, faults) = rows("{\"ip\":\"192.0.2.1\"}\nnonsense\n{\"ip\":\"192.0.2.2\"}");
         assert_eq!((found.len(), faults[0].0), (2, 2));
         assert!(rows("[1,").0.is_empty() && rows("").0.is_empty());

@@ -18,21 +18,26 @@ pub(crate) fn is_ldif(text: &str) -> bool {
 /// One row per entry; values of one attribute are joined by `;`.
 pub(crate) fn rows(text: &str) -> (Vec<Row>, Vec<(usize, String)>) {
     let (mut rows, mut faults) = (Vec::new(), Vec::new());
-    let mut row = Row::new();
+    let mut row = Row::default();
     for (number, line) in logical_lines(text) {
         if line.is_empty() {
-            if !row.is_empty() {
+            if !row.cells.is_empty() {
                 rows.push(std::mem::take(&mut row));
             }
             continue;
         }
         match pair(&line) {
-            Ok(Some((name, value))) => add(&mut row, name, value),
+            Ok(Some((name, value))) => {
+                if row.cells.is_empty() {
+                    row.line = number;
+                }
+                add(&mut row.cells, name, value);
+            }
             Ok(None) => {}
             Err(reason) => faults.push((number, reason)),
         }
     }
-    if !row.is_empty() {
+    if !row.cells.is_empty() {
         rows.push(row);
     }
     (rows, faults)
@@ -98,7 +103,7 @@ fn sid(bytes: &[u8]) -> Option<String> {
     Some(text)
 }
 
-fn add(row: &mut Row, name: String, value: String) {
+fn add(row: &mut Vec<(String, String)>, name: String, value: String) {
     if value.is_empty() {
         return;
     }
@@ -126,7 +131,7 @@ mod tests {
         assert!(is_ldif(text) && !is_ldif("ip,name\n"));
         let (rows, faults) = rows(text);
         let get = |row: usize, name: &str| {
-            let found = rows[row].iter().find(|(known, _)| known == name);
+            let found = rows[row].cells.iter().find(|(known, _)| known == name);
             found.map(|(_, value)| value.as_str())
         };
         assert_eq!(rows.len(), 2);

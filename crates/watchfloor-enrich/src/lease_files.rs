@@ -96,7 +96,7 @@ fn kea(text: &str, provider: &Arc<str>) -> Vec<Lease> {
     let (rows, _) = delimited::rows(text);
     let leases = rows.iter().filter_map(|row| {
         let get = |name: &str| {
-            let found = row.iter().find(|(known, _)| known == name);
+            let found = row.cells.iter().find(|(known, _)| known == name);
             found.map_or("", |(_, value)| value.as_str())
         };
         // States beside 0 are declined, reclaimed, released, registered.

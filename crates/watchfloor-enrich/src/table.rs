@@ -6,6 +6,7 @@ use std::sync::Arc;
 use foldhash::fast::FixedState;
 use hashbrown::HashMap;
 use ipnet::IpNet;
+use watchfloor_model::Criticality;
 
 use crate::delimited::Row;
 use crate::{address, delimited, directory};
@@ -14,6 +15,8 @@ use crate::{address, delimited, directory};
 const MAX_ROWS: usize = 2_000_000;
 /// Longest value that is added to events, in bytes; a longer one is cut.
 const MAX_VALUE_BYTES: usize = 512;
+/// The attribute that says how much a row matters.
+const CRITICALITY: &str = "criticality";
 /// Faults that are told of; the rest is a number.
 const MAX_FAULTS: usize = 20;
 
@@ -67,6 +70,12 @@ enum Role {
     Key(Key, &'static str),
     /// It is added as this attribute.
     Attribute(&'static str),
+    /// It grades how much the row matters.
+    Criticality,
+    /// It is the tier of administration, 0 the highest.
+    Tier,
+    /// It says that an account has rights above others.
+    Privilege,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -114,7 +123,7 @@ const ASSET_COLUMNS: &[(&[&str], Role)] = &[
     ),
     (
         &["criticality", "priority", "importance"],
-        Role::Attribute("criticality"),
+        Role::Criticality,
     ),
     (&["zone", "segment", "vlan"], Role::Attribute("zone")),
     (
@@ -214,10 +223,9 @@ const IDENTITY_COLUMNS: &[(&[&str], Role)] = &[
         Role::Attribute("ldap_person.country"),
     ),
     (&["groups", "memberof", "roles"], Role::Attribute("groups")),
-    (
-        &["criticality", "privileged", "tier", "admincount"],
-        Role::Attribute("criticality"),
-    ),
+    (&["criticality"], Role::Criticality),
+    (&["tier"], Role::Tier),
+    (&["privileged", "admincount"], Role::Privilege),
     (
         &["enabled", "accountenabled", "useraccountcontrol"],
         Role::Attribute("account.enabled"),
@@ -296,7 +304,8 @@ impl Table {
         self.rows.is_empty()
     }
 
-    /// The first lines that could not be read, with their reasons, and how many there are.
+    /// The first values and lines that could not be read, with line and reason, and how many there
+    /// are. The rest of such a line counts, unless it could not be taken apart.
     pub fn faults(&self) -> (&[(usize, String)], usize) {
         (&self.faults, self.fault_count)
     }
@@ -304,26 +313,58 @@ impl Table {
     fn add(&mut self, row: &Row) {
         let place = u32::try_from(self.rows.len()).unwrap_or(u32::MAX);
         let mut added: Vec<(&'static str, String)> = Vec::new();
-        for (name, value) in row {
+        for (name, value) in &row.cells {
             let Some(role) = role_of(self.kind, name) else {
                 continue;
             };
-            let attribute = match role {
+            let (attribute, value) = match role {
                 Role::Key(key, attribute) => {
-                    self.add_key(key, value, place);
-                    attribute
+                    self.add_key(key, value, place, row.line);
+                    (attribute, value.clone())
                 }
-                Role::Attribute(attribute) => attribute,
+                Role::Attribute(attribute) => (attribute, value.clone()),
+                Role::Criticality | Role::Tier | Role::Privilege => {
+                    match self.grade(role, value, row.line) {
+                        Some(word) => (CRITICALITY, word),
+                        None => continue,
+                    }
+                }
             };
             let is_network = attribute == "ip" && value.contains('/');
             if !is_network && added.iter().all(|(known, _)| *known != attribute) {
-                added.push((attribute, cut(value)));
+                added.push((attribute, cut(&value)));
             }
         }
         self.rows.push(added);
     }
 
-    fn add_key(&mut self, key: Key, text: &str, place: u32) {
+    /// What a column says of how much a row matters; a word that nobody knows is kept, and told.
+    fn grade(&mut self, role: Role, value: &str, line: usize) -> Option<String> {
+        let word = match role {
+            Role::Privilege => {
+                let is_said = matches!(value.to_ascii_lowercase().as_str(), "true" | "yes" | "1");
+                return is_said.then(|| "high".to_owned());
+            }
+            Role::Tier if value.bytes().all(|byte| byte.is_ascii_digit()) => {
+                format!("tier {value}")
+            }
+            _ => value.to_owned(),
+        };
+        if Criticality::from_word(&word).is_none() {
+            let known = Criticality::WORDS;
+            self.fault(line, format!("'{word}' is no criticality; say {known}"));
+        }
+        Some(word)
+    }
+
+    fn fault(&mut self, line: usize, reason: String) {
+        self.fault_count += 1;
+        if self.faults.len() < MAX_FAULTS {
+            self.faults.push((line, reason));
+        }
+    }
+
+    fn add_key(&mut self, key: Key, text: &str, place: u32, line: usize) {
         for value in text.split([';', ' ']).map(str::trim) {
             if value.is_empty() {
                 continue;
@@ -334,11 +375,14 @@ impl Table {
                         self.addresses.entry(address).or_insert(place);
                     }
                     (None, Ok(network)) => self.networks.push((network.trunc(), place)),
-                    _ => {}
+                    _ => self.fault(line, format!("'{value}' is no address and no network")),
                 },
                 Key::Mac => {
-                    if let Some(mac) = address::parse_mac(value) {
-                        self.names.entry(mac).or_insert(place);
+                    match address::parse_mac(value) {
+                        Some(mac) => {
+                            self.names.entry(mac).or_insert(place);
+                        }
+                        None => self.fault(line, format!("'{value}' is no hardware address")),
                     }
                 }
                 Key::Name => {
@@ -466,6 +510,31 @@ mod tests {
             assert_eq!(get(row, "ldap_person.job_title"), Some("Treasurer"));
         }
         assert!(table.by_name("bob").is_none());
+    }
+
+    #[test]
+    fn values_that_cannot_be_read_are_told_and_the_rest_of_the_line_counts() {
+        let text = "hostname,ip,mac,criticality\ndb-1,10.20.300.1,00:1b:63:84:45,hihg\n\
+            db-2,10.0.0.2;10.0.1.0/33,,high\n";
+        let table = Table::read("assets.csv", TableKind::Assets, text).unwrap();
+        assert_eq!(get(table.by_name("db-1"), "criticality"), Some("hihg"));
+        assert!(table.by_address(address("10.0.0.2")).is_some());
+        let (faults, count) = table.faults();
+        let lines: Vec<usize> = faults.iter().map(|(line, _)| *line).collect();
+        assert_eq!((lines.as_slice(), count), ([2, 2, 2, 3].as_slice(), 4), "{faults:?}");
+        assert!(faults[0].1.contains("10.20.300.1"), "{faults:?}");
+        assert!(faults[2].1.contains("critical, high"), "{faults:?}");
+    }
+
+    #[test]
+    fn tiers_and_privileges_say_how_much_an_account_matters() {
+        let text = "user,tier,admincount\nann,0,\nbob,,1\ncid,2,0\ndan,,0\n";
+        let table = Table::read("people.csv", TableKind::Identities, text).unwrap();
+        let of = |name: &str| get(table.by_name(name), "criticality").map(str::to_owned);
+        let words = ["ann", "bob", "cid", "dan"].map(of);
+        let words = words.each_ref().map(Option::as_deref);
+        assert_eq!(words, [Some("tier 0"), Some("high"), Some("tier 2"), None]);
+        assert_eq!(table.faults().1, 0);
     }
 
     #[test]

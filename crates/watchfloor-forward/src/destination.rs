@@ -7,14 +7,20 @@ use futures::future::BoxFuture;
 pub trait Destination: Send + Sync {
     /// Sends a group of records in their order; done when the other side has them, as far as its
     /// protocol can tell. `last` is the place of the group's last record: a group that is sent
-    /// again has the same one.
+    /// again has the same one. Of a group that is refused as too large, nothing was taken.
     fn send<'a>(&'a self, last: u64, records: &'a [Bytes]) -> BoxFuture<'a, Result<(), SendError>>;
+
+    /// Bytes of records, with what each weighs beside them, that it is given at once; one record
+    /// that has more goes alone.
+    fn group_bytes_max(&self) -> usize {
+        usize::MAX
+    }
 
     /// What and where it is, for people; without credentials.
     fn describe(&self) -> String;
 }
 
-/// Why a group was not taken; it is sent again later.
+/// Why a group was not taken; it is sent again later, in smaller ones if it was too large.
 #[derive(Debug, thiserror::Error)]
 pub enum SendError {
     /// No connection.
@@ -30,6 +36,14 @@ pub enum SendError {
     /// It answered, and not well.
     #[error("{target} refused: {reason}")]
     Refused {
+        /// The destination.
+        target: String,
+        /// What it said.
+        reason: String,
+    },
+    /// It takes none of that size; a record that is too large alone is left out.
+    #[error("{target} takes none of that size: {reason}")]
+    TooLarge {
         /// The destination.
         target: String,
         /// What it said.

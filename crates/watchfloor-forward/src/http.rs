@@ -9,6 +9,7 @@ use flate2::Compression;
 use flate2::write::GzEncoder;
 use futures::FutureExt;
 use futures::future::BoxFuture;
+use reqwest::StatusCode;
 use reqwest::header::{CONTENT_ENCODING, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
 use reqwest::redirect::Policy;
 use url::Url;
@@ -108,9 +109,10 @@ impl Http {
         }
         let text = answer.text().await.unwrap_or_default();
         let text: String = text.chars().take(MAX_SHOWN).collect();
-        Err(SendError::Refused {
-            target,
-            reason: format!("{status} {text}"),
+        let reason = format!("{status} {text}");
+        Err(match status {
+            StatusCode::PAYLOAD_TOO_LARGE => SendError::TooLarge { target, reason },
+            _ => SendError::Refused { target, reason },
         })
     }
 }

@@ -7,7 +7,7 @@ use futures::FutureExt;
 use futures::future::BoxFuture;
 use jiff::Timestamp;
 use rskafka::chrono::DateTime;
-use rskafka::client::error::Error as KafkaError;
+use rskafka::client::error::{Error as KafkaError, ProtocolError};
 use rskafka::client::partition::{Compression, PartitionClient, UnknownTopicHandling};
 use rskafka::client::{Client, ClientBuilder};
 use rskafka::record::Record;
@@ -17,11 +17,8 @@ use crate::destination::{Destination, SendError};
 
 /// Longest wait for one answer of a broker.
 const ANSWER_LIMIT: Duration = Duration::from_secs(20);
-/// Bytes of records in one request: brokers refuse more than 1 MiB unless told otherwise, and
-/// each record has some of its own around it.
+/// Bytes of records in one request: brokers refuse more than 1 MiB unless told otherwise.
 const REQUEST_BYTES_MAX: usize = 900 * 1024;
-/// What a record weighs beside its value.
-const RECORD_OVERHEAD: usize = 64;
 
 /// Where and how.
 pub struct KafkaOptions {
@@ -56,6 +53,14 @@ impl Kafka {
     ) -> Result<T, SendError> {
         match tokio::time::timeout(ANSWER_LIMIT, answer).await {
             Ok(Ok(done)) => Ok(done),
+            Ok(Err(KafkaError::ServerError {
+                protocol_error:
+                    error @ (ProtocolError::MessageTooLarge | ProtocolError::RecordListTooLarge),
+                ..
+            })) => Err(SendError::TooLarge {
+                target: self.describe(),
+                reason: format!("{error}; see message.max.bytes of the broker and topic"),
+            }),
             Ok(Err(error @ KafkaError::ServerError { .. })) => Err(SendError::Refused {
                 target: self.describe(),
                 reason: error.to_string(),
@@ -105,11 +110,9 @@ impl Kafka {
             target: self.describe(),
             reason: "the topic has no partitions".to_owned(),
         })?;
-        for part in requests(records) {
-            let values = part.iter().map(value).collect();
-            self.step(partition.produce(values, Compression::Zstd))
-                .await?;
-        }
+        let values = records.iter().map(value).collect();
+        self.step(partition.produce(values, Compression::Zstd))
+            .await?;
         *known = partitions;
         Ok(())
     }
@@ -118,6 +121,10 @@ impl Kafka {
 impl Destination for Kafka {
     fn send<'a>(&'a self, last: u64, records: &'a [Bytes]) -> BoxFuture<'a, Result<(), SendError>> {
         self.produce(last, records).boxed()
+    }
+
+    fn group_bytes_max(&self) -> usize {
+        REQUEST_BYTES_MAX
     }
 
     fn describe(&self) -> String {
@@ -132,39 +139,5 @@ fn value(record: &Bytes) -> Record {
         value: Some(record.to_vec()),
         headers: Default::default(),
         timestamp: now.unwrap_or_default(),
-    }
-}
-
-/// Records in groups that brokers take; one that is too long alone is a group of its own.
-fn requests(records: &[Bytes]) -> Vec<&[Bytes]> {
-    let mut groups = Vec::new();
-    let (mut first, mut bytes) = (0, 0);
-    for (place, record) in records.iter().enumerate() {
-        let weight = record.len() + RECORD_OVERHEAD;
-        if bytes + weight > REQUEST_BYTES_MAX && place > first {
-            groups.extend(records.get(first..place));
-            (first, bytes) = (place, 0);
-        }
-        bytes += weight;
-    }
-    groups.extend(records.get(first..).filter(|rest| !rest.is_empty()));
-    groups
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn groups_are_what_brokers_take() {
-        let record = |kib: usize| Bytes::from(vec![b'x'; kib * 1024]);
-        let lengths = |kib: &[usize]| {
-            let records: Vec<Bytes> = kib.iter().map(|kib| record(*kib)).collect();
-            let groups = requests(&records);
-            groups.iter().map(|group| group.len()).collect::<Vec<_>>()
-        };
-        assert_eq!(lengths(&[]), [0_usize; 0]);
-        assert_eq!(lengths(&[1, 1, 1]), [3]);
-        assert_eq!(lengths(&[500, 300, 300, 1000, 1]), [2, 1, 1, 1]);
     }
 }

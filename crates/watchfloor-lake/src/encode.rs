@@ -139,7 +139,9 @@ impl DayWriter {
     }
 
     pub(crate) fn finish(mut self) -> Result<DayFile, parquet::errors::ParquetError> {
-        self.parquet.append_key_value_metadata(self.tally.finish());
+        for entry in self.tally.finish() {
+            self.parquet.append_key_value_metadata(entry);
+        }
         let bytes = self.parquet.into_inner()?;
         Ok(DayFile {
             day: self.day,

@@ -123,7 +123,7 @@ impl Lake {
 
     fn whole_events(&self, query: &Query, request: &PipeRequest) -> Result<DataFrame, PipeError> {
         let snapshot = self.snapshot().watched(&request.run.progress);
-        let filter = asked(request).and(col("kind").not_eq(lit("watchfloor/finding")));
+        let filter = asked(request).and(schema::is_event());
         let filter = match query {
             Query::All => filter,
             query => filter.and(lower::query(query)),

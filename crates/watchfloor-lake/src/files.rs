@@ -1,20 +1,25 @@
 //! The data files of the tables, as their logs name them.
 
 use std::collections::HashSet;
+use std::sync::{Arc, OnceLock};
 
 use chrono::{DateTime, Utc};
-use datafusion::common::ScalarValue;
+use datafusion::common::{Result, ScalarValue};
 use datafusion::datasource::listing::PartitionedFile;
+use datafusion::datasource::physical_plan::parquet::metadata::DFParquetMetadata;
+use datafusion::execution::cache::cache_manager::FileMetadataCache;
 use deltalake::kernel::{Add, LogicalFileView};
 use deltalake::{DeltaTable, DeltaTableError};
 use jiff::Timestamp;
-use object_store::ObjectMeta;
 use object_store::path::Path;
+use object_store::{ObjectMeta, ObjectStore};
+use parquet::file::metadata::{PageIndexPolicy, ParquetMetaData};
 use serde_json::Value;
 
 use crate::schema;
 use crate::snapshot::Extent;
 use crate::table::HOT;
+use crate::usage;
 
 /// A Parquet file of one day.
 #[derive(Clone, Debug)]
@@ -27,6 +32,8 @@ pub(crate) struct DataFile {
     pub(crate) modified: DateTime<Utc>,
     pub(crate) day: String,
     pub(crate) extent: Extent,
+    /// Whether none of its rows is a finding of ours, once its footer was asked.
+    is_free_of_findings: Arc<OnceLock<bool>>,
     /// Statistics as the log has them.
     stats: Option<String>,
 }
@@ -60,8 +67,38 @@ impl DataFile {
             modified: DateTime::from_timestamp_millis(modified_ms).unwrap_or_default(),
             day: day.unwrap_or_default(),
             extent: stats.map_or(Extent::UNKNOWN, extent),
+            is_free_of_findings: Arc::default(),
             stats: stats.map(str::to_owned),
         }
+    }
+
+    /// Whether its footer says that none of its rows is a finding of ours.
+    pub(crate) async fn is_free_of_findings(
+        &self,
+        store: &Arc<dyn ObjectStore>,
+        footers: &Arc<FileMetadataCache>,
+    ) -> bool {
+        if let Some(known) = self.is_free_of_findings.get() {
+            return *known;
+        }
+        let footer = self.footer(store, footers).await;
+        // A footer that cannot be read now may be read later.
+        let Ok(footer) = footer else { return false };
+        let is_free = usage::findings(&footer) == Some(0);
+        *self.is_free_of_findings.get_or_init(|| is_free)
+    }
+
+    /// Its footer, with the places of pages.
+    pub(crate) async fn footer(
+        &self,
+        store: &Arc<dyn ObjectStore>,
+        footers: &Arc<FileMetadataCache>,
+    ) -> Result<Arc<ParquetMetaData>> {
+        DFParquetMetadata::new(store, &self.to_read().object_meta)
+            .with_file_metadata_cache(Some(Arc::clone(footers)))
+            .with_page_index_policy(Some(PageIndexPolicy::Optional))
+            .fetch_metadata()
+            .await
     }
 
     /// The entry that adds it to another table's log.

@@ -20,7 +20,7 @@ const FIRST_PART: u32 = 0x8000_0000;
 /// The rows of findings; each with the position that it stands at.
 pub(crate) fn to_batch(findings: &[(u64, Finding)], now: Timestamp) -> EventBatch {
     let kind = Arc::new(EventKind {
-        name: Arc::from("watchfloor/finding"),
+        name: Arc::from(schema::FINDING),
         product: Arc::from("Watchfloor"),
         class_uid: ocsf::DETECTION_FINDING,
         logsources: Vec::new(),

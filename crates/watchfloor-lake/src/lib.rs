@@ -5,6 +5,7 @@
 //! Start at [`Lake`].
 
 mod cluster;
+mod conditions;
 mod encode;
 mod export;
 mod files;

@@ -8,6 +8,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, LazyLock};
 
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef, TimeUnit};
+use datafusion::logical_expr::{Expr, col, lit};
 use deltalake::kernel::{DataType as DeltaType, MapType, PrimitiveType, StructField};
 use watchfloor_event::ocsf::{Attribute, AttributeType, PROMOTED};
 
@@ -15,6 +16,7 @@ pub(crate) const DAY: &str = "day";
 pub(crate) const TIME: &str = "time";
 pub(crate) const POSITION: &str = "position";
 pub(crate) const PART: &str = "part";
+pub(crate) const KIND: &str = "kind";
 pub(crate) const CLASS: &str = "class_uid";
 pub(crate) const RAW: &str = "raw";
 pub(crate) const RAW_BYTES: &str = "raw_bytes";
@@ -22,6 +24,18 @@ pub(crate) const CONTEXT: &str = "context";
 /// The attribute that says what was added from elsewhere.
 pub(crate) const ENRICHMENTS: &str = "enrichments";
 pub(crate) const UNMAPPED: &str = "unmapped";
+/// The kind of our findings; findings of other tools are events of their packs.
+pub(crate) const FINDING: &str = "watchfloor/finding";
+
+/// Whether a row is a finding of ours.
+pub(crate) fn is_finding() -> Expr {
+    col(KIND).eq(lit(FINDING))
+}
+
+/// Whether a row is an event.
+pub(crate) fn is_event() -> Expr {
+    col(KIND).not_eq(lit(FINDING))
+}
 
 /// How a column is stored.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -44,7 +58,7 @@ const CORE: &[(&str, Stored)] = &[
     ("source", Stored::Text),
     ("format", Stored::Text),
     ("product", Stored::Text),
-    ("kind", Stored::Text),
+    (KIND, Stored::Text),
     (CLASS, Stored::Int),
     ("activity_id", Stored::Int),
     ("severity_id", Stored::Int),

@@ -185,7 +185,7 @@ impl Lake {
         let end = JournalPlace::start_of(partition_of(position) + 1);
         let filter = col(schema::CLASS)
             .eq(lit(ocsf::DETECTION_FINDING as i32))
-            .and(col("kind").eq(lit("watchfloor/finding")))
+            .and(schema::is_finding())
             .and(col(schema::POSITION).gt_eq(lit(position as i64)))
             .and(col(schema::POSITION).lt(lit(end as i64)));
         let frame = self.frame().await?.filter(filter).map_err(query_error)?;
@@ -218,7 +218,7 @@ impl Lake {
         let filter = col(schema::POSITION)
             .gt_eq(lit(from as i64))
             .and(col(schema::POSITION).lt(lit(to as i64)))
-            .and(col("kind").not_eq(lit("watchfloor/finding")));
+            .and(schema::is_event());
         let hour = cast_expr(col("received_at"), DataType::Int64) / lit(HOUR_US);
         let yes = |condition: Expr| cast_expr(condition, DataType::Int64);
         let undecoded = Expr::IsTrue(Box::new(col("anomalies").like(lit("%\"undecoded\"%"))));
@@ -258,7 +258,7 @@ impl Lake {
         };
         let filter = self
             .filter(&request)
-            .and(col("kind").eq(lit("watchfloor/finding")));
+            .and(schema::is_finding());
         let frame = self.frame().await?.filter(filter).map_err(query_error)?;
         let rule = col(schema::column_name("finding_info.analytic.uid")).alias("rule");
         let last = max(cast_expr(col(schema::TIME), DataType::Int64)).alias("last");
@@ -311,7 +311,7 @@ impl Lake {
         let rule = col(schema::column_name("finding_info.analytic.uid")).eq(lit(rule_id));
         let filter = self
             .filter(&request)
-            .and(col("kind").eq(lit("watchfloor/finding")))
+            .and(schema::is_finding())
             .and(rule);
         self.histogram(filter, DAY_S).await
     }
@@ -319,7 +319,7 @@ impl Lake {
     pub(crate) fn filter(&self, request: &SearchRequest) -> Expr {
         let mut filter = in_time(request.from, request.to);
         if !request.with_findings {
-            filter = filter.and(col("kind").not_eq(lit("watchfloor/finding")));
+            filter = filter.and(schema::is_event());
         }
         match &request.query {
             Query::All => filter,

@@ -7,16 +7,15 @@
 use std::collections::{BTreeMap, HashSet};
 use std::sync::{Arc, LazyLock};
 
-use arrow::array::{ArrayRef, BooleanArray, Int64Array, RecordBatch, StringArray, UInt64Array};
+use arrow::array::{ArrayRef, RecordBatch, StringArray};
 use arrow::compute::cast;
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use datafusion::catalog::{Session, TableProvider};
-use datafusion::common::pruning::PruningStatistics;
-use datafusion::common::{Column, Result, ScalarValue, ToDFSchema};
+use datafusion::common::stats::Precision;
+use datafusion::common::{Result, Statistics};
 use datafusion::datasource::TableType;
 use datafusion::datasource::listing::PartitionedFile;
 use datafusion::datasource::memory::MemorySourceConfig;
-use datafusion::datasource::physical_plan::parquet::metadata::DFParquetMetadata;
 use datafusion::datasource::physical_plan::parquet::{
     CachedParquetFileReaderFactory, ParquetAccessPlan, ParquetFileReaderFactory, RowGroupAccess,
 };
@@ -25,10 +24,7 @@ use datafusion::datasource::source::DataSourceExec;
 use datafusion::datasource::table_schema::TableSchema;
 use datafusion::execution::cache::cache_manager::FileMetadataCache;
 use datafusion::execution::object_store::ObjectStoreUrl;
-use datafusion::logical_expr::utils::conjunction;
 use datafusion::logical_expr::{Expr, TableProviderFilterPushDown};
-use datafusion::physical_expr::PhysicalExpr;
-use datafusion::physical_optimizer::pruning::PruningPredicateBuilder;
 use datafusion::physical_plan::ExecutionPlan;
 use datafusion::physical_plan::empty::EmptyExec;
 use datafusion::physical_plan::union::UnionExec;
@@ -38,19 +34,17 @@ use jiff::tz::TimeZone;
 use object_store::ObjectStore;
 use object_store::path::Path;
 use parquet::arrow::arrow_reader::RowSelector;
-use parquet::file::metadata::PageIndexPolicy;
 use watchfloor_event::{EventBatch, EventId};
 
+use crate::conditions::{Conditions, Containers, Left};
 use crate::encode;
 use crate::files::DataFile;
-use crate::needles::{self, Ask, BLOCK_ROWS, Blocks, NeedleFiles};
+use crate::needles::{Ask, BLOCK_ROWS, Blocks, NeedleFiles};
 use crate::place::Tier;
 use crate::progress::Progress;
 use crate::rows::{self, StoredEvent};
 use crate::schema;
 
-/// Values of a list in a query that are compared with what is known of a file.
-const MAX_LIST: usize = 128;
 /// Files whose filters are asked at the same time.
 const FILES_AT_ONCE: usize = 16;
 
@@ -260,42 +254,42 @@ impl Snapshot {
         Ok(found)
     }
 
-    /// Plans that read the files that may hold rows for a filter, one for each tier.
+    /// Plans that read the files that may hold rows for the conditions: one for each tier and each
+    /// set of conditions that are left to be asked of rows.
     async fn read_files(
         &self,
         state: &dyn Session,
         projection: Option<&Vec<usize>>,
-        filter: Option<&Arc<dyn PhysicalExpr>>,
-        (ask, limit): (Ask, Option<usize>),
+        conditions: &Conditions,
+        limit: Option<usize>,
     ) -> Result<Vec<Arc<dyn ExecutionPlan>>> {
         let extents: Vec<Extent> = self.files.iter().map(|file| file.extent).collect();
-        let days = self
-            .files
-            .iter()
-            .map(|file| (file.day.as_str(), file.day.as_str()));
-        let kept = prune(filter, self.columns.table_schema(), &extents, days.unzip())?;
-        let kept = self.files.iter().zip(kept);
-        let kept: Vec<&DataFile> = kept
-            .filter(|(_, is_kept)| *is_kept)
-            .map(|(file, _)| file)
-            .collect();
+        let days = self.files.iter();
+        let days = days.map(|file| (file.day.as_str(), file.day.as_str()));
+        let rows = Containers::new(&extents, days.unzip());
+        let (kept, left) = (conditions.prune(&rows)?, conditions.left(&rows)?);
         let mut plans = Vec::new();
         for (tier, url) in self.stores.iter().enumerate() {
-            let files = kept.iter().filter(|file| file.tier == tier);
-            let files: Vec<DataFile> = files.map(|file| (*file).clone()).collect();
+            let files = self.files.iter().zip(&kept).zip(&left);
+            let files: Vec<(DataFile, Left)> = files
+                .filter(|((file, is_kept), _)| **is_kept && file.tier == tier)
+                .map(|((file, _), left)| (file.clone(), left.clone()))
+                .collect();
             if files.is_empty() {
                 continue;
             }
             let store = state.runtime_env().object_store(url)?;
-            let files = self.narrow(state, &store, files, &ask).await;
-            if !files.is_empty() {
-                plans.push(self.scan_files(
-                    state,
-                    projection,
-                    filter,
-                    limit,
-                    (url, store, files),
-                )?);
+            let mut groups: BTreeMap<Left, Vec<ReadFile>> = BTreeMap::new();
+            for (left, file) in self.narrow(state, &store, files, conditions).await {
+                groups.entry(left).or_default().push(file);
+            }
+            for (left, files) in groups {
+                let exact = limit.filter(|_| left.is_empty());
+                let place = (url, Arc::clone(&store));
+                let plan = conditions.ask(projection, &left, |read| {
+                    self.scan_files(state, read, exact, place, files)
+                })?;
+                plans.push(plan);
             }
         }
         Ok(plans)
@@ -306,13 +300,26 @@ impl Snapshot {
         &self,
         state: &dyn Session,
         store: &Arc<dyn ObjectStore>,
-        files: Vec<DataFile>,
-        ask: &Ask,
-    ) -> Vec<PartitionedFile> {
+        files: Vec<(DataFile, Left)>,
+        conditions: &Conditions,
+    ) -> Vec<(Left, ReadFile)> {
         let footers = state.runtime_env().cache_manager.get_file_metadata_cache();
-        let reads = files.into_iter().map(|file| {
+        let reads = files.into_iter().map(|(file, mut left)| {
             let (store, footers) = (Arc::clone(store), Arc::clone(&footers));
-            read_file(store, footers, Arc::clone(&self.needles), file, ask.clone())
+            let needles = Arc::clone(&self.needles);
+            async move {
+                if conditions.needles == Ask::Whatever
+                    && let Some(place) = conditions.no_findings
+                    && left.contains(&place)
+                    && file.is_free_of_findings(&store, &footers).await
+                {
+                    left.retain(|one| *one != place);
+                }
+                let rows = file.extent.rows;
+                let ask = conditions.needles.clone();
+                let read = read_file(store, footers, needles, file, ask).await?;
+                Some((left, ReadFile { read, rows }))
+            }
         });
         stream::iter(reads)
             .buffered(FILES_AT_ONCE)
@@ -321,13 +328,14 @@ impl Snapshot {
             .await
     }
 
+    /// Reads columns of files. Conditions above it come down to it by the engine's own means.
     fn scan_files(
         &self,
         state: &dyn Session,
-        projection: Option<&Vec<usize>>,
-        filter: Option<&Arc<dyn PhysicalExpr>>,
+        read: Option<Vec<usize>>,
         limit: Option<usize>,
-        (url, store, files): (&ObjectStoreUrl, Arc<dyn ObjectStore>, Vec<PartitionedFile>),
+        (url, store): (&ObjectStoreUrl, Arc<dyn ObjectStore>),
+        files: Vec<ReadFile>,
     ) -> Result<Arc<dyn ExecutionPlan>> {
         let mut options = state.table_options().parquet.clone();
         options.global.pushdown_filters = true;
@@ -338,32 +346,33 @@ impl Snapshot {
             Some(progress) => Arc::new(progress.scan(reader, files.len() as u64)),
             None => reader,
         };
-        let mut source = ParquetSource::new(self.columns.clone())
+        let source = ParquetSource::new(self.columns.clone())
             .with_table_parquet_options(options)
             .with_parquet_file_reader_factory(reader);
-        if let Some(filter) = filter {
-            source = source.with_predicate(Arc::clone(filter));
+        // What the log says of rows answers a bare count.
+        let are_counted = files.iter().all(|file| file.rows > 0);
+        let rows = files.iter().map(|file| file.rows as usize).sum();
+        let mut statistics = Statistics::new_unknown(self.columns.table_schema());
+        if are_counted {
+            statistics.num_rows = Precision::Exact(rows);
         }
+        let files = files.into_iter().map(|file| file.read).collect();
         let groups = FileGroup::new(files).split_files(state.config().target_partitions());
         let scan = FileScanConfigBuilder::new(url.clone(), Arc::new(source))
             .with_file_groups(groups)
-            .with_projection_indices(projection.cloned())?
+            .with_statistics(statistics)
+            .with_projection_indices(read)?
             .with_limit(limit)
             .build();
         Ok(DataSourceExec::from_data_source(scan))
     }
 
-    /// The events in memory that may be rows for a filter.
+    /// The events in memory that may be rows for the conditions.
     fn read_recent(
         &self,
         projection: Option<&Vec<usize>>,
-        filter: Option<&Arc<dyn PhysicalExpr>>,
+        conditions: &Conditions,
     ) -> Result<Option<Arc<dyn ExecutionPlan>>> {
-        let whole = self.columns.table_schema();
-        let wanted = match projection {
-            Some(columns) => Arc::new(whole.project(columns)?),
-            None => Arc::clone(whole),
-        };
         let extents: Vec<Extent> = self.recent.iter().map(|recent| recent.extent).collect();
         let days: Vec<(String, String)> = extents
             .iter()
@@ -373,22 +382,36 @@ impl Snapshot {
             .iter()
             .map(|(first, last)| (first.as_str(), last.as_str()))
             .unzip();
-        let kept = prune(filter, whole, &extents, days)?;
-        let batches = self
+        let kept = conditions.prune(&Containers::new(&extents, days))?;
+        let kept: Vec<&Recent> = self
             .recent
             .iter()
             .zip(kept)
             .filter(|(_, is_kept)| *is_kept)
-            .map(|(recent, _)| {
-                let rows: Vec<u32> = (0..recent.batch.len() as u32).collect();
-                recent.to_record_batch(&rows, &wanted)
-            })
-            .collect::<Result<Vec<_>>>()?;
-        if batches.is_empty() {
+            .map(|(recent, _)| recent)
+            .collect();
+        if kept.is_empty() {
             return Ok(None);
         }
-        let plan = MemorySourceConfig::try_new_exec(&[batches], wanted, None)?;
+        let plan = conditions.ask(projection, &conditions.all(), |read| {
+            let wanted = self.projected(read.as_ref())?;
+            let batches = kept.iter().map(|recent| {
+                let rows: Vec<u32> = (0..recent.batch.len() as u32).collect();
+                recent.to_record_batch(&rows, &wanted)
+            });
+            let batches = batches.collect::<Result<Vec<_>>>()?;
+            let plan = MemorySourceConfig::try_new_exec(&[batches], wanted, None)?;
+            Ok(plan as Arc<dyn ExecutionPlan>)
+        })?;
         Ok(Some(plan))
+    }
+
+    fn projected(&self, columns: Option<&Vec<usize>>) -> Result<SchemaRef> {
+        let whole = self.columns.table_schema();
+        Ok(match columns {
+            Some(columns) => Arc::new(whole.project(columns)?),
+            None => Arc::clone(whole),
+        })
     }
 }
 
@@ -402,12 +425,12 @@ impl TableProvider for Snapshot {
         TableType::Base
     }
 
-    /// Files and batches are left out and rows are dropped early, but what passes is not exact.
+    /// What a file's statistics do not answer is asked of its rows.
     fn supports_filters_pushdown(
         &self,
         filters: &[&Expr],
     ) -> Result<Vec<TableProviderFilterPushDown>> {
-        Ok(vec![TableProviderFilterPushDown::Inexact; filters.len()])
+        Ok(vec![TableProviderFilterPushDown::Exact; filters.len()])
     }
 
     async fn scan(
@@ -417,29 +440,23 @@ impl TableProvider for Snapshot {
         filters: &[Expr],
         limit: Option<usize>,
     ) -> Result<Arc<dyn ExecutionPlan>> {
-        let columns = Arc::clone(self.columns.table_schema()).to_dfschema()?;
-        let filter = conjunction(filters.iter().cloned())
-            .map(|filter| state.create_physical_expr(filter, &columns))
-            .transpose()?;
-        let ask = conjunction(filters.iter().cloned());
-        let ask = ask.map_or(Ask::Whatever, |filter| needles::of_filter(&filter));
+        let conditions = Conditions::new(state, self.columns.table_schema(), filters)?;
         let mut plans = self
-            .read_files(state, projection, filter.as_ref(), (ask, limit))
+            .read_files(state, projection, &conditions, limit)
             .await?;
-        plans.extend(self.read_recent(projection, filter.as_ref())?);
+        plans.extend(self.read_recent(projection, &conditions)?);
         match plans.len() {
-            0 => {
-                let whole = self.columns.table_schema();
-                let wanted = match projection {
-                    Some(columns) => Arc::new(whole.project(columns)?),
-                    None => Arc::clone(whole),
-                };
-                Ok(Arc::new(EmptyExec::new(wanted)))
-            }
+            0 => Ok(Arc::new(EmptyExec::new(self.projected(projection)?))),
             1 => Ok(plans.remove(0)),
             _ => UnionExec::try_new(plans),
         }
     }
+}
+
+/// A file, or parts of it, and how many rows it has in all.
+struct ReadFile {
+    read: PartitionedFile,
+    rows: u64,
 }
 
 impl Recent {
@@ -514,12 +531,7 @@ async fn read_file(
         return None;
     }
     // With the places of pages at hand, only those of the blocks are read.
-    let loaded = DFParquetMetadata::new(&store, &whole.object_meta)
-        .with_file_metadata_cache(Some(footers))
-        .with_page_index_policy(Some(PageIndexPolicy::Optional))
-        .fetch_metadata()
-        .await;
-    match loaded {
+    match file.footer(&store, &footers).await {
         Ok(footer) => {
             let groups = footer.row_groups().iter();
             let groups = groups.map(|group| group.num_rows() as usize);
@@ -570,79 +582,4 @@ pub(crate) fn day_of(time_us: i64) -> String {
         Timestamp::MAX
     });
     TimeZone::UTC.to_datetime(time).date().to_string()
-}
-
-/// Which extents may hold rows for a filter.
-fn prune(
-    filter: Option<&Arc<dyn PhysicalExpr>>,
-    columns: &SchemaRef,
-    extents: &[Extent],
-    days: (Vec<&str>, Vec<&str>),
-) -> Result<Vec<bool>> {
-    let Some(filter) = filter else {
-        return Ok(vec![true; extents.len()]);
-    };
-    let predicate = PruningPredicateBuilder::new()
-        .with_file_schema(Arc::clone(columns))
-        .with_max_in_list_size(MAX_LIST)
-        .build(Arc::clone(filter));
-    match predicate {
-        Some(predicate) => predicate.prune(&Extents { extents, days }),
-        None => Ok(vec![true; extents.len()]),
-    }
-}
-
-/// Extents as the engine asks for them.
-struct Extents<'a> {
-    extents: &'a [Extent],
-    days: (Vec<&'a str>, Vec<&'a str>),
-}
-
-impl Extents<'_> {
-    fn values(
-        &self,
-        column: &Column,
-        end: fn((i64, i64)) -> i64,
-        days: &[&str],
-    ) -> Option<ArrayRef> {
-        let numbers = |pair: fn(&Extent) -> (i64, i64)| {
-            Int64Array::from_iter_values(self.extents.iter().map(|extent| end(pair(extent))))
-        };
-        match column.name() {
-            schema::TIME => cast(&numbers(|extent| extent.time_us), &schema::time_type()).ok(),
-            schema::POSITION => Some(Arc::new(numbers(|extent| extent.position))),
-            schema::DAY => {
-                let days = StringArray::from_iter_values(days);
-                cast(&days, &DataType::Utf8View).ok()
-            }
-            _ => None,
-        }
-    }
-}
-
-impl PruningStatistics for Extents<'_> {
-    fn min_values(&self, column: &Column) -> Option<ArrayRef> {
-        self.values(column, |ends| ends.0, &self.days.0)
-    }
-
-    fn max_values(&self, column: &Column) -> Option<ArrayRef> {
-        self.values(column, |ends| ends.1, &self.days.1)
-    }
-
-    fn num_containers(&self) -> usize {
-        self.extents.len()
-    }
-
-    fn null_counts(&self, column: &Column) -> Option<ArrayRef> {
-        let is_never_null = matches!(column.name(), schema::TIME | schema::POSITION | schema::DAY);
-        is_never_null.then(|| Arc::new(UInt64Array::from(vec![0; self.extents.len()])) as ArrayRef)
-    }
-
-    fn row_counts(&self) -> Option<ArrayRef> {
-        None
-    }
-
-    fn contained(&self, _: &Column, _: &HashSet<ScalarValue>) -> Option<BooleanArray> {
-        None
-    }
 }

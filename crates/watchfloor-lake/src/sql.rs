@@ -51,8 +51,8 @@ impl Lake {
             .sql_parser
             .collect_spans = true;
         let asked = asked(request);
-        let is_finding: Expr = col("kind").eq(lit("watchfloor/finding"));
-        let is_event: Expr = col("kind").not_eq(lit("watchfloor/finding"));
+        let is_finding: Expr = schema::is_finding();
+        let is_event: Expr = schema::is_event();
         for (name, filter) in [("events", is_event), ("findings", is_finding)] {
             let view = context
                 .read_table(Arc::clone(&lake))

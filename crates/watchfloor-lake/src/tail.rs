@@ -185,7 +185,7 @@ impl Tail {
     ) -> Result<Option<Tailed>, PipeError> {
         let snapshot = self.lake.snapshot().of_batches(batches);
         let frame = frame(&self.lake, snapshot).map_err(query_error)?;
-        let filter = col("kind").not_eq(lit("watchfloor/finding"));
+        let filter = schema::is_event();
         let filter = match query {
             Query::All => filter,
             query => filter.and(lower::query(query)),

@@ -4,11 +4,11 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use arrow::array::{ArrayRef, AsArray, RecordBatch};
+use arrow::array::{ArrayRef, AsArray, RecordBatch, StringArray};
 use arrow::compute::cast;
+use arrow::compute::kernels::cmp::eq;
 use arrow::datatypes::{DataType, Int32Type};
 use arrow::error::ArrowError;
-use datafusion::datasource::physical_plan::parquet::metadata::DFParquetMetadata;
 use futures::{StreamExt, TryStreamExt, stream};
 use hashbrown::HashMap;
 use object_store::ObjectStore;
@@ -22,6 +22,8 @@ use crate::table::{Lake, ReadError};
 
 /// Name in the footer of data files.
 const KEY: &str = "watchfloor.usage";
+/// Name in the footer of how many rows are findings of ours.
+const FINDINGS_KEY: &str = "watchfloor.findings";
 /// Footers read at the same time.
 const FILES_AT_ONCE: usize = 16;
 
@@ -39,6 +41,7 @@ struct Share {
 #[derive(Debug, Default)]
 pub(crate) struct Tally {
     shares: HashMap<(String, i32), (u64, u64)>,
+    findings: u64,
 }
 
 impl Tally {
@@ -50,6 +53,9 @@ impl Tally {
         let sources = column("source", &DataType::Utf8)?;
         let classes = column(schema::CLASS, &DataType::Int32)?;
         let raw = column(schema::RAW, &DataType::Utf8)?;
+        let kinds = column(schema::KIND, &DataType::Utf8)?;
+        let are_findings = eq(&kinds, &StringArray::new_scalar(schema::FINDING))?;
+        self.findings += are_findings.true_count() as u64;
         let (sources, classes) = (
             sources.as_string::<i32>(),
             classes.as_primitive::<Int32Type>(),
@@ -87,8 +93,8 @@ impl Tally {
         share.1 += raw_bytes;
     }
 
-    /// The footer's entry.
-    pub(crate) fn finish(self) -> KeyValue {
+    /// The footer's entries.
+    pub(crate) fn finish(self) -> [KeyValue; 2] {
         let mut shares: Vec<Share> = self
             .shares
             .into_iter()
@@ -103,7 +109,10 @@ impl Tally {
             (&left.source, left.class_uid).cmp(&(&right.source, right.class_uid))
         });
         let text = serde_json::to_string(&shares).unwrap_or_default();
-        KeyValue::new(KEY.to_owned(), text)
+        [
+            KeyValue::new(KEY.to_owned(), text),
+            KeyValue::new(FINDINGS_KEY.to_owned(), self.findings.to_string()),
+        ]
     }
 }
 
@@ -203,22 +212,25 @@ impl Lake {
 
     /// What a file's footer says; none if it cannot be read or says nothing.
     async fn shares(&self, file: &DataFile) -> Option<Vec<Share>> {
-        let store = Arc::clone(&self.tier_of(file).store);
-        let meta = file.to_read().object_meta;
         let footers = self.runtime.cache_manager.get_file_metadata_cache();
-        let footer = DFParquetMetadata::new(&store, &meta)
-            .with_file_metadata_cache(Some(footers))
-            .fetch_metadata()
-            .await
-            .ok()?;
-        of_footer(&footer)
+        let footer = file.footer(&self.tier_of(file).store, &footers).await;
+        of_footer(&footer.ok()?)
     }
 }
 
 fn of_footer(footer: &ParquetMetaData) -> Option<Vec<Share>> {
+    serde_json::from_str(entry(footer, KEY)?).ok()
+}
+
+/// How many rows of a file are findings of ours, if it says so.
+pub(crate) fn findings(footer: &ParquetMetaData) -> Option<u64> {
+    entry(footer, FINDINGS_KEY)?.parse().ok()
+}
+
+fn entry<'a>(footer: &'a ParquetMetaData, key: &str) -> Option<&'a str> {
     let entries = footer.file_metadata().key_value_metadata()?;
-    let entry = entries.iter().find(|entry| entry.key == KEY)?;
-    serde_json::from_str(entry.value.as_deref()?).ok()
+    let entry = entries.iter().find(|entry| entry.key == key)?;
+    entry.value.as_deref()
 }
 
 impl Usage {

@@ -8,6 +8,7 @@ mod alert;
 mod argument;
 mod audit;
 mod connector;
+mod criticality;
 mod duty;
 mod entity;
 mod fleet;
@@ -32,6 +33,7 @@ pub use alert::{Alert, AlertStatus, Attachment, Judgement, MatchedField};
 pub use argument::{ArgumentFault, ArgumentKind, ArgumentSpec, ArgumentValue, check_arguments};
 pub use audit::{AuditEntry, GENESIS_HASH};
 pub use connector::{Connector, ConnectorKind, OpenConnector};
+pub use criticality::Criticality;
 pub use duty::{
     Contact, Escalation, EscalationLevel, EscalationPolicy, Handover, Recipient, Rotation, StandIn,
 };

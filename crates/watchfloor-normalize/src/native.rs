@@ -21,6 +21,8 @@ use crate::pack::FieldMap;
 
 /// Most kinds that are kept by name; events of further products are called by the schema alone.
 const KINDS_MAX: usize = 1_000;
+/// What stands before the class in the names of their kinds, where a pack has its product.
+pub(crate) const PRODUCT: &str = "ocsf";
 /// Product of events whose record names none.
 const NAMELESS: &str = "OCSF";
 
@@ -81,7 +83,12 @@ static MAPS: LazyLock<Vec<FieldMap>> = LazyLock::new(|| {
             is_integer: ocsf::promoted(target)
                 .is_some_and(|one| one.kind == AttributeType::Integer),
             is_alias: target == source,
-            convert: Convert::Copy,
+            // A finding may name several resources; an event of ours has one.
+            convert: if source.starts_with("resources.") {
+                Convert::First
+            } else {
+                Convert::Copy
+            },
         })
         .collect()
 });
@@ -139,8 +146,8 @@ fn name(class_uid: u32, system: &str) -> String {
         .to_ascii_lowercase()
         .replace([' ', '/', ':'], "_");
     match system {
-        "" => format!("ocsf/{class}"),
-        system => format!("ocsf/{class}.{system}"),
+        "" => format!("{PRODUCT}/{class}"),
+        system => format!("{PRODUCT}/{class}.{system}"),
     }
 }
 
@@ -241,7 +248,8 @@ pub(crate) fn apply(kinds: &NativeKinds, batch: &mut EventBatch, rows: &[(u32, u
 
 /// Whether a kind is one of native records.
 pub(crate) fn is_native(kind: &EventKind) -> bool {
-    kind.name.starts_with("ocsf/")
+    let product = kind.name.split_once('/').map(|(product, _)| product);
+    product == Some(PRODUCT)
 }
 
 /// Puts what no attribute took back to where the record has it. Lists of objects are there as

@@ -136,6 +136,26 @@ fn lists_of_objects_are_kept_whole() {
 }
 
 #[test]
+fn of_several_resources_the_first_is_the_one_of_the_event() {
+    let set = packs::load();
+    let mut event = native();
+    event.as_object_mut().unwrap().remove("device");
+    event["resources"] = json!([
+        { "name": "db-1.example", "hostname": "db-1", "type": "host" },
+        { "name": "bucket-7", "hostname": "db-2", "type": "bucket" },
+    ]);
+    let batch = read(&set, &event);
+    let text = |path: &str| {
+        let value = batch.get(Namespace::Ocsf, path, 0);
+        value.map(|value| value.text.to_owned())
+    };
+    assert_eq!(text("device.hostname").as_deref(), Some("db-1"));
+    assert_eq!(text("resource.name").as_deref(), Some("db-1.example"));
+    assert_eq!(text("resource.type").as_deref(), Some("host"));
+    assert_eq!(to_ocsf_json(&batch, 0)["resources"], event["resources"]);
+}
+
+#[test]
 fn a_field_called_class_uid_makes_no_ocsf() {
     let set = packs::load();
     let is_native = |event: Value| {

@@ -129,11 +129,11 @@ fn read(config: &EnrichConfig) -> (Context, Vec<EnrichmentFile>) {
                 let (faults, count) = table.faults();
                 let mut troubles: Vec<String> = faults
                     .iter()
-                    .map(|(line, reason)| format!("line {line} is passed over: {reason}"))
+                    .map(|(line, reason)| format!("line {line}: {reason}"))
                     .collect();
                 if count > faults.len() {
                     troubles.push(format!(
-                        "{} more lines are passed over",
+                        "{} more faults of lines",
                         count - faults.len()
                     ));
                 }

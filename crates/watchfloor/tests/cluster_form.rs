@@ -11,7 +11,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use anyhow::{Context, Result, ensure};
 use watchfloor_testkit::{
-    Bucket, Client, Durability, Nats, Postgres, ServerProcess, python, wait_for,
+    Bucket, Client, Durability, Nats, Postgres, ServerProcess, wait_for,
 };
 
 const PROGRAM: &str = env!("CARGO_BIN_EXE_watchfloor");
@@ -61,7 +61,7 @@ struct Setup {
 
 impl Setup {
     fn start() -> Result<Option<Self>> {
-        let (Some(python), Some(nats)) = (python(), Nats::start()?) else {
+        let Some(nats) = Nats::start()? else {
             return Ok(None);
         };
         let Some(postgres) = Postgres::start(Durability::Full)? else {
@@ -70,7 +70,7 @@ impl Setup {
         let url = postgres.database()?;
         Ok(Some(Self {
             nats,
-            bucket: Bucket::start(&python)?,
+            bucket: Bucket::start_on_disk(Path::new(PROGRAM))?,
             folder: tempfile::tempdir()?,
             url,
             postgres,
@@ -188,7 +188,7 @@ fn workers_share_the_load_and_take_over_from_each_other() -> Result<()> {
     };
     let rounds = match std::env::var_os("WATCHFLOOR_TEST_DEEP") {
         Some(_) => 40,
-        None => 5,
+        None => 6,
     };
     let mut parts = [
         setup.part("collector", "collect"),
@@ -225,7 +225,7 @@ fn workers_share_the_load_and_take_over_from_each_other() -> Result<()> {
         random ^= random << 17;
         thread::sleep(Duration::from_millis(500 + random % 2000));
         // Each kind is met in a short run too.
-        match (round + seed as usize) % 5 {
+        match (round + seed as usize) % 6 {
             0 => {
                 parts[0].kill()?;
                 parts[0].start()?;
@@ -247,6 +247,11 @@ fn workers_share_the_load_and_take_over_from_each_other() -> Result<()> {
                 setup.postgres.kill()?;
                 thread::sleep(Duration::from_millis(random % 1500));
                 setup.postgres.start_again(Durability::Full)?;
+            }
+            4 => {
+                setup.bucket.kill()?;
+                thread::sleep(Duration::from_millis(random % 1500));
+                setup.bucket.start_again()?;
             }
             _ => {
                 setup.bucket.signal("STOP")?;

@@ -203,6 +203,7 @@ fn check_figures(policy: &Policy) -> Result<(), String> {
         ("cpu_percent", policy.cpu_percent, 1, 100),
         ("memory_mib", policy.memory_mib, 16, 4_096),
         ("spool_mib", policy.spool_mib, 1, 1 << 20),
+        ("scan_file_mib", policy.scan_file_mib, 16, 1 << 20),
         (
             "inventory_every_s",
             policy.inventory_every_s,
@@ -249,6 +250,10 @@ mod tests {
         assert!(checked_policy("{}").is_ok());
         let faults = [
             (r#"{"cpu_percent": 0}"#, "cpu_percent must be 1 to 100"),
+            (
+                r#"{"scan_file_mib": 15}"#,
+                "scan_file_mib must be 16 to 1048576",
+            ),
             (r#"{"cpu": 5}"#, "has no 'cpu'; it has: revision"),
             (
                 r#"{"log_files": [{"path": "var/log"}]}"#,

@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
 use watchfloor_event::Finding;
-use watchfloor_model::{Alert, Entity, EntityKind, EntityRef};
+use watchfloor_model::{Alert, Criticality, Entity, EntityKind, EntityRef};
 
 use super::bind::is_commonplace;
 
@@ -80,9 +80,6 @@ const CRITICALITIES: [(&str, &str); 5] = [
     ("unmapped.actor.user.criticality", "actor.user.name"),
 ];
 
-/// Criticality from the largest.
-const CRITICALITY_WORDS: [&str; 4] = ["critical", "high", "medium", "low"];
-
 /// Confidence of an indicator whose producer says none.
 const CONFIDENCE_UNSAID: u8 = 50;
 
@@ -141,11 +138,6 @@ pub(crate) fn traces_of(fields: &Fields) -> Vec<String> {
 
 /// The largest criticality that an event names, and whose it is.
 pub(crate) fn criticality_of(fields: &Fields) -> Option<(String, String)> {
-    let rank = |word: &str| {
-        let word = word.to_ascii_lowercase();
-        let place = CRITICALITY_WORDS.iter().position(|known| *known == word);
-        place.unwrap_or(CRITICALITY_WORDS.len())
-    };
     CRITICALITIES
         .iter()
         .filter_map(|(name, whose)| {
@@ -153,7 +145,8 @@ pub(crate) fn criticality_of(fields: &Fields) -> Option<(String, String)> {
             let whose = said(fields, whose).unwrap_or("an asset");
             Some((word.to_owned(), whose.to_owned()))
         })
-        .min_by_key(|(word, _)| rank(word))
+        .rev()
+        .max_by_key(|(word, _)| Criticality::from_word(word))
 }
 
 /// The indicator that an event met: confidence and name.

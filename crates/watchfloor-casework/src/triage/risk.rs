@@ -13,7 +13,7 @@
 //! its own. An entity's risk is that of its open alerts: the largest, and a tenth of each other.
 //! Nothing is trained: each point can be told from where it comes.
 
-use watchfloor_model::{Alert, Incident, Risk, RiskKind, RiskPart, Severity};
+use watchfloor_model::{Alert, Criticality, Incident, Risk, RiskKind, RiskPart, Severity};
 
 use super::portrait::{TACTICS, tactic_in_words};
 
@@ -83,12 +83,18 @@ fn criticality_part(known: Option<&(String, String)>) -> RiskPart {
         let reason = "no asset table says how critical these assets are".to_owned();
         return part(RiskKind::Criticality, 4, reason);
     };
-    let points = match word.to_ascii_lowercase().as_str() {
-        "critical" | "very high" | "highest" | "4" | "5" | "tier 0" | "tier0" => 15,
-        "high" | "important" | "3" | "tier 1" | "tier1" => 11,
-        "medium" | "moderate" | "normal" | "2" => 6,
-        "low" | "none" | "1" | "0" => 2,
-        _ => 4,
+    let points = match Criticality::from_word(word) {
+        Some(Criticality::Critical) => 15,
+        Some(Criticality::High) => 11,
+        Some(Criticality::Medium) => 6,
+        Some(Criticality::Low) => 2,
+        None => {
+            let reason = format!(
+                "'{word}' is no criticality that is known, for {whose}; a table should say {}",
+                Criticality::WORDS
+            );
+            return part(RiskKind::Criticality, 4, reason);
+        }
     };
     let reason = format!("{whose} is of {word} criticality");
     part(RiskKind::Criticality, points, reason)

@@ -28,6 +28,8 @@ pub(super) enum Route {
     WindowsEvent,
     /// They belong to a Winlogbeat record.
     Winlog,
+    /// They lie in an object of Windows data at the root.
+    WindowsData,
 }
 
 /// One name at its place in an object.
@@ -164,6 +166,7 @@ impl Outline {
         let route = match path.as_bytes().first() {
             Some(b'E') if crate::windows::is_event_path(&path) => Route::WindowsEvent,
             Some(b'w') if path.starts_with("winlog.") => Route::Winlog,
+            _ if crate::windows::bare_data(&path).is_some() => Route::WindowsData,
             _ => Route::Plain,
         };
         let place = u32::try_from(self.names.len()).unwrap_or(u32::MAX);

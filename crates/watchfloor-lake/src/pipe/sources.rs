@@ -64,7 +64,7 @@ impl Lowering {
         let frame = self.context.read_table(Arc::clone(&self.events));
         let mut filter = self.in_time.clone();
         if !asks_for_findings(query) {
-            filter = filter.and(column("kind").not_eq(lit("watchfloor/finding")));
+            filter = filter.and(schema::is_event());
         }
         if *query != Query::All {
             filter = filter.and(lower::query(query));

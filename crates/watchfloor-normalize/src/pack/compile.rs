@@ -15,6 +15,7 @@ use crate::choice::{Choice, Lookup};
 use crate::convert::Convert;
 use crate::expression;
 use crate::lazy_regex::LazyRegex;
+use crate::native;
 use crate::route::{Clause, Condition, Test};
 
 /// Most kinds of one pack.
@@ -88,6 +89,13 @@ pub(super) fn compile(
         text,
         warnings: Vec::new(),
     };
+    if pack.product == native::PRODUCT {
+        let reason = format!(
+            "'{}' is what records that are OCSF already are called; call the pack otherwise",
+            native::PRODUCT
+        );
+        return Err(place.error("product", reason));
+    }
     if pack.kinds.len() > KINDS_MAX {
         return Err(place.error("kinds", format!("more than {KINDS_MAX} kinds")));
     }

@@ -14,11 +14,13 @@ use jiff::Timestamp;
 use tokio::runtime::Handle;
 use tokio_util::sync::CancellationToken;
 use watchfloor_event::Format;
-use watchfloor_forward::Destination;
+use watchfloor_forward::{Destination, SendError};
 use watchfloor_ingest::{Journal, JournalOptions, JournalReader, NewRecord, OpenError};
 
 /// Records sent at once.
 const MAX_GROUP: usize = 1000;
+/// What a record weighs beside its bytes in a group, in the protocols at hand.
+const RECORD_OVERHEAD: usize = 64;
 /// First and longest wait after a destination failed.
 const FIRST_WAIT: Duration = Duration::from_millis(500);
 const LONGEST_WAIT: Duration = Duration::from_secs(60);
@@ -51,7 +53,8 @@ pub struct ForwardStatus {
     pub target: String,
     /// Copies that it has taken since start.
     pub sent: u64,
-    /// Copies that were left out because the spool was full or could not be written.
+    /// Copies that were left out: the spool was full or could not be written, or the destination
+    /// takes none of their size.
     pub dropped: u64,
     /// Bytes that wait.
     pub pending_bytes: u64,
@@ -177,7 +180,6 @@ impl Forwarder {
         mark: PathBuf,
         stop: CancellationToken,
     ) {
-        let mut wait = FIRST_WAIT;
         loop {
             let is_open = tokio::select! {
                 () = stop.cancelled() => false,
@@ -194,23 +196,64 @@ impl Forwarder {
                     continue;
                 }
             };
-            let Some(last) = records.last().map(|record| record.position) else {
-                continue;
-            };
-            let bodies: Vec<Bytes> = records.into_iter().map(|record| record.bytes).collect();
-            while let Err(error) = self.destination.send(last, &bodies).await {
-                self.note(Some(error.to_string()));
-                tokio::select! {
-                    () = stop.cancelled() => return,
-                    () = tokio::time::sleep(wait) => {}
-                }
-                wait = (wait * 2).min(LONGEST_WAIT);
+            let (places, bodies): (Vec<u64>, Vec<Bytes>) = records
+                .into_iter()
+                .map(|record| (record.position, record.bytes))
+                .unzip();
+            let mut sent = 0;
+            while let (Some(rest), Some(places)) = (bodies.get(sent..), places.get(sent..)) {
+                let Some(count) = self.send_some(places, rest, &stop).await else {
+                    return;
+                };
+                let Some(last) = count.checked_sub(1).and_then(|last| places.get(last)) else {
+                    break;
+                };
+                self.mark_sent(&mark, last + 1);
+                self.spool.release(last + 1);
+                sent += count;
             }
-            wait = FIRST_WAIT;
-            self.sent.fetch_add(bodies.len() as u64, Ordering::Relaxed);
-            self.note(None);
-            self.mark_sent(&mark, last + 1);
-            self.spool.release(last + 1);
+        }
+    }
+
+    /// Sends as many of the first copies as the destination takes at once, and gives how many are
+    /// done with; `None` if it is to stop.
+    async fn send_some(
+        &self,
+        places: &[u64],
+        bodies: &[Bytes],
+        stop: &CancellationToken,
+    ) -> Option<usize> {
+        let mut wait = FIRST_WAIT;
+        let mut count = fitting(bodies, self.destination.group_bytes_max());
+        loop {
+            let Some((group, last)) = bodies
+                .get(..count)
+                .zip(count.checked_sub(1).and_then(|last| places.get(last)))
+            else {
+                return Some(0);
+            };
+            match self.destination.send(*last, group).await {
+                Ok(()) => {
+                    self.sent.fetch_add(count as u64, Ordering::Relaxed);
+                    self.note(None);
+                    return Some(count);
+                }
+                Err(SendError::TooLarge { .. }) if count > 1 => count /= 2,
+                Err(error @ SendError::TooLarge { .. }) => {
+                    let bytes: usize = group.iter().map(Bytes::len).sum();
+                    self.dropped.fetch_add(1, Ordering::Relaxed);
+                    self.note(Some(format!("a copy of {bytes} bytes is left out: {error}")));
+                    return Some(1);
+                }
+                Err(error) => {
+                    self.note(Some(error.to_string()));
+                    tokio::select! {
+                        () = stop.cancelled() => return None,
+                        () = tokio::time::sleep(wait) => {}
+                    }
+                    wait = (wait * 2).min(LONGEST_WAIT);
+                }
+            }
         }
     }
 
@@ -228,4 +271,98 @@ impl Forwarder {
 /// The key of a copy: its record and part, never 0.
 fn key_of(position: u64, part: u32) -> u128 {
     (u128::from(position) << 64) | (u128::from(part) << 1) | 1
+}
+
+/// How many of the first bodies go together in so many bytes: at least one of any.
+fn fitting(bodies: &[Bytes], bytes_max: usize) -> usize {
+    let mut bytes: usize = 0;
+    let fit = bodies.iter().take_while(|body| {
+        bytes = bytes.saturating_add(body.len() + RECORD_OVERHEAD);
+        bytes <= bytes_max
+    });
+    fit.count().max(bodies.len().min(1))
+}
+
+#[cfg(test)]
+mod tests {
+    use futures::FutureExt;
+    use futures::future::BoxFuture;
+
+    use super::*;
+
+    /// Takes no group above some bytes, and keeps what it takes.
+    struct Narrow {
+        bytes_max: usize,
+        taken: Mutex<Vec<Vec<usize>>>,
+    }
+
+    impl Destination for Narrow {
+        fn send<'a>(
+            &'a self,
+            _: u64,
+            records: &'a [Bytes],
+        ) -> BoxFuture<'a, Result<(), SendError>> {
+            async move {
+                let lengths: Vec<usize> = records.iter().map(Bytes::len).collect();
+                if lengths.iter().sum::<usize>() > self.bytes_max {
+                    return Err(SendError::TooLarge {
+                        target: self.describe(),
+                        reason: "413".to_owned(),
+                    });
+                }
+                self.taken.lock().unwrap().push(lengths);
+                Ok(())
+            }
+            .boxed()
+        }
+
+        fn describe(&self) -> String {
+            "a narrow place".to_owned()
+        }
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn what_is_too_large_alone_is_left_out_and_the_rest_arrives_once() {
+        let folder = tempfile::tempdir().unwrap();
+        let narrow = Arc::new(Narrow {
+            bytes_max: 100,
+            taken: Mutex::default(),
+        });
+        let options = ForwardOptions {
+            spool_bytes_max: 8 << 20,
+        };
+        let place = Arc::clone(&narrow) as Arc<dyn Destination>;
+        let stop = CancellationToken::new();
+        let forwarder =
+            Forwarder::start("narrow", folder.path(), place, options, stop.clone()).unwrap();
+        let lengths = [30, 31, 500, 32, 33, 34, 35];
+        let parcels = (1..).zip(lengths).map(|(position, length)| Parcel {
+            position,
+            part: 0,
+            bytes: vec![b'x'; length],
+        });
+        let parcels = parcels.collect();
+        let taking = Arc::clone(&forwarder);
+        tokio::task::spawn_blocking(move || taking.take(parcels))
+            .await
+            .unwrap();
+        let mut status = forwarder.status();
+        while status.sent + status.dropped < 7 {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+            status = forwarder.status();
+        }
+        assert_eq!((status.sent, status.dropped), (6, 1));
+        let taken: Vec<usize> = narrow.taken.lock().unwrap().concat();
+        assert_eq!(taken, [30, 31, 32, 33, 34, 35]);
+        stop.cancel();
+    }
+
+    #[test]
+    fn a_group_is_what_its_destination_takes() {
+        let bodies: Vec<Bytes> = [500, 300, 300].map(|kib| Bytes::from(vec![0; kib << 10])).into();
+        assert_eq!(fitting(&bodies, 900 << 10), 2);
+        assert_eq!(fitting(&bodies, usize::MAX), 3);
+        assert_eq!(fitting(&bodies, 10), 1);
+        assert_eq!(fitting(&[], 10), 0);
+    }
 }

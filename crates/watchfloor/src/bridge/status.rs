@@ -410,7 +410,7 @@ fn forward_metrics(pipeline: &Pipeline) -> Vec<Metric> {
             ),
             metric(
                 "watchfloor_forward_dropped_total",
-                "Copies of records that were left out since the spool was full.",
+                "Copies of records that were left out: the spool was full, or the destination takes none of their size.",
                 MetricKind::Counter,
                 to,
                 state.dropped,
