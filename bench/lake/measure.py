@@ -53,6 +53,21 @@ def search(query, limit=10):
     return post("/api/v1/search", {"query": query, "from": FROM, "to": TO, "limit": limit, "order": "desc"})
 
 
+def first_rows(query, limit=50):
+    """Milliseconds until the first rows of a search that answers as it goes, as the console asks."""
+    request = urllib.request.Request(
+        URL + "/api/v1/search/stream",
+        json.dumps({"query": query, "from": FROM, "to": TO, "limit": limit, "order": "desc"}).encode(),
+        {"Authorization": f"Bearer {TOKEN}", "Content-Type": "application/json"},
+    )
+    start = time.perf_counter()
+    with urllib.request.urlopen(request) as answer:
+        for line in answer:
+            if line.startswith(b"data:") and json.loads(line[5:]).get("events"):
+                return 1000 * (time.perf_counter() - start)
+    raise SystemExit("a search of everything gave no rows")
+
+
 def sql(text):
     return post("/api/v1/query", {"query": text.format(t="events"), "from": FROM, "to": TO, "limit": 1000})
 
@@ -169,7 +184,10 @@ def main():
         check(known)
     needles(generated, known)
     drop_caches()
-    print(f"first rows of everything: cold {timed(lambda: search('*', 50))[0]:.0f} ms, warm {warm(lambda: search('*', 50)):.0f} ms")
+    cold = first_rows("*")
+    warmed = statistics.median(first_rows("*") for _ in range(WARM_RUNS))
+    print(f"first rows of everything: cold {cold:.0f} ms, warm {warmed:.0f} ms")
+    print(f"all of it, counted and by time: {warm(lambda: search('*', 50)):.0f} ms")
     aggregations(known)
 
 

@@ -518,7 +518,7 @@ mod tests {
             db-2,10.0.0.2;10.0.1.0/33,,high\n";
         let table = Table::read("assets.csv", TableKind::Assets, text).unwrap();
         assert_eq!(get(table.by_name("db-1"), "criticality"), Some("hihg"));
-        assert!(table.by_address(address("10.0.0.2")).is_some());
+        assert!(table.by_address("10.0.0.2".parse().unwrap()).is_some());
         let (faults, count) = table.faults();
         let lines: Vec<usize> = faults.iter().map(|(line, _)| *line).collect();
         assert_eq!((lines.as_slice(), count), ([2, 2, 2, 3].as_slice(), 4), "{faults:?}");

@@ -16,7 +16,7 @@ use datafusion::physical_expr::utils::{collect_columns, reassign_expr_columns};
 use datafusion::physical_expr::{PhysicalExpr, conjunction as all_of};
 use datafusion::physical_optimizer::pruning::PruningPredicateBuilder;
 use datafusion::physical_plan::ExecutionPlan;
-use datafusion::physical_plan::filter::FilterExec;
+use datafusion::physical_plan::filter::FilterExecBuilder;
 
 use crate::needles::{self, Ask};
 use crate::schema;
@@ -134,9 +134,9 @@ impl Conditions {
         }
         let plan = read(columns)?;
         let filter = reassign_expr_columns(filter, &plan.schema())?;
-        let plan = FilterExec::try_new(filter, plan)?;
         let wanted = projection.map(|projection| (0..projection.len()).collect());
-        Ok(Arc::new(plan.with_projection(wanted)?))
+        let plan = FilterExecBuilder::new(filter, plan);
+        Ok(Arc::new(plan.apply_projection(wanted)?.build()?))
     }
 }
 

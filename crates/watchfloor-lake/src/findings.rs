@@ -13,6 +13,7 @@ use watchfloor_event::{
 };
 
 use crate::rows::StoredEvent;
+use crate::schema;
 
 /// First part number of findings.
 const FIRST_PART: u32 = 0x8000_0000;

@@ -5,11 +5,11 @@ use std::sync::Arc;
 use datafusion::datasource::TableProvider;
 use datafusion::error::DataFusionError;
 use datafusion::execution::context::SQLOptions;
-use datafusion::logical_expr::{Expr, col, lit};
 use datafusion::prelude::{DataFrame, SessionContext};
 use watchfloor_query::Diagnostic;
 
 use crate::pipe::{PipeError, PipeRequest, asked};
+use crate::schema;
 use crate::search::query_error;
 use crate::snapshot::Snapshot;
 use crate::table::Lake;
@@ -51,9 +51,11 @@ impl Lake {
             .sql_parser
             .collect_spans = true;
         let asked = asked(request);
-        let is_finding: Expr = schema::is_finding();
-        let is_event: Expr = schema::is_event();
-        for (name, filter) in [("events", is_event), ("findings", is_finding)] {
+        let tables = [
+            ("events", schema::is_event()),
+            ("findings", schema::is_finding()),
+        ];
+        for (name, filter) in tables {
             let view = context
                 .read_table(Arc::clone(&lake))
                 .and_then(|frame| frame.filter(asked.clone().and(filter)))

@@ -2,7 +2,6 @@
 //! nothing is counted anew but what is new.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
 
 use arrow::array::{ArrayRef, AsArray, RecordBatch, StringArray};
 use arrow::compute::cast;
@@ -214,7 +213,7 @@ impl Lake {
     async fn shares(&self, file: &DataFile) -> Option<Vec<Share>> {
         let footers = self.runtime.cache_manager.get_file_metadata_cache();
         let footer = file.footer(&self.tier_of(file).store, &footers).await;
-        of_footer(&footer.ok()?)
+        of_footer(&*footer.ok()?)
     }
 }
 

@@ -169,7 +169,7 @@ impl Server {
         let started = sources::start(&wanted, syslog, place, on_drop, &stop).await?;
         let mut tasks = started.tasks;
         tasks.push(start_local(&folder.path, &pipeline, &stop)?);
-        let queries: Arc<Queries> = Arc::default();
+        let queries = Queries::start().context("no threads for queries")?;
         let lake = Arc::clone(pipeline.lake());
         let keeper = start_keeper(config, &pipeline, &casework, &stop)?;
         if let Some(nats) = &nats {

@@ -54,21 +54,18 @@ impl LakeEvents {
         }
     }
 
-    async fn find(&self, request: SearchRequest) -> Result<SearchResult, SearchError> {
+    async fn find(lake: Arc<Lake>, request: SearchRequest) -> Result<SearchResult, SearchError> {
         let start = Instant::now();
         let asked = lake_search(&request)?;
-        let running = self.queries.begin();
         let run = hunting::run(&request.limits);
         let events: Mutex<Vec<StoredEvent>> = Mutex::default();
         let histogram = Mutex::default();
-        let end = self.lake.search_parts(&asked, &run, |part| {
+        let end = lake.search_parts(&asked, &run, |part| {
             lock(&events).extend(part.events);
             *lock(&histogram) = part.histogram;
             std::future::ready(())
         });
-        let end = end.await.map_err(failure);
-        running.done();
-        let end = end?;
+        let end = end.await.map_err(failure)?;
         let mut events = std::mem::take(&mut *lock(&events));
         events.sort_by_key(|event| (event.time, event.id));
         if asked.order == SortOrder::NewestFirst {
@@ -92,15 +89,16 @@ impl LakeEvents {
         })
     }
 
-    async fn find_rows(&self, request: RowsRequest) -> Result<RowsResult, SearchError> {
+    async fn find_rows(lake: Arc<Lake>, request: RowsRequest) -> Result<RowsResult, SearchError> {
         let asked = hunting::rows_request(&request)?;
-        let running = self.queries.begin();
-        let found = self.lake.pipe(&asked).await.map_err(failure);
-        running.done();
-        Ok(rows_result(found?))
+        let found = lake.pipe(&asked).await.map_err(failure)?;
+        Ok(rows_result(found))
     }
 
-    async fn count_fields(&self, request: FieldsRequest) -> Result<FieldsResult, SearchError> {
+    async fn count_fields(
+        lake: Arc<Lake>,
+        request: FieldsRequest,
+    ) -> Result<FieldsResult, SearchError> {
         let asked = lake_search(&SearchRequest {
             query: request.query,
             from: request.from,
@@ -109,14 +107,11 @@ impl LakeEvents {
             order: EventOrder::Descending,
             limits: request.limits,
         })?;
-        let running = self.queries.begin();
         let run = hunting::run(&request.limits);
-        let counted = self
-            .lake
+        let counted = lake
             .statistics(&asked, (&run, COUNTING), TOP_VALUES)
-            .await;
-        running.done();
-        let counted = counted.map_err(failure)?;
+            .await
+            .map_err(failure)?;
         let fields = counted.fields.into_iter().map(|field| FieldSummary {
             name: field.name,
             count: field.count,
@@ -196,11 +191,13 @@ impl LakeEvents {
 
 impl EventReader for LakeEvents {
     fn search(&self, request: SearchRequest) -> BoxFuture<'_, Result<SearchResult, SearchError>> {
-        self.find(request).boxed()
+        let work = Self::find(Arc::clone(&self.lake), request);
+        self.queries.work(work).boxed()
     }
 
     fn rows(&self, request: RowsRequest) -> BoxFuture<'_, Result<RowsResult, SearchError>> {
-        self.find_rows(request).boxed()
+        let work = Self::find_rows(Arc::clone(&self.lake), request);
+        self.queries.work(work).boxed()
     }
 
     fn search_stream(
@@ -225,7 +222,8 @@ impl EventReader for LakeEvents {
         &self,
         request: FieldsRequest,
     ) -> BoxFuture<'_, Result<FieldsResult, SearchError>> {
-        self.count_fields(request).boxed()
+        let work = Self::count_fields(Arc::clone(&self.lake), request);
+        self.queries.work(work).boxed()
     }
 
     fn export(&self, request: ExportRequest) -> Result<ExportPieces, SearchError> {

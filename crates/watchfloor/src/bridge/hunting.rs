@@ -8,8 +8,10 @@ use std::time::Duration;
 use futures::StreamExt;
 use futures::stream::{BoxStream, unfold};
 use jiff::Timestamp;
+use tokio::runtime::Runtime;
 use tokio::sync::mpsc;
 use tokio::time::{Instant, MissedTickBehavior, interval};
+use tokio_util::task::AbortOnDropHandle;
 use watchfloor_api::ports::{
     QueryLimits, RowsEnd, RowsHead, RowsPiece, RowsProgress, RowsRequest, SearchEnd, SearchError,
     SearchPart, SearchPiece, SearchRequest, TailBegun, TailEvents, TailPiece, TailRequest,
@@ -33,14 +35,69 @@ const TAIL_ROWS: u64 = 200;
 /// How often all of a followed query is asked again.
 const AGAIN_EVERY: Duration = Duration::from_secs(1);
 
+/// What the threads of queries give way by to those that take events in and judge them: the
+/// kernel gives them a tenth of a processor that both want, and all of one that is free.
+const NICENESS: i32 = 10;
+
 /// Queries that are being worked on, and that were given up because nobody waited for them.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Queries {
     running: AtomicU64,
     given_up: AtomicU64,
+    /// Threads of their own; none once the server ends.
+    runtime: Option<Runtime>,
 }
 
 impl Queries {
+    /// Starts the threads.
+    ///
+    /// # Errors
+    /// If the system gives none.
+    pub(crate) fn start() -> std::io::Result<Arc<Self>> {
+        let give_way = || {
+            if let Err(error) = rustix::process::nice(NICENESS) {
+                tracing::debug!(%error, "queries run at normal priority");
+            }
+        };
+        let runtime = tokio::runtime::Builder::new_multi_thread()
+            .thread_name("queries")
+            .enable_all()
+            .on_thread_start(give_way)
+            .build()?;
+        Ok(Arc::new(Self {
+            running: AtomicU64::new(0),
+            given_up: AtomicU64::new(0),
+            runtime: Some(runtime),
+        }))
+    }
+
+    /// Works on a query, which is given up when nobody waits for it any more.
+    pub(super) async fn work<T: Send + 'static>(
+        self: &Arc<Self>,
+        work: impl Future<Output = Result<T, SearchError>> + Send + 'static,
+    ) -> Result<T, SearchError> {
+        let running = self.begin();
+        let found = match self.spawn(work).await {
+            Ok(found) => found,
+            Err(error) => match error.try_into_panic() {
+                Ok(panic) => std::panic::resume_unwind(panic),
+                Err(ended) => Err(SearchError::Unavailable(ended.to_string())),
+            },
+        };
+        running.done();
+        found
+    }
+
+    fn spawn<T: Send + 'static>(
+        &self,
+        work: impl Future<Output = T> + Send + 'static,
+    ) -> AbortOnDropHandle<T> {
+        AbortOnDropHandle::new(match &self.runtime {
+            Some(runtime) => runtime.spawn(work),
+            None => tokio::spawn(work),
+        })
+    }
+
     /// How many are being worked on.
     pub(crate) fn running(&self) -> u64 {
         self.running.load(Ordering::Relaxed)
@@ -57,6 +114,15 @@ impl Queries {
         Running {
             queries: Arc::clone(self),
             is_done: false,
+        }
+    }
+}
+
+impl Drop for Queries {
+    fn drop(&mut self) {
+        // The last of those that hold it may be a task, which must not wait for threads.
+        if let Some(runtime) = self.runtime.take() {
+            runtime.shutdown_background();
         }
     }
 }
@@ -103,12 +169,15 @@ where
     let (sender, receiver) = mpsc::channel(WAITING);
     let work = work(sender.clone());
     let running = queries.begin();
-    tokio::spawn(async move {
-        tokio::select! {
-            () = sender.closed() => {}
-            () = work => running.done(),
-        }
-    });
+    // It ends by itself, when its pieces are no longer read.
+    let _ = queries
+        .spawn(async move {
+            tokio::select! {
+                () = sender.closed() => {}
+                () = work => running.done(),
+            }
+        })
+        .detach();
     unfold(receiver, |mut receiver| async move {
         let piece = receiver.recv().await?;
         Some((piece, receiver))
