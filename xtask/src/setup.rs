@@ -284,6 +284,8 @@ pub(crate) fn python() -> Result<std::path::PathBuf> {
         // An S3-compatible server, and readers of the lake in it.
         "moto[server]>=5,<6",
         "pyarrow",
+        "pandas>=2",
+        "deltalake>=1,<2",
         "fsspec",
         "pysail",
         // Kafka brokers, by the mock cluster of librdkafka.

@@ -216,6 +216,10 @@ impl Lake {
     /// Whether a query that failed is to be tried again: without the workers that are gone, or
     /// without any, or without the files that cannot be read.
     pub(crate) async fn tries_again(&self, error: &PipeError, run: &Run) -> bool {
+        if run.progress.is_too_much_to_share() {
+            run.progress.stay_here();
+            return true;
+        }
         if matches!(error, PipeError::Query(_) | PipeError::Limited(..)) {
             return false;
         }

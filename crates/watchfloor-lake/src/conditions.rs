@@ -40,6 +40,8 @@ pub(crate) struct Conditions {
     pub(crate) needles: Ask,
     /// The one that leaves our findings out.
     pub(crate) no_findings: Option<usize>,
+    /// The one that wants nothing else.
+    pub(crate) only_findings: Option<usize>,
 }
 
 impl Conditions {
@@ -61,8 +63,16 @@ impl Conditions {
             each: each.collect::<Result<_>>()?,
             opposite: opposite.collect::<Result<_>>()?,
             needles: needles.map_or(Ask::Whatever, |filter| needles::of_filter(&filter)),
-            no_findings: parts.iter().position(|part| leaves_findings_out(part)),
+            no_findings: place_of(&parts, Operator::NotEq),
+            only_findings: place_of(&parts, Operator::Eq),
         })
+    }
+
+    /// Whether it is worth knowing which files hold findings of ours: what needle filters narrow
+    /// down needs no footer of files that hold nothing.
+    pub(crate) fn asks_of_findings(&self) -> bool {
+        let leaves_out = self.no_findings.is_some() && self.needles == Ask::Whatever;
+        self.only_findings.is_some() || leaves_out
     }
 
     /// The places of all.
@@ -154,18 +164,22 @@ fn opposite(condition: &Expr) -> Option<Expr> {
     Some(binary_expr(left, op, right))
 }
 
-/// Whether a condition is [`schema::is_event`], as the engine hands it on.
-fn leaves_findings_out(condition: &Expr) -> bool {
-    let Expr::BinaryExpr(comparison) = condition else {
-        return false;
-    };
-    let (Expr::Column(column), Expr::Literal(value, _)) = (&*comparison.left, &*comparison.right)
-    else {
-        return false;
-    };
-    column.name == schema::KIND
-        && comparison.op == Operator::NotEq
-        && value.try_as_str().flatten() == Some(schema::FINDING)
+/// The place of the condition that compares a row's kind with that of our findings: by `Eq` it is
+/// [`schema::is_finding`], by `NotEq` [`schema::is_event`].
+fn place_of(conditions: &[&Expr], op: Operator) -> Option<usize> {
+    conditions.iter().position(|condition| {
+        let Expr::BinaryExpr(comparison) = condition else {
+            return false;
+        };
+        let (Expr::Column(column), Expr::Literal(value, _)) =
+            (&*comparison.left, &*comparison.right)
+        else {
+            return false;
+        };
+        column.name == schema::KIND
+            && comparison.op == op
+            && value.try_as_str().flatten() == Some(schema::FINDING)
+    })
 }
 
 /// Files or batches, with what is known of their rows.

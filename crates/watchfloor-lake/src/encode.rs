@@ -1,4 +1,5 @@
-//! From event batches to Parquet bytes, one file per day of event time.
+//! From event batches to Parquet bytes, one file per day of event time; findings of ours stand in
+//! files of their own, so that a search of events reads none of them, nor one of findings events.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -36,42 +37,47 @@ pub(crate) struct DayFile {
     /// The filter beside the file.
     pub needles: Vec<u8>,
     pub extent: Extent,
+    pub holds_findings: bool,
 }
 
-/// Writes batches as one file per day.
+/// Writes batches as one file per day, and another for the day's findings.
 pub(crate) fn day_files(
     batches: &[&EventBatch],
 ) -> Result<Vec<DayFile>, parquet::errors::ParquetError> {
-    let mut by_day: BTreeMap<Date, Vec<(usize, Vec<u32>)>> = BTreeMap::new();
+    let mut by_day: BTreeMap<_, Vec<(usize, Vec<u32>)>> = BTreeMap::new();
     for (index, batch) in batches.iter().enumerate() {
-        for (day, rows) in rows_by_day(batch) {
-            by_day.entry(day).or_default().push((index, rows));
+        for (file, rows) in rows_by_file(batch) {
+            by_day.entry(file).or_default().push((index, rows));
         }
     }
     by_day
         .into_iter()
-        .map(|(day, parts)| day_file(batches, day, &parts))
+        .map(|((day, _), parts)| day_file(batches, day, &parts))
         .collect()
 }
 
-/// Rows of each day, those of a kind together and in time order: what is alike packs well.
-fn rows_by_day(batch: &EventBatch) -> BTreeMap<Date, Vec<u32>> {
+/// Rows of each day, findings apart, those of a kind together and in time order: what is alike packs
+/// well.
+fn rows_by_file(batch: &EventBatch) -> BTreeMap<(Date, bool), Vec<u32>> {
     const DAY_SECONDS: i64 = 86_400;
-    let mut by_number: BTreeMap<i64, Vec<u32>> = BTreeMap::new();
+    let mut by_number: BTreeMap<(i64, bool), Vec<u32>> = BTreeMap::new();
     for (row, meta) in batch.rows().iter().enumerate() {
         let number = meta.time.as_second().div_euclid(DAY_SECONDS);
-        by_number.entry(number).or_default().push(row as u32);
+        let is_finding = *batch.kind_of(row).name == *schema::FINDING;
+        let rows = by_number.entry((number, is_finding)).or_default();
+        rows.push(row as u32);
     }
     by_number
         .into_iter()
-        .map(|(number, mut rows)| {
+        .map(|((number, is_finding), mut rows)| {
             rows.sort_by_key(|row| {
                 let meta = &batch.rows()[*row as usize];
                 (meta.kind, meta.time)
             });
             let noon =
                 Timestamp::from_second(number * DAY_SECONDS).unwrap_or(Timestamp::UNIX_EPOCH);
-            (jiff::tz::TimeZone::UTC.to_datetime(noon).date(), rows)
+            let day = jiff::tz::TimeZone::UTC.to_datetime(noon).date();
+            ((day, is_finding), rows)
         })
         .collect()
 }
@@ -139,6 +145,7 @@ impl DayWriter {
     }
 
     pub(crate) fn finish(mut self) -> Result<DayFile, parquet::errors::ParquetError> {
+        let holds_findings = self.tally.holds_findings();
         for entry in self.tally.finish() {
             self.parquet.append_key_value_metadata(entry);
         }
@@ -148,6 +155,7 @@ impl DayWriter {
             needles: self.needles.finish(crc32fast::hash(&bytes)),
             bytes,
             extent: self.extent,
+            holds_findings,
         })
     }
 }

@@ -96,7 +96,7 @@ impl Lake {
     async fn shape(&self, min_files: usize, may_rest: bool) -> Result<Maintained, MaintainError> {
         let _maintainer = self.maintainer.lock().await;
         let mut done = Maintained::default();
-        while let Some((files, is_late)) = self.due(min_files) {
+        while let Some((files, is_late)) = self.due(min_files).await {
             let rests = may_rest && !is_late;
             let file = self.merge(files.clone(), rests).await?;
             self.replace(&files, file).await?;
@@ -109,13 +109,18 @@ impl Lake {
         Ok(done)
     }
 
-    /// Small files of one day that are to be one, and whether many more wait.
-    fn due(&self, min_files: usize) -> Option<(Vec<DataFile>, bool)> {
+    /// Small files of one day that are to be one, and whether many more wait. Those with findings
+    /// stay apart.
+    async fn due(&self, min_files: usize) -> Option<(Vec<DataFile>, bool)> {
         let snapshot = self.snapshot();
-        let mut by_day: BTreeMap<(usize, &str), Vec<&DataFile>> = BTreeMap::new();
+        let footers = self.runtime.cache_manager.get_file_metadata_cache();
+        let mut by_day: BTreeMap<(usize, &str, bool), Vec<&DataFile>> = BTreeMap::new();
         let small = |file: &&DataFile| file.extent.rows < SMALL_ROWS;
         for file in snapshot.files().iter().filter(small) {
-            by_day.entry((file.tier, &file.day)).or_default().push(file);
+            let store = &self.tier_of(file).store;
+            let is_free = file.is_free_of_findings(store, &footers).await;
+            let alike = by_day.entry((file.tier, &file.day, is_free));
+            alike.or_default().push(file);
         }
         let mut files = by_day
             .into_values()

@@ -203,16 +203,21 @@ impl<'a> Parts<'a> {
         let found = found.await.map_err(judged)?;
         let events = match found.is_empty() {
             true => Vec::new(),
-            false => self.first_events(snapshot).await?,
+            false => {
+                let found = found.iter().map(|bucket| bucket.count).sum();
+                self.first_events(snapshot, found).await?
+            }
         };
         self.merge(&found);
         Ok(events)
     }
 
-    /// The events of a lot that come before the last of those that are known.
+    /// The events of a lot, of which so many were found, that come before the last of those that
+    /// are known.
     async fn first_events(
         &mut self,
         snapshot: &Arc<Snapshot>,
+        found: u64,
     ) -> Result<Vec<StoredEvent>, PipeError> {
         if self.limit == 0 {
             return Ok(Vec::new());
@@ -229,16 +234,20 @@ impl<'a> Parts<'a> {
             };
             filter = is_before.and(filter);
         }
-        let frame = self.frame(snapshot)?;
-        let times = first_times(frame, filter.clone(), self.limit, is_newest);
-        let times = times.await.map_err(judged)?;
-        let (Some(least), Some(most)) = (times.iter().min(), times.iter().max()) else {
-            return Ok(Vec::new());
-        };
-        let span = time()
-            .gt_eq(micros(*least))
-            .and(time().lt_eq(micros(*most)));
-        let frame = self.frame(snapshot)?.filter(span.and(filter));
+        // Where there are more than are asked for, few columns say which come first.
+        if found > self.limit as u64 {
+            let frame = self.frame(snapshot)?;
+            let times = first_times(frame, filter.clone(), self.limit, is_newest);
+            let times = times.await.map_err(judged)?;
+            let (Some(least), Some(most)) = (times.iter().min(), times.iter().max()) else {
+                return Ok(Vec::new());
+            };
+            let span = time()
+                .gt_eq(micros(*least))
+                .and(time().lt_eq(micros(*most)));
+            filter = span.and(filter);
+        }
+        let frame = self.frame(snapshot)?.filter(filter);
         let frame = frame.map_err(query_error)?;
         let mut events = collect_events(frame).await.map_err(judged)?;
         events.sort_by_key(|event| (event.time, event.id));

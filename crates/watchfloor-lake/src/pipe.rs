@@ -280,6 +280,9 @@ impl Lake {
             .build_arc()
             .map_err(query_error)?;
         let helpers = self.helpers(run);
+        if helpers.is_some() {
+            run.progress.share();
+        }
         cluster::session(runtime, &self.tiers, helpers).map_err(query_error)
     }
 }

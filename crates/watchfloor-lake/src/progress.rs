@@ -79,6 +79,9 @@ pub struct Progress {
     /// How often the cluster failed the query.
     failures: AtomicU64,
     stays_here: AtomicBool,
+    /// Bytes of the files that workers would read, which count for themselves.
+    shared_bytes: AtomicU64,
+    is_shared: AtomicBool,
     seen: Mutex<Seen>,
 }
 
@@ -106,6 +109,8 @@ impl Progress {
             is_given_up: AtomicBool::new(false),
             failures: AtomicU64::new(0),
             stays_here: AtomicBool::new(false),
+            shared_bytes: AtomicU64::new(0),
+            is_shared: AtomicBool::new(false),
             seen: Mutex::default(),
         }
     }
@@ -144,6 +149,25 @@ impl Progress {
 
     pub(crate) fn stay_here(&self) {
         self.stays_here.store(true, Ordering::Relaxed);
+        self.is_shared.store(false, Ordering::Relaxed);
+    }
+
+    /// Says that workers help with the query: bytes are counted where they are read, so that it
+    /// may be shared only as long as its whole files are within its limit.
+    pub(crate) fn share(&self) {
+        self.is_shared.store(true, Ordering::Relaxed);
+    }
+
+    /// Takes files of a scan into the account; false if they are too much to be read elsewhere.
+    pub(crate) fn may_share(&self, bytes: u64) -> bool {
+        self.shared_bytes.fetch_add(bytes, Ordering::Relaxed);
+        !self.is_too_much_to_share()
+    }
+
+    /// Whether it must run here, where what it reads is counted.
+    pub(crate) fn is_too_much_to_share(&self) -> bool {
+        self.is_shared.load(Ordering::Relaxed)
+            && self.shared_bytes.load(Ordering::Relaxed) > self.bytes_max
     }
 
     /// Counts a failure of the cluster; how many there were.

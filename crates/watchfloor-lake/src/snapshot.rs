@@ -12,7 +12,7 @@ use arrow::compute::cast;
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use datafusion::catalog::{Session, TableProvider};
 use datafusion::common::stats::Precision;
-use datafusion::common::{Result, Statistics};
+use datafusion::common::{Result, Statistics, exec_err};
 use datafusion::datasource::TableType;
 use datafusion::datasource::listing::PartitionedFile;
 use datafusion::datasource::memory::MemorySourceConfig;
@@ -283,6 +283,12 @@ impl Snapshot {
             for (left, file) in self.narrow(state, &store, files, conditions).await {
                 groups.entry(left).or_default().push(file);
             }
+            let bytes = groups.values().flatten().map(ReadFile::bytes).sum();
+            if let Some(progress) = &self.progress
+                && !progress.may_share(bytes)
+            {
+                return exec_err!("too much to be read by workers within its limit");
+            }
             for (left, files) in groups {
                 let exact = limit.filter(|_| left.is_empty());
                 let place = (url, Arc::clone(&store));
@@ -308,12 +314,13 @@ impl Snapshot {
             let (store, footers) = (Arc::clone(store), Arc::clone(&footers));
             let needles = Arc::clone(&self.needles);
             async move {
-                if conditions.needles == Ask::Whatever
-                    && let Some(place) = conditions.no_findings
-                    && left.contains(&place)
+                if conditions.asks_of_findings()
                     && file.is_free_of_findings(&store, &footers).await
                 {
-                    left.retain(|one| *one != place);
+                    if conditions.only_findings.is_some() {
+                        return None;
+                    }
+                    left.retain(|one| Some(*one) != conditions.no_findings);
                 }
                 let rows = file.extent.rows;
                 let ask = conditions.needles.clone();
@@ -457,6 +464,12 @@ impl TableProvider for Snapshot {
 struct ReadFile {
     read: PartitionedFile,
     rows: u64,
+}
+
+impl ReadFile {
+    fn bytes(&self) -> u64 {
+        self.read.object_meta.size
+    }
 }
 
 impl Recent {

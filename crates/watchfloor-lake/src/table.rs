@@ -556,6 +556,8 @@ impl Lake {
         };
         let mut adds = Vec::new();
         for file in files {
+            let what = if file.holds_findings { "-findings" } else { "" };
+            let name = format!("{name}{what}");
             adds.push(self.tiers[HOT].write_file(&name, file, true).await?);
         }
         let added: Vec<DataFile> = adds.iter().map(DataFile::added).collect();

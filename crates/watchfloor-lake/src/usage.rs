@@ -92,6 +92,11 @@ impl Tally {
         share.1 += raw_bytes;
     }
 
+    /// Whether any row was a finding of ours.
+    pub(crate) fn holds_findings(&self) -> bool {
+        self.findings > 0
+    }
+
     /// The footer's entries.
     pub(crate) fn finish(self) -> [KeyValue; 2] {
         let mut shares: Vec<Share> = self

@@ -3,9 +3,13 @@
 #[path = "lake/following.rs"]
 mod following;
 
-use jiff::SignedDuration;
-use watchfloor_event::EventId;
-use watchfloor_lake::{Lake, PipeError, PipeRequest, RowsQuery, Run, SearchRequest, SortOrder};
+use std::path::Path;
+
+use jiff::{SignedDuration, Timestamp};
+use watchfloor_event::{EventId, Finding, FindingLevel};
+use watchfloor_lake::{
+    Lake, PendingCommit, PipeError, PipeRequest, RowsQuery, Run, SearchRequest, SortOrder,
+};
 
 mod common;
 use common::{BATCH, batch, commit, files_below, found, start};
@@ -280,5 +284,97 @@ async fn sql_reads_and_does_nothing_else() {
             error.start >= place && error.end <= text.len(),
             "{text}: {error:?}"
         );
+    }
+}
+
+/// One finding on an event, at its time.
+fn finding(position: u64) -> Finding {
+    let meta = batch(0).rows()[position as usize].clone();
+    Finding {
+        id: format!("finding-{position}"),
+        rule_id: "rule".to_owned(),
+        rule_version: "0123456789ab".to_owned(),
+        title: "A login".to_owned(),
+        level: FindingLevel::High,
+        time: meta.time,
+        first_time: meta.time,
+        source: "test".to_owned(),
+        event_ids: vec![EventId::new(position, 0)],
+        event_count: 1,
+        summary: "somebody signed in".to_owned(),
+        reasons: Vec::new(),
+        entities: Vec::new(),
+        tactics: Vec::new(),
+        techniques: Vec::new(),
+    }
+}
+
+/// Rows of an aggregation over some time.
+async fn counted(lake: &Lake, query: &str, from: Timestamp, to: Timestamp) -> Vec<u64> {
+    let request = PipeRequest {
+        query: RowsQuery::parse(query).unwrap(),
+        from,
+        to,
+        since: None,
+        limit: 100,
+        run: Run::within(std::time::Duration::from_secs(60)),
+    };
+    let found = lake.pipe(&request).await.unwrap();
+    let first = |row: &Vec<serde_json::Value>| row[0].as_u64().unwrap();
+    found.rows.iter().map(first).collect()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn findings_stand_apart_and_counts_are_true_at_every_edge_of_time() {
+    let folder = tempfile::tempdir().unwrap();
+    let lake = Lake::open(folder.path()).await.unwrap();
+    for number in 0..16 {
+        let first = number * BATCH;
+        let pending = PendingCommit {
+            batches: vec![batch(first)],
+            findings: match number {
+                0 => [3, 700, 1400].map(|position| (position, finding(position))).into(),
+                _ => Vec::new(),
+            },
+            end: first + BATCH,
+        };
+        lake.commit(pending).await.unwrap();
+    }
+    let apart = |folder: &Path| {
+        let files = files_below(folder, "-findings.parquet");
+        files.len()
+    };
+    assert!((1..=2).contains(&apart(folder.path())), "of one or two days");
+    let total = 16 * BATCH;
+    let times: Vec<Timestamp> = (0..16)
+        .flat_map(|number| batch(number * BATCH).rows().iter().map(|row| row.time).collect::<Vec<_>>())
+        .collect();
+    let (least, most) = (*times.iter().min().unwrap(), *times.iter().max().unwrap());
+    for is_compacted in [false, true] {
+        if is_compacted {
+            lake.compact().await.unwrap();
+        }
+        let edges = [
+            (Timestamp::MIN, Timestamp::MAX),
+            (least, most),
+            (least + SignedDuration::from_micros(1), Timestamp::MAX),
+            (Timestamp::MIN, most + SignedDuration::from_micros(1)),
+            (start() + SignedDuration::from_secs(100), start() + SignedDuration::from_secs(7000)),
+            (most, least),
+        ];
+        for (from, to) in edges {
+            let wanted = times.iter().filter(|time| (from..to).contains(*time)).count() as u64;
+            for query in ["events | count", "SELECT count(*) FROM events", "SELECT count(user_name) FROM events"] {
+                let found = counted(&lake, query, from, to).await;
+                assert_eq!(found, [wanted], "{query}, {from} to {to}");
+            }
+        }
+        let (from, to) = (Timestamp::MIN, Timestamp::MAX);
+        let by_kind = "SELECT count(*) AS n FROM events GROUP BY kind ORDER BY n";
+        assert_eq!(counted(&lake, by_kind, from, to).await, [total]);
+        assert_eq!(counted(&lake, "SELECT count(*) FROM findings", from, to).await, [3]);
+        let of_rule = lake.findings_by_rule(Timestamp::MIN).await.unwrap();
+        assert_eq!(of_rule.iter().map(|rule| rule.findings).collect::<Vec<_>>(), [3]);
+        assert_eq!(lake.stats().await.unwrap().rows, total + 3);
     }
 }

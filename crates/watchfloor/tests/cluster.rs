@@ -145,12 +145,16 @@ fn fill(client: &Client) -> Result<()> {
     Ok(())
 }
 
-fn ask(client: &Client, query: &str) -> Result<Value> {
+fn post(client: &Client, query: &str) -> Result<Answer> {
     let body = json!({
         "query": query, "from": "2000-01-01T00:00:00Z", "to": "2100-01-01T00:00:00Z", "limit": 1000,
     });
     let kind = [("content-type", "application/json")];
-    let answer = client.post("/api/v1/query", &kind, body.to_string().as_bytes())?;
+    client.post("/api/v1/query", &kind, body.to_string().as_bytes())
+}
+
+fn ask(client: &Client, query: &str) -> Result<Value> {
+    let answer = post(client, query)?;
     ensure!(answer.status == 200, "{query}: {}", answer.json());
     Ok(answer.json()["rows"].clone())
 }
@@ -189,7 +193,9 @@ fn workers_share_the_work_and_one_that_dies_costs_no_answer() -> Result<()> {
     assert_eq!(wanted[1], json!([["user17001"], ["user5001"], ["user7"]]));
     drop(server);
 
-    let together = bucket.config(folder.path(), &cluster(&workers, &nodes))?;
+    let limits = "[limits.viewer]\nread_mib = 1\n";
+    let more = format!("{}{limits}", cluster(&workers, &nodes));
+    let together = bucket.config(folder.path(), &more)?;
     let together = together.to_string_lossy();
     let server = ServerProcess::start(Path::new(PROGRAM), &data, &["--config", &together])?;
     let client = server.client("admin")?;
@@ -210,6 +216,19 @@ fn workers_share_the_work_and_one_that_dies_costs_no_answer() -> Result<()> {
         let ticks = worker.ticks()? - before;
         assert!(ticks >= 5, "a worker did nothing: {ticks} ticks");
     }
+
+    // What a role may read is counted where it is read: more than that is not shared out.
+    let before = [workers[0].ticks()?, workers[1].ticks()?];
+    let reader = server.client("read")?;
+    let all = ["(events | project raw)"; 12].join(", ");
+    let answer = post(&reader, &format!("union {all} | summarize dcount(raw)"))?;
+    let said = String::from_utf8_lossy(&answer.body).into_owned();
+    assert!(answer.status != 200 && said.contains("1 MiB of files"), "{said}");
+    for (worker, before) in workers.iter().zip(before) {
+        assert!(worker.ticks()? - before < 5, "a worker read beyond the limit");
+    }
+    assert_eq!(&ask(&reader, QUERIES[3])?, &wanted[3]);
+    assert_eq!(failures(&client)?, "0");
 
     // A worker that hangs costs time, and no answer.
     workers[0].signal("STOP")?;

@@ -142,7 +142,7 @@ fn new_data_goes_to_a_bucket_and_the_former_stays_in_reach() -> Result<()> {
 
     let local = data.join("lake");
     let local = local.to_string_lossy();
-    for script in ["read_duckdb.py", "read_sail.py"] {
+    for script in ["read_duckdb.py", "read_sail.py", "read_pandas.py"] {
         let found = outside(&python, script, &[&local, "user7"], &bucket.endpoint)?;
         check(&found, "before", 7);
         let found = outside(

@@ -2,11 +2,12 @@
 //! events that are made with a seed (`bench/lake`).
 
 use std::path::Path;
-use std::process::Command;
+use std::process::{Command, Stdio};
+use std::time::Instant;
 
-use anyhow::Result;
+use anyhow::{Context, Result};
 
-use super::path;
+use super::{load, path};
 use crate::{setup, shell};
 
 /// Peers beside those that tests use.
@@ -43,7 +44,41 @@ pub(super) fn run(is_quick: bool, is_full: bool) -> Result<()> {
         .args([&data, &generated, &texts])
         .arg(folder.join("scratch"));
     shell::run(&mut measure)?;
+    under_searches(&python, &server.url, &token)?;
     weigh_filters(&python, &data, &folder)
+}
+
+/// What events are taken in at while nobody searches, and while ten clients search without pause.
+fn under_searches(python: &Path, url: &str, token: &str) -> Result<()> {
+    const EVENTS: usize = 300_000;
+    let address = url.trim_start_matches("http://");
+    let lines = load::lines(EVENTS, &load::now()?)?;
+    let mut sent = 0;
+    let mut rate = || -> Result<f64> {
+        let begin = Instant::now();
+        load::over_http(address, token, &lines, 4)?;
+        sent += lines.len();
+        path::settle(address, token, sent as f64)?;
+        Ok(lines.len() as f64 / begin.elapsed().as_secs_f64())
+    };
+    let quiet = rate()?;
+    let mut searchers = Command::new(python)
+        .arg(shell::root().join("bench/lake/searchers.py"))
+        .args([url, token])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .context("the searchers do not start")?;
+    let busy = rate();
+    drop(searchers.stdin.take());
+    let told = searchers.wait_with_output()?;
+    let busy = busy?;
+    println!(
+        "taken in while nobody searches: {quiet:.0} events/s; while ten search: {busy:.0} ({:.0} %), who got {} answers",
+        100.0 * busy / quiet,
+        String::from_utf8_lossy(&told.stdout).trim()
+    );
+    Ok(())
 }
 
 /// Queries on several machines: processes of this one, over an S3-compatible server.

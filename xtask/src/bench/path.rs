@@ -214,7 +214,7 @@ fn stages(metrics: &str, events: usize, transport: &Transport) {
 }
 
 /// Waits until all records are in the lake.
-fn settle(address: &str, token: &str, wanted: f64) -> Result<()> {
+pub(super) fn settle(address: &str, token: &str, wanted: f64) -> Result<()> {
     let end = Instant::now() + Duration::from_secs(600);
     while Instant::now() < end {
         let metrics = text(address, token, "/metrics")?;

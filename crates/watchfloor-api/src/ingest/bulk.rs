@@ -10,8 +10,8 @@ use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 use axum::{Json, http};
 use bytes::Bytes;
-use serde::Deserialize;
-use serde_json::{Value, json};
+use serde::{Deserialize, Serialize, Serializer};
+use serde_json::json;
 
 use super::body::{BODY_REFUSED, json_fault, lines, read};
 use super::{LINE_BYTES_MAX, Labels, Sender, checked_source};
@@ -151,7 +151,7 @@ pub(crate) async fn take_into(
 
 /// Answers in the form that clients read: errors too, because they refuse the media type of
 /// problems; and in their own media type, which those of version 8 ask for.
-fn answered(result: Result<Value, ApiError>, headers: &HeaderMap) -> Response {
+fn answered(result: Result<Answer, ApiError>, headers: &HeaderMap) -> Response {
     let mut response = match result {
         Ok(body) => Json(body).into_response(),
         Err(error) => fault(&error),
@@ -208,7 +208,7 @@ async fn bulk(
     labels: Labels,
     headers: &HeaderMap,
     body: Body,
-) -> Result<Value, ApiError> {
+) -> Result<Answer, ApiError> {
     let started = std::time::Instant::now();
     let index = checked_source("index", index)?;
     let body = read(headers, body).await.inspect_err(|_| {
@@ -241,38 +241,105 @@ async fn bulk(
     }
     let errors = items.iter().any(|item| item.fault.is_some());
     let request = request_id();
-    let rows: Vec<Value> = items
-        .into_iter()
-        .enumerate()
-        .map(|(place, item)| row(item, &request, place))
-        .collect();
-    let took = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
-    Ok(json!({ "took": took, "errors": errors, "items": rows }))
+    let rows = items.into_iter().enumerate();
+    Ok(Answer {
+        took: u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX),
+        errors,
+        items: rows
+            .map(|(place, item)| row(item, &request, place))
+            .collect(),
+    })
 }
 
-fn row(item: Item, request: &str, place: usize) -> Value {
-    let id = item.id.unwrap_or_else(|| format!("{request}-{place}"));
-    let body = match item.fault {
-        Some((kind, reason)) => json!({
-            "_index": item.index,
-            "_id": id,
-            "status": 400,
-            "error": { "type": kind, "reason": reason }
-        }),
-        None => json!({
-            "_index": item.index,
-            "_id": id,
-            "_version": 1,
-            "result": "created",
-            "_shards": { "total": 1, "successful": 1, "failed": 0 },
-            "_seq_no": place,
-            "_primary_term": 1,
-            "status": 201
-        }),
+/// What a body became.
+#[derive(Serialize)]
+struct Answer {
+    took: u64,
+    errors: bool,
+    items: Vec<Row>,
+}
+
+/// What an item became, below the name of its operation.
+struct Row(Operation, Outcome);
+
+impl Serialize for Row {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_map([(self.0.as_str(), &self.1)])
+    }
+}
+
+#[derive(Serialize)]
+struct Outcome {
+    #[serde(rename = "_index")]
+    index: String,
+    #[serde(rename = "_id")]
+    id: String,
+    status: u16,
+    #[serde(flatten)]
+    result: ItemResult,
+}
+
+#[derive(Serialize)]
+#[serde(untagged)]
+enum ItemResult {
+    Created {
+        #[serde(rename = "_version")]
+        version: u8,
+        result: &'static str,
+        #[serde(rename = "_shards")]
+        shards: Shards,
+        #[serde(rename = "_seq_no")]
+        place: usize,
+        #[serde(rename = "_primary_term")]
+        term: u8,
+    },
+    Refused {
+        error: Refusal,
+    },
+}
+
+#[derive(Serialize)]
+struct Shards {
+    total: u8,
+    successful: u8,
+    failed: u8,
+}
+
+#[derive(Serialize)]
+struct Refusal {
+    #[serde(rename = "type")]
+    kind: &'static str,
+    reason: String,
+}
+
+fn row(item: Item, request: &str, place: usize) -> Row {
+    let (status, result) = match item.fault {
+        Some((kind, reason)) => {
+            let error = Refusal { kind, reason };
+            (400, ItemResult::Refused { error })
+        }
+        None => (
+            201,
+            ItemResult::Created {
+                version: 1,
+                result: "created",
+                shards: Shards {
+                    total: 1,
+                    successful: 1,
+                    failed: 0,
+                },
+                place,
+                term: 1,
+            },
+        ),
     };
-    let mut row = serde_json::Map::new();
-    row.insert(item.operation.as_str().to_owned(), body);
-    Value::Object(row)
+    let outcome = Outcome {
+        index: item.index,
+        id: item.id.unwrap_or_else(|| format!("{request}-{place}")),
+        status,
+        result,
+    };
+    Row(item.operation, outcome)
 }
 
 /// Cuts a body into items, and the records of those that are in order.
