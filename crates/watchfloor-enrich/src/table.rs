@@ -377,14 +377,12 @@ impl Table {
                     (None, Ok(network)) => self.networks.push((network.trunc(), place)),
                     _ => self.fault(line, format!("'{value}' is no address and no network")),
                 },
-                Key::Mac => {
-                    match address::parse_mac(value) {
-                        Some(mac) => {
-                            self.names.entry(mac).or_insert(place);
-                        }
-                        None => self.fault(line, format!("'{value}' is no hardware address")),
+                Key::Mac => match address::parse_mac(value) {
+                    Some(mac) => {
+                        self.names.entry(mac).or_insert(place);
                     }
-                }
+                    None => self.fault(line, format!("'{value}' is no hardware address")),
+                },
                 Key::Name => {
                     let name = value.trim_end_matches('.').to_lowercase();
                     if let Some((short, _)) = name.split_once('.') {
@@ -521,7 +519,11 @@ mod tests {
         assert!(table.by_address("10.0.0.2".parse().unwrap()).is_some());
         let (faults, count) = table.faults();
         let lines: Vec<usize> = faults.iter().map(|(line, _)| *line).collect();
-        assert_eq!((lines.as_slice(), count), ([2, 2, 2, 3].as_slice(), 4), "{faults:?}");
+        assert_eq!(
+            (lines.as_slice(), count),
+            ([2, 2, 2, 3].as_slice(), 4),
+            "{faults:?}"
+        );
         assert!(faults[0].1.contains("10.20.300.1"), "{faults:?}");
         assert!(faults[2].1.contains("critical, high"), "{faults:?}");
     }

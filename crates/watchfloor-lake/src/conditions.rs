@@ -45,11 +45,7 @@ pub(crate) struct Conditions {
 }
 
 impl Conditions {
-    pub(crate) fn new(
-        state: &dyn Session,
-        columns: &SchemaRef,
-        filters: &[Expr],
-    ) -> Result<Self> {
+    pub(crate) fn new(state: &dyn Session, columns: &SchemaRef, filters: &[Expr]) -> Result<Self> {
         let named = Arc::clone(columns).to_dfschema()?;
         let parts: Vec<&Expr> = filters.iter().flat_map(split_conjunction).collect();
         let physical = |expr: Expr| state.create_physical_expr(expr, &named);
@@ -103,11 +99,7 @@ impl Conditions {
         Ok(left)
     }
 
-    fn may_hold(
-        &self,
-        filter: &Arc<dyn PhysicalExpr>,
-        rows: &Containers<'_>,
-    ) -> Result<Vec<bool>> {
+    fn may_hold(&self, filter: &Arc<dyn PhysicalExpr>, rows: &Containers<'_>) -> Result<Vec<bool>> {
         let predicate = PruningPredicateBuilder::new()
             .with_file_schema(Arc::clone(&self.columns))
             .with_max_in_list_size(MAX_LIST)

@@ -256,9 +256,7 @@ impl Lake {
             with_findings: true,
             bucket_seconds: 0,
         };
-        let filter = self
-            .filter(&request)
-            .and(schema::is_finding());
+        let filter = self.filter(&request).and(schema::is_finding());
         let frame = self.frame().await?.filter(filter).map_err(query_error)?;
         let rule = col(schema::column_name("finding_info.analytic.uid")).alias("rule");
         let last = max(cast_expr(col(schema::TIME), DataType::Int64)).alias("last");
@@ -309,10 +307,7 @@ impl Lake {
             bucket_seconds: DAY_S,
         };
         let rule = col(schema::column_name("finding_info.analytic.uid")).eq(lit(rule_id));
-        let filter = self
-            .filter(&request)
-            .and(schema::is_finding())
-            .and(rule);
+        let filter = self.filter(&request).and(schema::is_finding()).and(rule);
         self.histogram(filter, DAY_S).await
     }
 

@@ -11,8 +11,7 @@ use arrow::array::{ArrayRef, RecordBatch, StringArray};
 use arrow::compute::cast;
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use datafusion::catalog::{Session, TableProvider};
-use datafusion::common::stats::Precision;
-use datafusion::common::{Result, Statistics, exec_err};
+use datafusion::common::{Result, exec_err};
 use datafusion::datasource::TableType;
 use datafusion::datasource::listing::PartitionedFile;
 use datafusion::datasource::memory::MemorySourceConfig;
@@ -267,7 +266,13 @@ impl Snapshot {
         let days = self.files.iter();
         let days = days.map(|file| (file.day.as_str(), file.day.as_str()));
         let rows = Containers::new(&extents, days.unzip());
-        let (kept, left) = (conditions.prune(&rows)?, conditions.left(&rows)?);
+        let kept = conditions.prune(&rows)?;
+        // A bare count reads the rows that it counts: a damaged file must not go unnoticed.
+        let is_count = projection.is_some_and(Vec::is_empty);
+        let left = match is_count {
+            true => vec![conditions.all(); self.files.len()],
+            false => conditions.left(&rows)?,
+        };
         let mut plans = Vec::new();
         for (tier, url) in self.stores.iter().enumerate() {
             let files = self.files.iter().zip(&kept).zip(&left);
@@ -279,11 +284,13 @@ impl Snapshot {
                 continue;
             }
             let store = state.runtime_env().object_store(url)?;
-            let mut groups: BTreeMap<Left, Vec<ReadFile>> = BTreeMap::new();
-            for (left, file) in self.narrow(state, &store, files, conditions).await {
+            let mut groups: BTreeMap<Left, Vec<PartitionedFile>> = BTreeMap::new();
+            let files = self.narrow(state, &store, files, (conditions, is_count));
+            for (left, file) in files.await {
                 groups.entry(left).or_default().push(file);
             }
-            let bytes = groups.values().flatten().map(ReadFile::bytes).sum();
+            let bytes = groups.values().flatten();
+            let bytes = bytes.map(|file| file.object_meta.size).sum();
             if let Some(progress) = &self.progress
                 && !progress.may_share(bytes)
             {
@@ -307,25 +314,23 @@ impl Snapshot {
         state: &dyn Session,
         store: &Arc<dyn ObjectStore>,
         files: Vec<(DataFile, Left)>,
-        conditions: &Conditions,
-    ) -> Vec<(Left, ReadFile)> {
+        (conditions, is_count): (&Conditions, bool),
+    ) -> Vec<(Left, PartitionedFile)> {
         let footers = state.runtime_env().cache_manager.get_file_metadata_cache();
         let reads = files.into_iter().map(|(file, mut left)| {
             let (store, footers) = (Arc::clone(store), Arc::clone(&footers));
             let needles = Arc::clone(&self.needles);
             async move {
-                if conditions.asks_of_findings()
-                    && file.is_free_of_findings(&store, &footers).await
+                if conditions.asks_of_findings() && file.is_free_of_findings(&store, &footers).await
                 {
                     if conditions.only_findings.is_some() {
                         return None;
                     }
-                    left.retain(|one| Some(*one) != conditions.no_findings);
+                    left.retain(|one| is_count || Some(*one) != conditions.no_findings);
                 }
-                let rows = file.extent.rows;
                 let ask = conditions.needles.clone();
                 let read = read_file(store, footers, needles, file, ask).await?;
-                Some((left, ReadFile { read, rows }))
+                Some((left, read))
             }
         });
         stream::iter(reads)
@@ -342,7 +347,7 @@ impl Snapshot {
         read: Option<Vec<usize>>,
         limit: Option<usize>,
         (url, store): (&ObjectStoreUrl, Arc<dyn ObjectStore>),
-        files: Vec<ReadFile>,
+        files: Vec<PartitionedFile>,
     ) -> Result<Arc<dyn ExecutionPlan>> {
         let mut options = state.table_options().parquet.clone();
         options.global.pushdown_filters = true;
@@ -356,18 +361,9 @@ impl Snapshot {
         let source = ParquetSource::new(self.columns.clone())
             .with_table_parquet_options(options)
             .with_parquet_file_reader_factory(reader);
-        // What the log says of rows answers a bare count.
-        let are_counted = files.iter().all(|file| file.rows > 0);
-        let rows = files.iter().map(|file| file.rows as usize).sum();
-        let mut statistics = Statistics::new_unknown(self.columns.table_schema());
-        if are_counted {
-            statistics.num_rows = Precision::Exact(rows);
-        }
-        let files = files.into_iter().map(|file| file.read).collect();
         let groups = FileGroup::new(files).split_files(state.config().target_partitions());
         let scan = FileScanConfigBuilder::new(url.clone(), Arc::new(source))
             .with_file_groups(groups)
-            .with_statistics(statistics)
             .with_projection_indices(read)?
             .with_limit(limit)
             .build();
@@ -457,18 +453,6 @@ impl TableProvider for Snapshot {
             1 => Ok(plans.remove(0)),
             _ => UnionExec::try_new(plans),
         }
-    }
-}
-
-/// A file, or parts of it, and how many rows it has in all.
-struct ReadFile {
-    read: PartitionedFile,
-    rows: u64,
-}
-
-impl ReadFile {
-    fn bytes(&self) -> u64 {
-        self.read.object_meta.size
     }
 }
 

@@ -333,7 +333,9 @@ async fn findings_stand_apart_and_counts_are_true_at_every_edge_of_time() {
         let pending = PendingCommit {
             batches: vec![batch(first)],
             findings: match number {
-                0 => [3, 700, 1400].map(|position| (position, finding(position))).into(),
+                0 => [3, 700, 1400]
+                    .map(|position| (position, finding(position)))
+                    .into(),
                 _ => Vec::new(),
             },
             end: first + BATCH,
@@ -344,10 +346,19 @@ async fn findings_stand_apart_and_counts_are_true_at_every_edge_of_time() {
         let files = files_below(folder, "-findings.parquet");
         files.len()
     };
-    assert!((1..=2).contains(&apart(folder.path())), "of one or two days");
+    assert!(
+        (1..=2).contains(&apart(folder.path())),
+        "of one or two days"
+    );
     let total = 16 * BATCH;
     let times: Vec<Timestamp> = (0..16)
-        .flat_map(|number| batch(number * BATCH).rows().iter().map(|row| row.time).collect::<Vec<_>>())
+        .flat_map(|number| {
+            batch(number * BATCH)
+                .rows()
+                .iter()
+                .map(|row| row.time)
+                .collect::<Vec<_>>()
+        })
         .collect();
     let (least, most) = (*times.iter().min().unwrap(), *times.iter().max().unwrap());
     for is_compacted in [false, true] {
@@ -359,12 +370,22 @@ async fn findings_stand_apart_and_counts_are_true_at_every_edge_of_time() {
             (least, most),
             (least + SignedDuration::from_micros(1), Timestamp::MAX),
             (Timestamp::MIN, most + SignedDuration::from_micros(1)),
-            (start() + SignedDuration::from_secs(100), start() + SignedDuration::from_secs(7000)),
+            (
+                start() + SignedDuration::from_secs(100),
+                start() + SignedDuration::from_secs(7000),
+            ),
             (most, least),
         ];
         for (from, to) in edges {
-            let wanted = times.iter().filter(|time| (from..to).contains(*time)).count() as u64;
-            for query in ["events | count", "SELECT count(*) FROM events", "SELECT count(user_name) FROM events"] {
+            let wanted = times
+                .iter()
+                .filter(|time| (from..to).contains(*time))
+                .count() as u64;
+            for query in [
+                "events | count",
+                "SELECT count(*) FROM events",
+                "SELECT count(user_name) FROM events",
+            ] {
                 let found = counted(&lake, query, from, to).await;
                 assert_eq!(found, [wanted], "{query}, {from} to {to}");
             }
@@ -372,9 +393,15 @@ async fn findings_stand_apart_and_counts_are_true_at_every_edge_of_time() {
         let (from, to) = (Timestamp::MIN, Timestamp::MAX);
         let by_kind = "SELECT count(*) AS n FROM events GROUP BY kind ORDER BY n";
         assert_eq!(counted(&lake, by_kind, from, to).await, [total]);
-        assert_eq!(counted(&lake, "SELECT count(*) FROM findings", from, to).await, [3]);
+        assert_eq!(
+            counted(&lake, "SELECT count(*) FROM findings", from, to).await,
+            [3]
+        );
         let of_rule = lake.findings_by_rule(Timestamp::MIN).await.unwrap();
-        assert_eq!(of_rule.iter().map(|rule| rule.findings).collect::<Vec<_>>(), [3]);
+        assert_eq!(
+            of_rule.iter().map(|rule| rule.findings).collect::<Vec<_>>(),
+            [3]
+        );
         assert_eq!(lake.stats().await.unwrap().rows, total + 3);
     }
 }

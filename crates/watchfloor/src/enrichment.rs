@@ -132,10 +132,7 @@ fn read(config: &EnrichConfig) -> (Context, Vec<EnrichmentFile>) {
                     .map(|(line, reason)| format!("line {line}: {reason}"))
                     .collect();
                 if count > faults.len() {
-                    troubles.push(format!(
-                        "{} more faults of lines",
-                        count - faults.len()
-                    ));
+                    troubles.push(format!("{} more faults of lines", count - faults.len()));
                 }
                 let entries = table.len();
                 into.push(table);

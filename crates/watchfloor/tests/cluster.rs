@@ -223,9 +223,15 @@ fn workers_share_the_work_and_one_that_dies_costs_no_answer() -> Result<()> {
     let all = ["(events | project raw)"; 12].join(", ");
     let answer = post(&reader, &format!("union {all} | summarize dcount(raw)"))?;
     let said = String::from_utf8_lossy(&answer.body).into_owned();
-    assert!(answer.status != 200 && said.contains("1 MiB of files"), "{said}");
+    assert!(
+        answer.status != 200 && said.contains("1 MiB of files"),
+        "{said}"
+    );
     for (worker, before) in workers.iter().zip(before) {
-        assert!(worker.ticks()? - before < 5, "a worker read beyond the limit");
+        assert!(
+            worker.ticks()? - before < 5,
+            "a worker read beyond the limit"
+        );
     }
     assert_eq!(&ask(&reader, QUERIES[3])?, &wanted[3]);
     assert_eq!(failures(&client)?, "0");

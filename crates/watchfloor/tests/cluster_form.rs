@@ -10,9 +10,7 @@ use std::thread;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use anyhow::{Context, Result, ensure};
-use watchfloor_testkit::{
-    Bucket, Client, Durability, Nats, Postgres, ServerProcess, wait_for,
-};
+use watchfloor_testkit::{Bucket, Client, Durability, Nats, Postgres, ServerProcess, wait_for};
 
 const PROGRAM: &str = env!("CARGO_BIN_EXE_watchfloor");
 const LINES: usize = 40;

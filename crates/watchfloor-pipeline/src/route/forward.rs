@@ -242,7 +242,9 @@ impl Forwarder {
                 Err(error @ SendError::TooLarge { .. }) => {
                     let bytes: usize = group.iter().map(Bytes::len).sum();
                     self.dropped.fetch_add(1, Ordering::Relaxed);
-                    self.note(Some(format!("a copy of {bytes} bytes is left out: {error}")));
+                    self.note(Some(format!(
+                        "a copy of {bytes} bytes is left out: {error}"
+                    )));
                     return Some(1);
                 }
                 Err(error) => {
@@ -359,7 +361,9 @@ mod tests {
 
     #[test]
     fn a_group_is_what_its_destination_takes() {
-        let bodies: Vec<Bytes> = [500, 300, 300].map(|kib| Bytes::from(vec![0; kib << 10])).into();
+        let bodies: Vec<Bytes> = [500, 300, 300]
+            .map(|kib| Bytes::from(vec![0; kib << 10]))
+            .into();
         assert_eq!(fitting(&bodies, 900 << 10), 2);
         assert_eq!(fitting(&bodies, usize::MAX), 3);
         assert_eq!(fitting(&bodies, 10), 1);
