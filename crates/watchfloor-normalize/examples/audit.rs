@@ -1,4 +1,5 @@
-//! Lists what a line says and no attribute holds: `audit [--pack NAME]… [--rows] [--top N] [FILE…]`.
+//! Lists what a line says and no attribute holds: `audit [--pack NAME]… [--rows] [--top N] [FILE…]`;
+//! with `--cases`, each line as a case with what it becomes.
 //!
 //! Without files, the lines of all cases are read, otherwise the files, one record a line. A value
 //! counts as held if an attribute of its row is equal to it, is part of it, or contains it.
@@ -37,12 +38,14 @@ struct Report {
 }
 
 fn main() {
-    let (mut names, mut files, mut top, mut shows_rows) = (Vec::new(), Vec::new(), 400, false);
+    let (mut names, mut files, mut top) = (Vec::new(), Vec::new(), 400);
+    let (mut shows_rows, mut shows_cases) = (false, false);
     let mut arguments = std::env::args().skip(1);
     while let Some(word) = arguments.next() {
         match word.as_str() {
             "--pack" => names.extend(arguments.next()),
             "--rows" => shows_rows = true,
+            "--cases" => shows_cases = true,
             "--top" => top = arguments.next().and_then(|n| n.parse().ok()).unwrap_or(top),
             _ => files.push(PathBuf::from(word)),
         }
@@ -55,6 +58,9 @@ fn main() {
         let mut batch = EventBatch::new();
         decoder.decode(&mut batch, record);
         set.normalize(&mut batch);
+        if shows_cases {
+            print_case(record, &batch);
+        }
         for row in 0..batch.len() {
             report.look(&patterns, &batch, row);
         }
@@ -64,7 +70,41 @@ fn main() {
     } else {
         files.iter().for_each(|path| lines(path, &mut look));
     }
-    report.print(top, shows_rows);
+    if !shows_cases {
+        report.print(top, shows_rows);
+    }
+}
+
+/// The record as a line of a case file, with all that it becomes; to be looked through, not to be
+/// taken as it is.
+fn print_case(record: &RawRecord, batch: &EventBatch) {
+    let Some(meta) = batch.rows().first() else {
+        return;
+    };
+    let kind = batch.kind_of(0);
+    let mut expect = serde_json::Map::new();
+    for (name, number) in [
+        ("class_uid", i64::from(kind.class_uid)),
+        ("activity_id", meta.activity_id.into()),
+        ("severity_id", meta.severity_id.into()),
+        ("status_id", meta.status_id.into()),
+    ] {
+        expect.insert(name.to_owned(), number.into());
+    }
+    let columns = batch.columns(Namespace::Ocsf).iter();
+    let mut held: Vec<_> = columns
+        .filter_map(|column| Some((column.name().to_string(), column.get(0)?.text.to_owned())))
+        .collect();
+    held.sort();
+    expect.extend(held.into_iter().map(|(name, text)| (name, text.into())));
+    let mut case = serde_json::Map::new();
+    case.insert("line".into(), String::from_utf8_lossy(&record.bytes).into());
+    case.insert("kind".into(), (*kind.name).into());
+    if meta.has_own_time {
+        case.insert("time".into(), meta.time.to_string().into());
+    }
+    case.insert("expect".into(), expect.into());
+    println!("{}", serde_json::Value::Object(case));
 }
 
 fn folder() -> PathBuf {
