@@ -268,6 +268,7 @@ impl Report {
             .map(|(name, value)| (name, value.to_ascii_lowercase()))
             .collect();
         let raw = String::from_utf8_lossy(&batch.rows()[row].raw).into_owned();
+        let status = batch.rows()[row].status_id;
         if batch.rows()[row].kind == 0 {
             self.unknown += 1;
         }
@@ -276,7 +277,12 @@ impl Report {
             if words > VALUE_WORDS_MAX || has_no_place(name, value) {
                 continue;
             }
+            let has_number = |sort: &str| {
+                let is_number = matches!(sort, "outcome" | "action");
+                is_number && (status != 0 || held.iter().any(|(name, _)| name == "disposition"))
+            };
             if let Some(sort) = patterns.sort(name, value)
+                && !has_number(sort)
                 && !is_held(&held, value, sort)
             {
                 self.field(&kind, name, sort, value);

@@ -18,14 +18,15 @@ pub(crate) enum Choice {
     },
 }
 
-/// A table by whole value, by how a value begins (`4*`) or ends (`*logout`), without regard to
-/// case.
+/// A table by whole value, by how a value begins (`4*`) or ends (`*logout`), or by what it contains
+/// (`*denied*`, the first written one wins), without regard to case.
 #[derive(Clone, Debug)]
 pub(crate) struct Lookup<T> {
     whole: Table<String, T>,
     /// Longest first, so that the closest one wins.
     starts: Vec<(String, T)>,
     ends: Vec<(String, T)>,
+    parts: Vec<(String, T)>,
 }
 
 impl<T: Clone> Lookup<T> {
@@ -33,9 +34,13 @@ impl<T: Clone> Lookup<T> {
         let mut whole = Table::default();
         let mut starts = Vec::new();
         let mut ends = Vec::new();
+        let mut parts = Vec::new();
         for (key, value) in entries {
             let key = key.to_ascii_lowercase();
-            if let Some(start) = key.strip_suffix('*') {
+            let inside = key.strip_prefix('*').and_then(|rest| rest.strip_suffix('*'));
+            if let Some(part) = inside.filter(|part| !part.is_empty()) {
+                parts.push((part.to_owned(), value));
+            } else if let Some(start) = key.strip_suffix('*') {
                 starts.push((start.to_owned(), value));
             } else if let Some(end) = key.strip_prefix('*') {
                 ends.push((end.to_owned(), value));
@@ -48,6 +53,7 @@ impl<T: Clone> Lookup<T> {
             whole,
             starts,
             ends,
+            parts,
         }
     }
 
@@ -57,7 +63,8 @@ impl<T: Clone> Lookup<T> {
             let mut starts = self.starts.iter();
             let start = starts.find(|(start, _)| folded.starts_with(start));
             let end = || self.ends.iter().find(|(end, _)| folded.ends_with(end));
-            start.or_else(end).map(|(_, value)| value)
+            let part = || self.parts.iter().find(|(part, _)| folded.contains(part.as_str()));
+            start.or_else(end).or_else(part).map(|(_, value)| value)
         })
     }
 }
@@ -111,5 +118,26 @@ impl Choice {
         for (row, number) in rows.iter().zip(chosen) {
             set(batch, *row as usize, number.unwrap_or(default));
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Lookup;
+
+    #[test]
+    fn keys_stand_for_the_whole_the_start_the_end_or_a_part() {
+        let entries = [("a", 1), ("login*", 2), ("*logout", 3), ("*denied*", 4), ("*", 9)];
+        let lookup = Lookup::new(entries.map(|(key, value)| (key.to_owned(), value)));
+        let found = |text: &str| lookup.get(text).copied();
+        assert_eq!(found("A"), Some(1));
+        assert_eq!(found("Login denied"), Some(2));
+        assert_eq!(found("x logout"), Some(3));
+        assert_eq!(found("was DENIED by x"), Some(9), "what begins as it should goes first");
+        let entries = [("*unlock*", 1), ("*lock*", 2)];
+        let lookup = Lookup::new(entries.map(|(key, value)| (key.to_owned(), value)));
+        assert_eq!(lookup.get("User unlocked"), Some(&1));
+        assert_eq!(lookup.get("User locked"), Some(&2));
+        assert_eq!(lookup.get("none"), None);
     }
 }

@@ -286,7 +286,7 @@ fn kind(
         constants,
         activity: choice(&kind.activity),
         severity: choice(&kind.severity),
-        status: choice(&kind.status),
+        status: choice(kind.status.as_ref().unwrap_or(&pack.status)),
         prefers_time: kind.prefer_time,
         times: extraction::times(place, &kind.time)?,
         order: (0, 0),
