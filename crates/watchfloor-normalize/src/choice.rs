@@ -37,8 +37,10 @@ impl<T: Clone> Lookup<T> {
         let mut parts = Vec::new();
         for (key, value) in entries {
             let key = key.to_ascii_lowercase();
-            let inside = key.strip_prefix('*').and_then(|rest| rest.strip_suffix('*'));
-            if let Some(part) = inside.filter(|part| !part.is_empty()) {
+            let inside = key.strip_prefix('*').map(|rest| rest.strip_suffix('*'));
+            if key == "*" {
+                parts.push((String::new(), value));
+            } else if let Some(Some(part)) = inside {
                 parts.push((part.to_owned(), value));
             } else if let Some(start) = key.strip_suffix('*') {
                 starts.push((start.to_owned(), value));
@@ -48,6 +50,8 @@ impl<T: Clone> Lookup<T> {
                 whole.insert(key, value);
             }
         }
+        // A lone star is for what no other key is.
+        parts.sort_by_key(|(part, _)| part.is_empty());
         starts.sort_by_key(|(start, _)| std::cmp::Reverse(start.len()));
         Self {
             whole,
@@ -133,7 +137,8 @@ mod tests {
         assert_eq!(found("A"), Some(1));
         assert_eq!(found("Login denied"), Some(2));
         assert_eq!(found("x logout"), Some(3));
-        assert_eq!(found("was DENIED by x"), Some(9), "what begins as it should goes first");
+        assert_eq!(found("was DENIED by x"), Some(4));
+        assert_eq!(found("other"), Some(9));
         let entries = [("*unlock*", 1), ("*lock*", 2)];
         let lookup = Lookup::new(entries.map(|(key, value)| (key.to_owned(), value)));
         assert_eq!(lookup.get("User unlocked"), Some(&1));
