@@ -3,6 +3,7 @@
 mod compile;
 mod extraction;
 mod text;
+mod usual;
 
 use std::sync::Arc;
 

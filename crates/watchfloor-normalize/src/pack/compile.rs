@@ -251,6 +251,7 @@ fn kind(
     for name in &kind.include {
         maps.push(included(place, pack, name, sets)?);
     }
+    maps.push(super::usual::besides(&maps));
     let matching = extraction::matching(place, &kind.matching)?;
     let joins = kind
         .join
@@ -448,7 +449,7 @@ static ECS_MAPS: LazyLock<Arc<[FieldMap]>> = LazyLock::new(|| {
     ocsf::PROMOTED.iter().flat_map(names).collect()
 });
 
-fn is_alias(source: &str, path: &str) -> bool {
+pub(super) fn is_alias(source: &str, path: &str) -> bool {
     source == path
         || ocsf::promoted(path)
             .is_some_and(|known| known.sigma.contains(&source) || known.ecs.contains(&source))

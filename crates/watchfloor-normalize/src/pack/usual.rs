@@ -1,0 +1,102 @@
+//! Names that leave no doubt, for what a kind says nothing about: a firewall's next version writes
+//! `dst_port` too, and the line is not poorer for the pack's age.
+//!
+//! They stand behind all maps of a kind, give only what is still missing, and take no field that
+//! the kind reads itself. Names that mean different things to different products (`host`, `user`,
+//! `ip`, `name`) are not among them.
+
+use std::sync::{Arc, LazyLock};
+
+use watchfloor_event::ocsf::{self, AttributeType};
+
+use super::FieldMap;
+use super::compile::is_alias;
+use crate::convert::Convert;
+
+const SOURCE_IP: &[&str] = &[
+    "source.ip", "source.address", "client.ip", "client.address", "src_ip", "srcip", "srcIp",
+    "srcIP", "src_addr", "srcaddr", "source_ip", "sourceip", "sourceIp", "sourceIP", "SourceIP",
+    "source_address", "sourceAddress", "SourceAddress", "sourceIPAddress", "client_ip", "clientip",
+    "clientIp", "clientIP", "ClientIP", "client_addr", "clientAddress", "remote_ip", "remoteIp",
+    "remote_addr", "remoteAddr",
+];
+const SOURCE_PORT: &[&str] = &[
+    "source.port", "client.port", "src_port", "srcport", "srcPort", "SrcPort", "source_port",
+    "sourceport", "sourcePort", "SourcePort", "client_port", "clientPort",
+];
+const DESTINATION_IP: &[&str] = &[
+    "destination.ip", "destination.address", "server.ip", "dst_ip", "dstip", "dstIp", "dstIP",
+    "dest_ip", "destip", "dst_addr", "dstaddr", "destination_ip", "destinationip", "destinationIp",
+    "destinationIP", "DestinationIP", "destination_address", "destinationAddress",
+    "DestinationAddress",
+];
+const DESTINATION_PORT: &[&str] = &[
+    "destination.port", "server.port", "dst_port", "dstport", "dstPort", "DstPort", "dest_port",
+    "destport", "destination_port", "destinationport", "destinationPort", "DestinationPort",
+];
+const HOST: &[&str] = &[
+    "syslog.hostname", "host.name", "host.hostname", "Computer", "ComputerName", "computer_name",
+    "computerName",
+];
+const PID: &[&str] = &["process.pid", "syslog.procid"];
+/// Names with one meaning: source, then attribute.
+const OTHERS: &[(&str, &str)] = &[
+    ("source.mac", "src_endpoint.mac"),
+    ("destination.mac", "dst_endpoint.mac"),
+    ("source.domain", "src_endpoint.hostname"),
+    ("destination.domain", "dst_endpoint.hostname"),
+    ("network.transport", "connection_info.protocol_name"),
+    ("process.executable", "process.file.path"),
+    ("process.name", "process.file.name"),
+    ("process.command_line", "process.cmd_line"),
+    ("file.path", "file.path"),
+    ("file.name", "file.name"),
+    ("file.hash.sha256", "file.hashes"),
+    ("dns.question.name", "query.hostname"),
+    ("url.full", "http_request.url.url_string"),
+    ("url.original", "http_request.url.url_string"),
+    ("url.domain", "http_request.url.hostname"),
+    ("url.path", "http_request.url.path"),
+    ("url.query", "http_request.url.query_string"),
+    ("http.request.method", "http_request.http_method"),
+    ("http.response.status_code", "http_response.code"),
+    ("user_agent.original", "http_request.user_agent"),
+];
+
+static MAPS: LazyLock<Vec<FieldMap>> = LazyLock::new(|| {
+    let mut maps = Vec::new();
+    let mut add = |source: &str, path: &str, convert: Convert| {
+        let known = ocsf::promoted(path);
+        maps.push(FieldMap {
+            source: Arc::from(source),
+            target: Arc::from(path),
+            is_integer: known.is_some_and(|known| known.kind == AttributeType::Integer),
+            is_alias: is_alias(source, path),
+            convert,
+        });
+    };
+    for (names, path, convert) in [
+        (SOURCE_IP, "src_endpoint.ip", Convert::Ip),
+        (SOURCE_PORT, "src_endpoint.port", Convert::Int),
+        (DESTINATION_IP, "dst_endpoint.ip", Convert::Ip),
+        (DESTINATION_PORT, "dst_endpoint.port", Convert::Int),
+        (HOST, "device.hostname", Convert::Copy),
+        (PID, "process.pid", Convert::Int),
+    ] {
+        names.iter().for_each(|name| add(name, path, convert.clone()));
+    }
+    for (source, path) in OTHERS {
+        add(source, path, Convert::Copy);
+    }
+    maps
+});
+
+/// The usual names, without those that the given maps read.
+pub(super) fn besides(maps: &[Arc<[FieldMap]>]) -> Arc<[FieldMap]> {
+    let is_read = |source: &str| {
+        let mut all = maps.iter().flat_map(|maps| maps.iter());
+        all.any(|map| *map.source == *source)
+    };
+    let left = MAPS.iter().filter(|map| !is_read(&map.source));
+    left.cloned().collect()
+}
