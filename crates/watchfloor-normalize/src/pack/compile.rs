@@ -429,6 +429,7 @@ fn add_map(
     maps.push(FieldMap {
         source: Arc::from(source),
         is_alias: is_alias(source, path),
+        is_gathered: path.ends_with(".hashes"),
         target,
         is_integer,
         convert,
@@ -443,6 +444,7 @@ static ECS_MAPS: LazyLock<Arc<[FieldMap]>> = LazyLock::new(|| {
             target: Arc::from(attribute.path),
             is_integer: attribute.kind == AttributeType::Integer,
             is_alias: true,
+            is_gathered: attribute.path.ends_with(".hashes"),
             convert: Convert::Copy,
         })
     };

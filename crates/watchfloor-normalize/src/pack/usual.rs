@@ -72,6 +72,7 @@ static MAPS: LazyLock<Vec<FieldMap>> = LazyLock::new(|| {
             target: Arc::from(path),
             is_integer: known.is_some_and(|known| known.kind == AttributeType::Integer),
             is_alias: is_alias(source, path),
+        is_gathered: path.ends_with(".hashes"),
             convert,
         });
     };
