@@ -383,7 +383,11 @@ fn message_id<'a>(sink: &mut Sink<'_>, text: &'a str) -> &'a str {
 /// Whether these are a facility and a severity by name; the numbers are put if no priority gave
 /// them.
 fn put_level(sink: &mut Sink<'_>, facility: &str, severity: &str) -> bool {
-    let facility = if facility == "auth|security" { "auth" } else { facility };
+    let facility = if facility == "auth|security" {
+        "auth"
+    } else {
+        facility
+    };
     let severity = match severity {
         "error" => "err",
         "warning" => "warn",

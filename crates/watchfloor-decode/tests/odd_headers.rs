@@ -268,10 +268,12 @@ fn prefixes_of_aix_and_solaris_are_of_the_header() {
 
 #[test]
 fn documents_of_an_index_are_opened() {
-    let inside = r#"{"@timestamp":"2026-11-24T11:00:00Z","host":{"name":"web-1"},"message":"hello"}"#;
+    let inside =
+        r#"{"@timestamp":"2026-11-24T11:00:00Z","host":{"name":"web-1"},"message":"hello"}"#;
     for line in [
         format!(r#"{{"_index":"logs-1","_id":"a1","_score":null,"_source":{inside},"sort":[1]}}"#),
-        format!(r#"{{ "_id": "a1", "_source": {inside}, "_index": "logs-1" }}"#).replacen("{ ", "{", 1),
+        format!(r#"{{ "_id": "a1", "_source": {inside}, "_index": "logs-1" }}"#)
+            .replacen("{ ", "{", 1),
         format!(
             r#"{{"took":3,"hits":{{"total":{{"value":1}},"hits":[{{"_index":"logs-1","_id":"a1","_source":{inside}}}]}}}}"#
         ),
@@ -287,7 +289,11 @@ fn documents_of_an_index_are_opened() {
             ],
         );
     }
-    for line in [r#"{"_index":"a","_source":"text"}"#, r#"{"_source":{"a":1}}"#, r#"{"_id":"#] {
+    for line in [
+        r#"{"_index":"a","_source":"text"}"#,
+        r#"{"_source":{"a":1}}"#,
+        r#"{"_id":"#,
+    ] {
         let batch = decoded(Format::Auto, line);
         assert!(batch.get(Namespace::Source, "a", 0).is_none(), "{line}");
     }

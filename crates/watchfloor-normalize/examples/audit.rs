@@ -205,11 +205,19 @@ impl Patterns {
         let is_number = !value.is_empty() && value.bytes().all(|byte| byte.is_ascii_digit());
         let has = |parts: &[&str]| parts.iter().any(|part| leaf.contains(part));
         let by_form = [
-            ("address", value.parse::<std::net::IpAddr>().is_ok_and(|one| !one.is_unspecified())),
+            (
+                "address",
+                value
+                    .parse::<std::net::IpAddr>()
+                    .is_ok_and(|one| !one.is_unspecified()),
+            ),
             ("url", self.url.is_match(value)),
             ("mail", self.mail.is_match(value)),
             ("mac", self.mac.is_match(value)),
-            ("hash", self.hash.is_match(value) && !has(&["id", "fingerprint", "key"])),
+            (
+                "hash",
+                self.hash.is_match(value) && !has(&["id", "fingerprint", "key"]),
+            ),
             ("address and port", self.is_pair(value)),
             ("path", self.path.is_match(value)),
         ];
@@ -217,25 +225,73 @@ impl Patterns {
             return Some(sort);
         }
         if is_number {
-            let is_port = leaf.ends_with("port") || matches!(&*leaf, "spt" | "dpt" | "sport" | "dport");
+            let is_port =
+                leaf.ends_with("port") || matches!(&*leaf, "spt" | "dpt" | "sport" | "dport");
             let is_pid = matches!(&*leaf, "pid" | "processid" | "ppid" | "parentpid");
-            return if is_port { Some("port") } else { is_pid.then_some("pid") };
+            return if is_port {
+                Some("port")
+            } else {
+                is_pid.then_some("pid")
+            };
         }
         let by_name: [(&str, &[&str]); 7] = [
-            ("user", &["username", "accountname", "login", "suser", "duser", "actor"]),
-            ("host", &["hostname", "computer", "machine", "devicename", "srchost", "dsthost"]),
+            (
+                "user",
+                &[
+                    "username",
+                    "accountname",
+                    "login",
+                    "suser",
+                    "duser",
+                    "actor",
+                ],
+            ),
+            (
+                "host",
+                &[
+                    "hostname",
+                    "computer",
+                    "machine",
+                    "devicename",
+                    "srchost",
+                    "dsthost",
+                ],
+            ),
             ("domain", &["domain", "fqdn", "sni", "servername", "query"]),
-            ("process", &["process", "commandline", "cmdline", "executable", "image"]),
+            (
+                "process",
+                &["process", "commandline", "cmdline", "executable", "image"],
+            ),
             ("file", &["filename", "filepath"]),
-            ("action", &["action", "verdict", "disposition", "operation", "method", "activity"]),
+            (
+                "action",
+                &[
+                    "action",
+                    "verdict",
+                    "disposition",
+                    "operation",
+                    "method",
+                    "activity",
+                ],
+            ),
             ("outcome", &["status", "outcome", "result"]),
         ];
-        let short = [("user", "user"), ("host", "host"), ("process", "comm"), ("process", "cmd")];
+        let short = [
+            ("user", "user"),
+            ("host", "host"),
+            ("process", "comm"),
+            ("process", "cmd"),
+        ];
         by_name
             .iter()
             .find(|(_, parts)| has(parts))
             .map(|(sort, _)| *sort)
-            .or_else(|| short.iter().find(|(_, one)| *one == leaf).map(|(sort, _)| *sort))
+            .or_else(|| {
+                short
+                    .iter()
+                    .find(|(_, one)| *one == leaf)
+                    .map(|(sort, _)| *sort)
+            })
     }
 
     fn is_pair(&self, value: &str) -> bool {
@@ -317,19 +373,35 @@ impl Report {
             .find_iter(text)
             .chain(patterns.v6.find_iter(text))
             .map(|found| found.as_str())
-            .filter(|found| found.parse::<std::net::IpAddr>().is_ok_and(|ip| !ip.is_unspecified()))
+            .filter(|found| {
+                found
+                    .parse::<std::net::IpAddr>()
+                    .is_ok_and(|ip| !ip.is_unspecified())
+            })
             .collect();
         let is_lost = |address: &&str| !is_held(held, address, "address");
         let has_outcome = meta.status_id != 0 || has("disposition");
         let outcome = patterns.outcome.find(raw);
-        let person = patterns.person.captures(text).and_then(|found| found.get(1));
+        let person = patterns
+            .person
+            .captures(text)
+            .and_then(|found| found.get(1));
         let tests = [
             ("no time of its own", !meta.has_own_time),
             ("no kind", meta.kind == 0),
             ("an address of the text", named.iter().any(is_lost)),
-            ("a source without a destination", has("src_endpoint.ip") && !has("dst_endpoint") && named.len() > 1),
-            ("an outcome's word and no status", outcome.is_some() && !has_outcome),
-            ("a user in the text and no user", person.is_some() && !has("user.")),
+            (
+                "a source without a destination",
+                has("src_endpoint.ip") && !has("dst_endpoint") && named.len() > 1,
+            ),
+            (
+                "an outcome's word and no status",
+                outcome.is_some() && !has_outcome,
+            ),
+            (
+                "a user in the text and no user",
+                person.is_some() && !has("user."),
+            ),
         ];
         for (what, holds) in tests {
             if holds {
@@ -360,7 +432,10 @@ impl Report {
         }
         println!("\nfields that no attribute took: {}", fields.len());
         for ((kind, name, sort), found) in fields.into_iter().take(top) {
-            println!("{:>5}  {kind}  {name}  ({sort})  {}", found.count, found.example);
+            println!(
+                "{:>5}  {kind}  {name}  ({sort})  {}",
+                found.count, found.example
+            );
         }
         println!("\nrows that lack something");
         for ((kind, what), found) in lacks {
@@ -376,9 +451,20 @@ impl Report {
 /// terminal, and the addresses and ports that a translation put in place of others.
 fn has_no_place(name: &str, value: &str) -> bool {
     let name = name.to_ascii_lowercase();
-    let is_translated = ["nat", "mapped", "transl", "transip", "transport", "assign", "tunnelip"];
+    let is_translated = [
+        "nat",
+        "mapped",
+        "transl",
+        "transip",
+        "transport",
+        "assign",
+        "tunnelip",
+    ];
     name.starts_with("wrapper.")
-        || matches!(name.as_str(), "log.file.path" | "log.source.address" | "tty" | "shell")
+        || matches!(
+            name.as_str(),
+            "log.file.path" | "log.source.address" | "tty" | "shell"
+        )
         || (name == "file" && value.starts_with("/var/log/"))
         || is_translated.iter().any(|part| name.contains(part))
         || matches!(value, "?" | "\"-\"" | "0x0" | "false" | "true")
@@ -395,7 +481,8 @@ fn is_held(held: &[(String, String)], value: &str, sort: &str) -> bool {
         let is_part = name != "message"
             && !is_number
             && (one.contains(&value) || (one.len() > 2 && value.contains(one.as_str())));
-        let is_mac = sort == "mac" && one.replace([':', '-', '.'], "") == value.replace([':', '-', '.'], "");
+        let is_mac =
+            sort == "mac" && one.replace([':', '-', '.'], "") == value.replace([':', '-', '.'], "");
         one == &value || *one == number || is_part || is_mac
     })
 }

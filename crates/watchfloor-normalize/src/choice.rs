@@ -67,7 +67,11 @@ impl<T: Clone> Lookup<T> {
             let mut starts = self.starts.iter();
             let start = starts.find(|(start, _)| folded.starts_with(start));
             let end = || self.ends.iter().find(|(end, _)| folded.ends_with(end));
-            let part = || self.parts.iter().find(|(part, _)| folded.contains(part.as_str()));
+            let part = || {
+                self.parts
+                    .iter()
+                    .find(|(part, _)| folded.contains(part.as_str()))
+            };
             start.or_else(end).or_else(part).map(|(_, value)| value)
         })
     }
@@ -131,7 +135,13 @@ mod tests {
 
     #[test]
     fn keys_stand_for_the_whole_the_start_the_end_or_a_part() {
-        let entries = [("a", 1), ("login*", 2), ("*logout", 3), ("*denied*", 4), ("*", 9)];
+        let entries = [
+            ("a", 1),
+            ("login*", 2),
+            ("*logout", 3),
+            ("*denied*", 4),
+            ("*", 9),
+        ];
         let lookup = Lookup::new(entries.map(|(key, value)| (key.to_owned(), value)));
         let found = |text: &str| lookup.get(text).copied();
         assert_eq!(found("A"), Some(1));

@@ -103,7 +103,10 @@ fn faults_of_packs_are_named_with_their_line() {
     }
     let named = "product: ocsf\ntitle: t\nversions: v\ndocumentation: []\nkinds: []\n";
     let (_, errors) = PackSet::load([("p.yaml", named)]);
-    assert!(errors[0].reason.contains("call the pack otherwise"), "{errors:?}");
+    assert!(
+        errors[0].reason.contains("call the pack otherwise"),
+        "{errors:?}"
+    );
     let (set, _) = PackSet::load([(
         "p.yaml",
         format!("{head}kinds:\n  - name: a\n    when: {{b: 1}}\n    fields: {{c: not.promoted}}\n"),

@@ -14,28 +14,93 @@ use super::compile::is_alias;
 use crate::convert::Convert;
 
 const SOURCE_IP: &[&str] = &[
-    "source.ip", "source.address", "client.ip", "client.address", "src_ip", "srcip", "srcIp",
-    "srcIP", "src_addr", "srcaddr", "source_ip", "sourceip", "sourceIp", "sourceIP", "SourceIP",
-    "source_address", "sourceAddress", "SourceAddress", "sourceIPAddress", "client_ip", "clientip",
-    "clientIp", "clientIP", "ClientIP", "client_addr", "clientAddress", "remote_ip", "remoteIp",
-    "remote_addr", "remoteAddr",
+    "source.ip",
+    "source.address",
+    "client.ip",
+    "client.address",
+    "src_ip",
+    "srcip",
+    "srcIp",
+    "srcIP",
+    "src_addr",
+    "srcaddr",
+    "source_ip",
+    "sourceip",
+    "sourceIp",
+    "sourceIP",
+    "SourceIP",
+    "source_address",
+    "sourceAddress",
+    "SourceAddress",
+    "sourceIPAddress",
+    "client_ip",
+    "clientip",
+    "clientIp",
+    "clientIP",
+    "ClientIP",
+    "client_addr",
+    "clientAddress",
+    "remote_ip",
+    "remoteIp",
+    "remote_addr",
+    "remoteAddr",
 ];
 const SOURCE_PORT: &[&str] = &[
-    "source.port", "client.port", "src_port", "srcport", "srcPort", "SrcPort", "source_port",
-    "sourceport", "sourcePort", "SourcePort", "client_port", "clientPort",
+    "source.port",
+    "client.port",
+    "src_port",
+    "srcport",
+    "srcPort",
+    "SrcPort",
+    "source_port",
+    "sourceport",
+    "sourcePort",
+    "SourcePort",
+    "client_port",
+    "clientPort",
 ];
 const DESTINATION_IP: &[&str] = &[
-    "destination.ip", "destination.address", "server.ip", "dst_ip", "dstip", "dstIp", "dstIP",
-    "dest_ip", "destip", "dst_addr", "dstaddr", "destination_ip", "destinationip", "destinationIp",
-    "destinationIP", "DestinationIP", "destination_address", "destinationAddress",
+    "destination.ip",
+    "destination.address",
+    "server.ip",
+    "dst_ip",
+    "dstip",
+    "dstIp",
+    "dstIP",
+    "dest_ip",
+    "destip",
+    "dst_addr",
+    "dstaddr",
+    "destination_ip",
+    "destinationip",
+    "destinationIp",
+    "destinationIP",
+    "DestinationIP",
+    "destination_address",
+    "destinationAddress",
     "DestinationAddress",
 ];
 const DESTINATION_PORT: &[&str] = &[
-    "destination.port", "server.port", "dst_port", "dstport", "dstPort", "DstPort", "dest_port",
-    "destport", "destination_port", "destinationport", "destinationPort", "DestinationPort",
+    "destination.port",
+    "server.port",
+    "dst_port",
+    "dstport",
+    "dstPort",
+    "DstPort",
+    "dest_port",
+    "destport",
+    "destination_port",
+    "destinationport",
+    "destinationPort",
+    "DestinationPort",
 ];
 const HOST: &[&str] = &[
-    "syslog.hostname", "host.name", "host.hostname", "Computer", "ComputerName", "computer_name",
+    "syslog.hostname",
+    "host.name",
+    "host.hostname",
+    "Computer",
+    "ComputerName",
+    "computer_name",
     "computerName",
 ];
 const PID: &[&str] = &["process.pid", "syslog.procid"];
@@ -72,7 +137,7 @@ static MAPS: LazyLock<Vec<FieldMap>> = LazyLock::new(|| {
             target: Arc::from(path),
             is_integer: known.is_some_and(|known| known.kind == AttributeType::Integer),
             is_alias: is_alias(source, path),
-        is_gathered: path.ends_with(".hashes"),
+            is_gathered: path.ends_with(".hashes"),
             convert,
         });
     };
@@ -84,7 +149,9 @@ static MAPS: LazyLock<Vec<FieldMap>> = LazyLock::new(|| {
         (HOST, "device.hostname", Convert::Copy),
         (PID, "process.pid", Convert::Int),
     ] {
-        names.iter().for_each(|name| add(name, path, convert.clone()));
+        names
+            .iter()
+            .for_each(|name| add(name, path, convert.clone()));
     }
     for (source, path) in OTHERS {
         add(source, path, Convert::Copy);
