@@ -23,6 +23,9 @@ use watchfloor_normalize::{Case, PackSet};
 /// Texts of more words than this are searched, not compared.
 const VALUE_WORDS_MAX: usize = 6;
 
+/// Names and values of a row.
+type Named = [(String, String)];
+
 #[derive(Default)]
 struct Found {
     count: usize,
@@ -362,7 +365,7 @@ impl Report {
         patterns: &Patterns,
         batch: &EventBatch,
         row: usize,
-        (kind, source, held, raw): (&str, &[(String, String)], &[(String, String)], &str),
+        (kind, source, held, raw): (&str, &Named, &Named, &str),
     ) {
         let meta = &batch.rows()[row];
         let has = |part: &str| held.iter().any(|(name, _)| name.contains(part));

@@ -159,12 +159,30 @@ static MAPS: LazyLock<Vec<FieldMap>> = LazyLock::new(|| {
     maps
 });
 
-/// The usual names, without those that the given maps read.
+/// The usual names, without those that the given maps read, and the ports that stand behind
+/// addresses which the maps read (`src=192.0.2.1:443`).
 pub(super) fn besides(maps: &[Arc<[FieldMap]>]) -> Arc<[FieldMap]> {
-    let is_read = |source: &str| {
-        let mut all = maps.iter().flat_map(|maps| maps.iter());
-        all.any(|map| *map.source == *source)
+    let all = || maps.iter().flat_map(|maps| maps.iter());
+    let is_read = |source: &str| all().any(|map| *map.source == *source);
+    let left: Vec<&FieldMap> = MAPS.iter().filter(|map| !is_read(&map.source)).collect();
+    let ports = all().chain(left.iter().copied()).filter_map(port_of);
+    let ports: Vec<FieldMap> = ports.collect();
+    left.into_iter().cloned().chain(ports).collect()
+}
+
+/// The map that takes the port out of the field of an address.
+fn port_of(map: &FieldMap) -> Option<FieldMap> {
+    let target = match (&*map.target, &map.convert) {
+        ("src_endpoint.ip", Convert::Ip) => "src_endpoint.port",
+        ("dst_endpoint.ip", Convert::Ip) => "dst_endpoint.port",
+        _ => return None,
     };
-    let left = MAPS.iter().filter(|map| !is_read(&map.source));
-    left.cloned().collect()
+    Some(FieldMap {
+        source: Arc::clone(&map.source),
+        target: Arc::from(target),
+        is_integer: true,
+        is_alias: false,
+        is_gathered: false,
+        convert: Convert::EndpointPort,
+    })
 }
