@@ -208,8 +208,9 @@ fn port(text: &str) -> Option<&str> {
 
 fn hostname(text: &str) -> Option<&str> {
     let text = text.trim().trim_start_matches("\\\\");
-    let is_address = address(text).is_some();
-    (!is_address && !text.is_empty()).then_some(text.strip_suffix('.').unwrap_or(text))
+    // Mail servers and others write `unknown` where no name is found.
+    let is_name = !text.is_empty() && text != "unknown" && address(text).is_none();
+    is_name.then_some(text.strip_suffix('.').unwrap_or(text))
 }
 
 fn dns_labels(text: &str) -> Cow<'_, str> {
@@ -407,6 +408,7 @@ mod tests {
         check("port", "2001:db8::1", None);
         check("url_port", "https://a.example:8443/x", Some("8443"));
         check("hostname", "192.0.2.1", None);
+        check("hostname", "unknown", None);
         check("hostname", "\\\\ws-01", Some("ws-01"));
         check("dns_name", "a.example.", Some("a.example"));
         check(

@@ -44,6 +44,10 @@ const SOURCE_IP: &[&str] = &[
     "remoteIp",
     "remote_addr",
     "remoteAddr",
+    // These may be names as well; only an address is taken.
+    "client",
+    "src",
+    "source",
 ];
 const SOURCE_PORT: &[&str] = &[
     "source.port",
@@ -79,6 +83,9 @@ const DESTINATION_IP: &[&str] = &[
     "destination_address",
     "destinationAddress",
     "DestinationAddress",
+    "dst",
+    "dest",
+    "destination",
 ];
 const DESTINATION_PORT: &[&str] = &[
     "destination.port",
@@ -128,6 +135,23 @@ const OTHERS: &[(&str, &str)] = &[
     ("user_agent.original", "http_request.user_agent"),
 ];
 
+/// Where they go; a kind that has a place for a user knows better which.
+const ACTOR: &str = "actor.user.name";
+/// Names of who acted, for kinds that know no user at all.
+const USER: &[&str] = &[
+    "user.name",
+    "username",
+    "userName",
+    "user_name",
+    "UserName",
+    "Username",
+    "suser",
+    "src_user",
+    "srcuser",
+    "login_name",
+    "loginName",
+];
+
 static MAPS: LazyLock<Vec<FieldMap>> = LazyLock::new(|| {
     let mut maps = Vec::new();
     let mut add = |source: &str, path: &str, convert: Convert| {
@@ -148,6 +172,7 @@ static MAPS: LazyLock<Vec<FieldMap>> = LazyLock::new(|| {
         (DESTINATION_PORT, "dst_endpoint.port", Convert::Int),
         (HOST, "device.hostname", Convert::Copy),
         (PID, "process.pid", Convert::Int),
+        (USER, ACTOR, Convert::Copy),
     ] {
         names
             .iter()
@@ -164,7 +189,12 @@ static MAPS: LazyLock<Vec<FieldMap>> = LazyLock::new(|| {
 pub(super) fn besides(maps: &[Arc<[FieldMap]>]) -> Arc<[FieldMap]> {
     let all = || maps.iter().flat_map(|maps| maps.iter());
     let is_read = |source: &str| all().any(|map| *map.source == *source);
-    let left: Vec<&FieldMap> = MAPS.iter().filter(|map| !is_read(&map.source)).collect();
+    let knows_users = all().any(|map| matches!(&*map.target, "user.name" | ACTOR));
+    let is_left = |map: &&FieldMap| {
+        let is_user = *map.target == *ACTOR;
+        !is_read(&map.source) && !(is_user && knows_users)
+    };
+    let left: Vec<&FieldMap> = MAPS.iter().filter(is_left).collect();
     let ports = all().chain(left.iter().copied()).filter_map(port_of);
     let ports: Vec<FieldMap> = ports.collect();
     left.into_iter().cloned().chain(ports).collect()
