@@ -212,8 +212,13 @@ fn outcome(from: &Column, code: u32, to: &mut Column, map: &FieldMap) -> u32 {
     let Some(value) = from.dictionary().get(code) else {
         return NOTHING;
     };
-    // A dash is how Windows, Zeek and web servers write "none", `N/A` how firewalls do.
-    if value.kind == ValueKind::Null || matches!(value.text, "" | "-" | "[]" | "N/A") {
+    // A dash is how Windows, Zeek and web servers write "none", `N/A` how firewalls do, and the
+    // others how the Linux audit log does.
+    let is_none = matches!(
+        value.text,
+        "" | "-" | "[]" | "N/A" | "n/a" | "?" | "unset" | "(null)"
+    );
+    if value.kind == ValueKind::Null || is_none {
         return NOTHING;
     }
     let Some(mut converted) = map.convert.apply(value) else {
