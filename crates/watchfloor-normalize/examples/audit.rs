@@ -227,74 +227,7 @@ impl Patterns {
         if let Some((sort, _)) = by_form.iter().find(|(_, holds)| *holds) {
             return Some(sort);
         }
-        if is_number {
-            let is_port =
-                leaf.ends_with("port") || matches!(&*leaf, "spt" | "dpt" | "sport" | "dport");
-            let is_pid = matches!(&*leaf, "pid" | "processid" | "ppid" | "parentpid");
-            return if is_port {
-                Some("port")
-            } else {
-                is_pid.then_some("pid")
-            };
-        }
-        let by_name: [(&str, &[&str]); 7] = [
-            (
-                "user",
-                &[
-                    "username",
-                    "accountname",
-                    "login",
-                    "suser",
-                    "duser",
-                    "actor",
-                ],
-            ),
-            (
-                "host",
-                &[
-                    "hostname",
-                    "computer",
-                    "machine",
-                    "devicename",
-                    "srchost",
-                    "dsthost",
-                ],
-            ),
-            ("domain", &["domain", "fqdn", "sni", "servername", "query"]),
-            (
-                "process",
-                &["process", "commandline", "cmdline", "executable", "image"],
-            ),
-            ("file", &["filename", "filepath"]),
-            (
-                "action",
-                &[
-                    "action",
-                    "verdict",
-                    "disposition",
-                    "operation",
-                    "method",
-                    "activity",
-                ],
-            ),
-            ("outcome", &["status", "outcome", "result"]),
-        ];
-        let short = [
-            ("user", "user"),
-            ("host", "host"),
-            ("process", "comm"),
-            ("process", "cmd"),
-        ];
-        by_name
-            .iter()
-            .find(|(_, parts)| has(parts))
-            .map(|(sort, _)| *sort)
-            .or_else(|| {
-                short
-                    .iter()
-                    .find(|(_, one)| *one == leaf)
-                    .map(|(sort, _)| *sort)
-            })
+        by_name(&leaf, is_number)
     }
 
     fn is_pair(&self, value: &str) -> bool {
@@ -305,6 +238,80 @@ impl Patterns {
             && address.parse::<std::net::IpAddr>().is_ok()
             && port.parse::<u16>().is_ok()
     }
+}
+
+/// Words in the names of fields, by what they say of the value.
+const BY_NAME: [(&str, &[&str]); 7] = [
+    (
+        "user",
+        &[
+            "username",
+            "accountname",
+            "login",
+            "suser",
+            "duser",
+            "actor",
+        ],
+    ),
+    (
+        "host",
+        &[
+            "hostname",
+            "computer",
+            "machine",
+            "devicename",
+            "srchost",
+            "dsthost",
+        ],
+    ),
+    ("domain", &["domain", "fqdn", "sni", "servername", "query"]),
+    (
+        "process",
+        &["process", "commandline", "cmdline", "executable", "image"],
+    ),
+    ("file", &["filename", "filepath"]),
+    (
+        "action",
+        &[
+            "action",
+            "verdict",
+            "disposition",
+            "operation",
+            "method",
+            "activity",
+        ],
+    ),
+    ("outcome", &["status", "outcome", "result"]),
+];
+/// Whole names, likewise.
+const SHORT: [(&str, &str); 4] = [
+    ("user", "user"),
+    ("host", "host"),
+    ("process", "comm"),
+    ("process", "cmd"),
+];
+
+/// What the last part of a field's name says of its value.
+fn by_name(leaf: &str, is_number: bool) -> Option<&'static str> {
+    if is_number {
+        let is_port = leaf.ends_with("port") || matches!(leaf, "spt" | "dpt" | "sport" | "dport");
+        let is_pid = matches!(leaf, "pid" | "processid" | "ppid" | "parentpid");
+        return if is_port {
+            Some("port")
+        } else {
+            is_pid.then_some("pid")
+        };
+    }
+    let part = BY_NAME
+        .iter()
+        .find(|(_, parts)| parts.iter().any(|part| leaf.contains(part)));
+    let whole = || {
+        SHORT
+            .iter()
+            .find(|(_, one)| *one == leaf)
+            .map(|(sort, _)| *sort)
+    };
+    part.map(|(sort, _)| *sort).or_else(whole)
 }
 
 impl Report {
