@@ -251,7 +251,7 @@ fn kind(
     for name in &kind.include {
         maps.push(included(place, pack, name, sets)?);
     }
-    maps.push(super::usual::besides(&maps));
+    maps.extend(super::usual::besides(&maps));
     let matching = extraction::matching(place, &kind.matching)?;
     let joins = kind
         .join

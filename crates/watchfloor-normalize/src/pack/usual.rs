@@ -152,18 +152,19 @@ const USER: &[&str] = &[
     "loginName",
 ];
 
-static MAPS: LazyLock<Vec<FieldMap>> = LazyLock::new(|| {
+/// Each map on its own, so that kinds share those that they have in common.
+static MAPS: LazyLock<Vec<Arc<[FieldMap]>>> = LazyLock::new(|| {
     let mut maps = Vec::new();
     let mut add = |source: &str, path: &str, convert: Convert| {
         let known = ocsf::promoted(path);
-        maps.push(FieldMap {
+        maps.push(Arc::from([FieldMap {
             source: Arc::from(source),
             target: Arc::from(path),
             is_integer: known.is_some_and(|known| known.kind == AttributeType::Integer),
             is_alias: is_alias(source, path),
             is_gathered: path.ends_with(".hashes"),
             convert,
-        });
+        }]));
     };
     for (names, path, convert) in [
         (SOURCE_IP, "src_endpoint.ip", Convert::Ip),
@@ -186,18 +187,23 @@ static MAPS: LazyLock<Vec<FieldMap>> = LazyLock::new(|| {
 
 /// The usual names, without those that the given maps read, and the ports that stand behind
 /// addresses which the maps read (`src=192.0.2.1:443`).
-pub(super) fn besides(maps: &[Arc<[FieldMap]>]) -> Arc<[FieldMap]> {
+pub(super) fn besides(maps: &[Arc<[FieldMap]>]) -> Vec<Arc<[FieldMap]>> {
     let all = || maps.iter().flat_map(|maps| maps.iter());
     let is_read = |source: &str| all().any(|map| *map.source == *source);
     let knows_users = all().any(|map| matches!(&*map.target, "user.name" | ACTOR));
-    let is_left = |map: &&FieldMap| {
+    let is_left = |map: &FieldMap| {
         let is_user = *map.target == *ACTOR;
-        !is_read(&map.source) && !(is_user && knows_users)
+        !(is_read(&map.source) || is_user && knows_users)
     };
-    let left: Vec<&FieldMap> = MAPS.iter().filter(is_left).collect();
-    let ports = all().chain(left.iter().copied()).filter_map(port_of);
-    let ports: Vec<FieldMap> = ports.collect();
-    left.into_iter().cloned().chain(ports).collect()
+    let mut left: Vec<Arc<[FieldMap]>> = MAPS
+        .iter()
+        .filter(|map| map.iter().all(is_left))
+        .cloned()
+        .collect();
+    let known = all().chain(left.iter().flat_map(|map| map.iter()));
+    let ports: Arc<[FieldMap]> = known.filter_map(port_of).collect();
+    left.push(ports);
+    left
 }
 
 /// The map that takes the port out of the field of an address.
