@@ -144,6 +144,13 @@ impl Decoder {
             }
             let slice = text.get(range.clone()).unwrap_or("");
             let mut sink = Sink::new(batch, row, self.limits, &mut self.shape);
+            // An export wraps the document that was once indexed.
+            let hit = json::hit(slice);
+            if let Some(hit) = &hit {
+                let names = ["_index", "_id"].into_iter().zip(hit.named);
+                names.for_each(|(name, value)| sink.text(name, value.unwrap_or("")));
+            }
+            let slice = hit.map_or(slice, |hit| hit.source);
             match json::decode(&mut sink, slice, &mut self.json) {
                 Ok(()) => {
                     crate::windows::complete(&mut sink);

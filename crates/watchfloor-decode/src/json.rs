@@ -5,6 +5,7 @@
 //! names the last wins. A hand-written scanner, because the fields go straight into columns:
 //! a tree per event is what makes others slow.
 
+mod hit;
 mod list;
 mod outline;
 mod scan;
@@ -14,6 +15,7 @@ use std::ops::Range;
 use watchfloor_event::{AnomalyCode, ValueKind};
 
 use crate::sink::Sink;
+pub(crate) use hit::hit;
 use outline::{Outline, ROOT, Route};
 use scan::{Scan, Token};
 
@@ -34,8 +36,11 @@ pub(crate) struct Fault {
 }
 
 /// The parts of a text that are an event each: the elements of a list, those of the only
-/// list `Records` or `records` in an object, or the whole.
+/// list `Records` or `records` in an object, the hits of a search, or the whole.
 pub(crate) fn parts(text: &str) -> Vec<Range<usize>> {
+    if let Some(hits) = hit::hits(text) {
+        return hits;
+    }
     let whole: Vec<Range<usize>> = std::iter::once(0..text.len()).collect();
     let mut scan = Scan::new(text);
     scan.blanks();

@@ -31,6 +31,18 @@ const LEVELS: [&str; 14] = [
     "crit", "severe", "panic", "verbose",
 ];
 
+/// Facilities of syslog by number, as Solaris and AIX write them into the text.
+const FACILITIES: [&str; 24] = [
+    "kern", "user", "mail", "daemon", "auth", "syslog", "lpr", "news", "uucp", "cron", "authpriv",
+    "ftp", "ntp", "audit", "console", "clock", "local0", "local1", "local2", "local3", "local4",
+    "local5", "local6", "local7",
+];
+
+/// Severities of syslog by number, likewise.
+const SEVERITIES: [&str; 8] = [
+    "emerg", "alert", "crit", "err", "warn", "notice", "info", "debug",
+];
+
 /// Decodes one line; false if nothing of it looks like syslog.
 pub(crate) fn decode(sink: &mut Sink<'_>, text: &str, buffers: &mut json::Buffers) -> bool {
     decode_relayed(sink, text, buffers, 0)
@@ -299,8 +311,11 @@ fn header_3164<'a>(sink: &mut Sink<'_>, text: &'a str, has_priority: bool) -> Op
     if is_numbered && has_colon {
         return Some(rest);
     }
+    if let Some(rest) = of_a_system(sink, rest) {
+        return Some(tag(sink, rest).unwrap_or(rest));
+    }
     if let Some(message) = tag(sink, rest) {
-        return Some(message);
+        return Some(message_id(sink, message));
     }
     let (host, rest) = rest.split_once(' ').unwrap_or((rest, ""));
     if !host.is_empty() && host.len() <= 255 {
@@ -309,7 +324,91 @@ fn header_3164<'a>(sink: &mut Sink<'_>, text: &'a str, has_priority: bool) -> Op
     // Cisco ASA puts a lone colon between host and mnemonic.
     let rest = rest.trim_start();
     let rest = rest.strip_prefix(": ").unwrap_or(rest);
-    Some(tag(sink, rest).unwrap_or(rest))
+    if let Some(rest) = of_a_system(sink, rest) {
+        return Some(tag(sink, rest).unwrap_or(rest));
+    }
+    let message = tag(sink, rest).unwrap_or(rest);
+    Some(message_id(sink, message))
+}
+
+/// Steps over what AIX writes before the program: `Message forwarded from host: `, whose host is
+/// the one that is meant, and `auth|security:info `.
+///
+/// # Source
+/// IBM AIX 7.3, `syslogd` daemon.
+fn of_a_system<'a>(sink: &mut Sink<'_>, text: &'a str) -> Option<&'a str> {
+    let forwarded = text.strip_prefix("Message forwarded from ");
+    let mut rest = text;
+    if let Some((host, after)) = forwarded.and_then(|after| after.split_once(": "))
+        && !host.contains(' ')
+    {
+        sink.text("syslog.hostname", host);
+        rest = after;
+    }
+    let word = rest.split(' ').next().unwrap_or("");
+    if let Some((facility, severity)) = word.split_once(':')
+        && put_level(sink, facility, severity)
+    {
+        rest = rest.get(word.len()..).unwrap_or("").trim_start();
+    }
+    if rest.len() == text.len() {
+        return None;
+    }
+    sink.text("syslog.dialect", "aix");
+    Some(rest)
+}
+
+/// Steps over `[ID 702911 auth.notice] `, which Solaris writes before the text.
+///
+/// # Source
+/// Oracle Solaris 11.4, `syslogd(8)`, `log(4D)`.
+fn message_id<'a>(sink: &mut Sink<'_>, text: &'a str) -> &'a str {
+    let Some((inside, rest)) = text
+        .strip_prefix("[ID ")
+        .and_then(|inside| inside.split_once("] "))
+    else {
+        return text;
+    };
+    let (id, level) = inside.split_once(' ').unwrap_or((inside, ""));
+    let (facility, severity) = level.split_once('.').unwrap_or((level, ""));
+    let is_number = !id.is_empty() && id.bytes().all(|byte| byte.is_ascii_digit());
+    if !is_number || !put_level(sink, facility, severity) {
+        return text;
+    }
+    sink.text("syslog.msgid", id);
+    sink.text("syslog.dialect", "solaris");
+    rest
+}
+
+/// Whether these are a facility and a severity by name; the numbers are put if no priority gave
+/// them.
+fn put_level(sink: &mut Sink<'_>, facility: &str, severity: &str) -> bool {
+    let facility = if facility == "auth|security" {
+        "auth"
+    } else {
+        facility
+    };
+    let severity = match severity {
+        "error" => "err",
+        "warning" => "warn",
+        "panic" => "emerg",
+        other => other,
+    };
+    let place = |names: &[&str], name: &str| {
+        let found = names.iter().position(|known| *known == name)?;
+        u32::try_from(found).ok()
+    };
+    let Some(severity) = place(&SEVERITIES, severity) else {
+        return false;
+    };
+    let Some(facility) = place(&FACILITIES, facility) else {
+        return false;
+    };
+    if sink.get("syslog.severity").is_none() {
+        put_number(sink, "syslog.facility", facility);
+        put_number(sink, "syslog.severity", severity);
+    }
+    true
 }
 
 /// What some devices write behind the clock: the year (`Nov 24 10:00:30 2026 H3C`, Comware), or

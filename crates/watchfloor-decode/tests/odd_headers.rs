@@ -212,3 +212,89 @@ fn access_vectors_have_their_result_and_rights() {
         ],
     );
 }
+
+#[test]
+fn prefixes_of_aix_and_solaris_are_of_the_header() {
+    holds(
+        Format::Auto,
+        "<38>Nov 24 08:38:01 sol1 sshd[7334]: [ID 800047 auth.info] Accepted publickey for ops1",
+        &[
+            ("syslog.hostname", "sol1"),
+            ("syslog.appname", "sshd"),
+            ("syslog.msgid", "800047"),
+            ("syslog.facility", "4"),
+            ("message", "Accepted publickey for ops1"),
+        ],
+    );
+    holds(
+        Format::Auto,
+        "Nov 24 08:38:01 sol1 genunix: [ID 936769 kern.warning] pm0 is /pseudo/pm@0",
+        &[
+            ("syslog.severity", "4"),
+            ("syslog.facility", "0"),
+            ("message", "pm0 is /pseudo/pm@0"),
+        ],
+    );
+    holds(
+        Format::Auto,
+        "Nov 24 08:38:01 aix2 auth|security:info sshd[68196]: Failed password for ops1",
+        &[
+            ("syslog.hostname", "aix2"),
+            ("syslog.appname", "sshd"),
+            ("syslog.procid", "68196"),
+            ("syslog.severity", "6"),
+            ("message", "Failed password for ops1"),
+        ],
+    );
+    for header in ["<38>Nov 24 08:38:01 10.0.0.1 ", "<38>Nov 24 08:38:01 "] {
+        holds(
+            Format::Auto,
+            &format!("{header}Message forwarded from aix2: su: from eve to root at /dev/pts/1"),
+            &[
+                ("syslog.hostname", "aix2"),
+                ("syslog.appname", "su"),
+                ("message", "from eve to root at /dev/pts/1"),
+            ],
+        );
+    }
+    for text in ["[ID x auth.info] a", "[ID 7 auth] a", "[ID 7"] {
+        holds(
+            Format::Auto,
+            &format!("Nov 24 08:38:01 h app: {text}"),
+            &[("message", text), ("syslog.msgid", "nothing")],
+        );
+    }
+}
+
+#[test]
+fn documents_of_an_index_are_opened() {
+    let inside =
+        r#"{"@timestamp":"2026-11-24T11:00:00Z","host":{"name":"web-1"},"message":"hello"}"#;
+    for line in [
+        format!(r#"{{"_index":"logs-1","_id":"a1","_score":null,"_source":{inside},"sort":[1]}}"#),
+        format!(r#"{{ "_id": "a1", "_source": {inside}, "_index": "logs-1" }}"#)
+            .replacen("{ ", "{", 1),
+        format!(
+            r#"{{"took":3,"hits":{{"total":{{"value":1}},"hits":[{{"_index":"logs-1","_id":"a1","_source":{inside}}}]}}}}"#
+        ),
+    ] {
+        holds(
+            Format::Auto,
+            &line,
+            &[
+                ("host.name", "web-1"),
+                ("message", "hello"),
+                ("_index", "logs-1"),
+                ("_id", "a1"),
+            ],
+        );
+    }
+    for line in [
+        r#"{"_index":"a","_source":"text"}"#,
+        r#"{"_source":{"a":1}}"#,
+        r#"{"_id":"#,
+    ] {
+        let batch = decoded(Format::Auto, line);
+        assert!(batch.get(Namespace::Source, "a", 0).is_none(), "{line}");
+    }
+}

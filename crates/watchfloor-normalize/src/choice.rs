@@ -18,14 +18,15 @@ pub(crate) enum Choice {
     },
 }
 
-/// A table by whole value, by how a value begins (`4*`) or ends (`*logout`), without regard to
-/// case.
+/// A table by whole value, by how a value begins (`4*`) or ends (`*logout`), or by what it contains
+/// (`*denied*`, the first written one wins), without regard to case.
 #[derive(Clone, Debug)]
 pub(crate) struct Lookup<T> {
     whole: Table<String, T>,
     /// Longest first, so that the closest one wins.
     starts: Vec<(String, T)>,
     ends: Vec<(String, T)>,
+    parts: Vec<(String, T)>,
 }
 
 impl<T: Clone> Lookup<T> {
@@ -33,9 +34,15 @@ impl<T: Clone> Lookup<T> {
         let mut whole = Table::default();
         let mut starts = Vec::new();
         let mut ends = Vec::new();
+        let mut parts = Vec::new();
         for (key, value) in entries {
             let key = key.to_ascii_lowercase();
-            if let Some(start) = key.strip_suffix('*') {
+            let inside = key.strip_prefix('*').map(|rest| rest.strip_suffix('*'));
+            if key == "*" {
+                parts.push((String::new(), value));
+            } else if let Some(Some(part)) = inside {
+                parts.push((part.to_owned(), value));
+            } else if let Some(start) = key.strip_suffix('*') {
                 starts.push((start.to_owned(), value));
             } else if let Some(end) = key.strip_prefix('*') {
                 ends.push((end.to_owned(), value));
@@ -43,11 +50,14 @@ impl<T: Clone> Lookup<T> {
                 whole.insert(key, value);
             }
         }
+        // A lone star is for what no other key is.
+        parts.sort_by_key(|(part, _)| part.is_empty());
         starts.sort_by_key(|(start, _)| std::cmp::Reverse(start.len()));
         Self {
             whole,
             starts,
             ends,
+            parts,
         }
     }
 
@@ -57,7 +67,12 @@ impl<T: Clone> Lookup<T> {
             let mut starts = self.starts.iter();
             let start = starts.find(|(start, _)| folded.starts_with(start));
             let end = || self.ends.iter().find(|(end, _)| folded.ends_with(end));
-            start.or_else(end).map(|(_, value)| value)
+            let part = || {
+                self.parts
+                    .iter()
+                    .find(|(part, _)| folded.contains(part.as_str()))
+            };
+            start.or_else(end).or_else(part).map(|(_, value)| value)
         })
     }
 }
@@ -111,5 +126,33 @@ impl Choice {
         for (row, number) in rows.iter().zip(chosen) {
             set(batch, *row as usize, number.unwrap_or(default));
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Lookup;
+
+    #[test]
+    fn keys_stand_for_the_whole_the_start_the_end_or_a_part() {
+        let entries = [
+            ("a", 1),
+            ("login*", 2),
+            ("*logout", 3),
+            ("*denied*", 4),
+            ("*", 9),
+        ];
+        let lookup = Lookup::new(entries.map(|(key, value)| (key.to_owned(), value)));
+        let found = |text: &str| lookup.get(text).copied();
+        assert_eq!(found("A"), Some(1));
+        assert_eq!(found("Login denied"), Some(2));
+        assert_eq!(found("x logout"), Some(3));
+        assert_eq!(found("was DENIED by x"), Some(4));
+        assert_eq!(found("other"), Some(9));
+        let entries = [("*unlock*", 1), ("*lock*", 2)];
+        let lookup = Lookup::new(entries.map(|(key, value)| (key.to_owned(), value)));
+        assert_eq!(lookup.get("User unlocked"), Some(&1));
+        assert_eq!(lookup.get("User locked"), Some(&2));
+        assert_eq!(lookup.get("none"), None);
     }
 }

@@ -40,6 +40,8 @@ pub(crate) enum Convert {
     First,
     /// The port of an address (`192.0.2.1:443`, `[2001:db8::1]:443`, `192.0.2.1/443`).
     Port,
+    /// The port that stands in the same field as the address of an end.
+    EndpointPort,
     /// The port of a URL, as written there.
     UrlPort,
     /// A host name: an address gives nothing.
@@ -139,6 +141,7 @@ impl Convert {
             }
             Self::First => Cow::Borrowed(text),
             Self::Port => Cow::Borrowed(port(text)?),
+            Self::EndpointPort => Cow::Borrowed(endpoint_port(text)?),
             Self::UrlPort => Cow::Borrowed(port(url_authority(text)?)?),
             Self::Hostname => Cow::Borrowed(hostname(text)?),
             Self::DnsName => Cow::Borrowed(text.strip_suffix('.').unwrap_or(text)),
@@ -205,8 +208,9 @@ fn port(text: &str) -> Option<&str> {
 
 fn hostname(text: &str) -> Option<&str> {
     let text = text.trim().trim_start_matches("\\\\");
-    let is_address = address(text).is_some();
-    (!is_address && !text.is_empty()).then_some(text.strip_suffix('.').unwrap_or(text))
+    // Mail servers and others write `unknown` where no name is found.
+    let is_name = !text.is_empty() && text != "unknown" && address(text).is_none();
+    is_name.then_some(text.strip_suffix('.').unwrap_or(text))
 }
 
 fn dns_labels(text: &str) -> Cow<'_, str> {
@@ -283,23 +287,41 @@ fn milliseconds(text: &str, factor: f64) -> Option<Cow<'_, str>> {
     Some(Cow::Owned(format!("{ms:.0}")))
 }
 
+/// The address of `192.0.2.1:443`, `[2001:db8::1]:443`, `/192.0.2.1:443` (Java), `192.0.2.1#53`
+/// (BIND), `192.0.2.1/24`, `fe80::1%eth0`, `::ffff:192.0.2.1` and the first of a list.
 fn address(text: &str) -> Option<&str> {
-    let text = text.trim();
-    let text = text.strip_prefix("::ffff:").unwrap_or(text);
-    if text.parse::<std::net::IpAddr>().is_ok() {
+    let is_address = |text: &str| text.parse::<std::net::IpAddr>().is_ok();
+    let text = text.trim_matches([' ', '"', '<', '>', '(', ')']);
+    let text = text.strip_prefix('/').unwrap_or(text);
+    let text = ["::ffff:", "::FFFF:"]
+        .iter()
+        .find_map(|prefix| text.strip_prefix(prefix))
+        .unwrap_or(text);
+    if is_address(text) {
         return Some(text);
     }
     if let Some(inside) = text.strip_prefix('[') {
         let (inside, _) = inside.split_once(']')?;
-        return inside.parse::<std::net::IpAddr>().is_ok().then_some(inside);
+        let inside = inside.split('%').next()?;
+        return is_address(inside).then_some(inside);
     }
-    let bare = text.split(['%', ':', '/']).next()?;
-    let bare = if text.contains(['%', '/']) {
-        text.split(['%', '/']).next()?
-    } else {
-        bare
-    };
-    bare.parse::<std::net::IpAddr>().is_ok().then_some(bare)
+    let bare = text.split(['%', '/', '#', ',', ' ']).next()?;
+    if is_address(bare) {
+        return Some(bare);
+    }
+    let bare = bare.split(':').next()?;
+    is_address(bare).then_some(bare)
+}
+
+/// The port behind an address, where no other reading is possible: a slash begins the length of a
+/// network as well.
+fn endpoint_port(text: &str) -> Option<&str> {
+    let text = text.trim_matches([' ', '"', '<', '>', '(', ')']);
+    if !text.contains([':', '#']) || text.contains([',', ' ']) {
+        return None;
+    }
+    address(text)?;
+    port(text)
 }
 
 /// Host, path and query of a URL.
@@ -335,6 +357,24 @@ mod tests {
     }
 
     #[test]
+    fn a_port_is_told_from_other_numbers_behind_an_address() {
+        for (text, expected) in [
+            ("192.0.2.1:443", Some("443")),
+            ("/192.0.2.1:443", Some("443")),
+            ("192.0.2.1#53", Some("53")),
+            ("[2001:db8::1]:443", Some("443")),
+            ("192.0.2.1/24", None),
+            ("2001:db8::1", None),
+            ("::ffff:192.0.2.1", None),
+            ("fe80::1%7", None),
+            ("192.0.2.1:1, 198.51.100.2:2", None),
+            ("example.org:443", None),
+        ] {
+            assert_eq!(endpoint_port(text), expected, "{text}");
+        }
+    }
+
+    #[test]
     fn values_are_converted() {
         check("int", "0x1f0", Some("496"));
         check("int", "443.0", Some("443"));
@@ -347,11 +387,28 @@ mod tests {
         check("user_name", "CN=eve,CN=Users,DC=corp", Some("eve"));
         check("seconds_to_ms", "1.2345", Some("1234"));
         check("ip", "192.0.2.1/443", Some("192.0.2.1"));
+        for text in [
+            "192.0.2.1:443",
+            "/192.0.2.1:443",
+            "192.0.2.1#53",
+            "192.0.2.1/24",
+            "<192.0.2.1>",
+            "::FFFF:192.0.2.1",
+            "192.0.2.1, 198.51.100.2",
+            "192.0.2.1:80/tcp",
+        ] {
+            check("ip", text, Some("192.0.2.1"));
+        }
+        check("ip", "[fe80::1%eth0]:22", Some("fe80::1"));
+        for text in ["/srv/a", "10.0.0", "v1.2.3.4", "a:1", ":80", ""] {
+            check("ip", text, None);
+        }
         check("port", "192.0.2.1/443", Some("443"));
         check("port", "[2001:db8::1]:443", Some("443"));
         check("port", "2001:db8::1", None);
         check("url_port", "https://a.example:8443/x", Some("8443"));
         check("hostname", "192.0.2.1", None);
+        check("hostname", "unknown", None);
         check("hostname", "\\\\ws-01", Some("ws-01"));
         check("dns_name", "a.example.", Some("a.example"));
         check(

@@ -170,7 +170,13 @@ pub(crate) fn map_field(
     for row in rows {
         let row = *row as usize;
         let code = from.code(row);
-        if code == 0 || to.code(row) != 0 {
+        if code == 0 {
+            continue;
+        }
+        if to.code(row) != 0 {
+            if map.is_gathered {
+                gather(from, code, to, row, map);
+            }
             continue;
         }
         let Some(slot) = remap.get_mut(code as usize) else {
@@ -206,8 +212,13 @@ fn outcome(from: &Column, code: u32, to: &mut Column, map: &FieldMap) -> u32 {
     let Some(value) = from.dictionary().get(code) else {
         return NOTHING;
     };
-    // A dash is how Windows, Zeek and web servers write "none", `N/A` how firewalls do.
-    if value.kind == ValueKind::Null || matches!(value.text, "" | "-" | "[]" | "N/A") {
+    // A dash is how Windows, Zeek and web servers write "none", `N/A` how firewalls do, and the
+    // others how the Linux audit log does.
+    let is_none = matches!(
+        value.text,
+        "" | "-" | "[]" | "N/A" | "n/a" | "?" | "unset" | "(null)"
+    );
+    if value.kind == ValueKind::Null || is_none {
         return NOTHING;
     }
     let Some(mut converted) = map.convert.apply(value) else {
@@ -232,6 +243,30 @@ fn outcome(from: &Column, code: u32, to: &mut Column, map: &FieldMap) -> u32 {
         text: &converted,
     });
     code * OUTCOMES + if is_same { SAME } else { CHANGED }
+}
+
+/// Lengths in hex of MD5, SHA-1, SHA-256 and SHA-512.
+const HASH_LENGTHS: [usize; 4] = [32, 40, 64, 128];
+
+/// Puts a hash behind those of other lengths, so that of MD5 and SHA-256 none is lost.
+fn gather(from: &Column, code: u32, to: &mut Column, row: usize, map: &FieldMap) {
+    let Some(hash) = from.dictionary().get(code) else {
+        return;
+    };
+    let Some(hash) = map.convert.apply(hash) else {
+        return;
+    };
+    let is_hash = |text: &str| {
+        HASH_LENGTHS.contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_hexdigit())
+    };
+    let known = to.get(row).map_or("", |known| known.text);
+    let mut parts = known.split(',');
+    if !is_hash(&hash) || parts.any(|part| !is_hash(part) || part.len() == hash.len()) {
+        return;
+    }
+    let all = format!("{known},{hash}");
+    let code = to.dictionary_mut().intern(ValueRef::str(&all));
+    to.set_code(row, code);
 }
 
 fn apply_join(batch: &mut EventBatch, rows: &[u32], join: &Join) {
@@ -268,6 +303,7 @@ fn finish_unknown(batch: &mut EventBatch, rows: &[u32]) {
         target: Arc::from("message"),
         is_integer: false,
         is_alias: true,
+        is_gathered: false,
         convert: Convert::Copy,
     };
     map_field(batch, rows, &message, &mut Vec::new());

@@ -83,6 +83,7 @@ static MAPS: LazyLock<Vec<FieldMap>> = LazyLock::new(|| {
             is_integer: ocsf::promoted(target)
                 .is_some_and(|one| one.kind == AttributeType::Integer),
             is_alias: target == source,
+            is_gathered: false,
             // A finding may name several resources; an event of ours has one.
             convert: if source.starts_with("resources.") {
                 Convert::First

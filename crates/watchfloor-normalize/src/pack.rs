@@ -3,6 +3,7 @@
 mod compile;
 mod extraction;
 mod text;
+mod usual;
 
 use std::sync::Arc;
 
@@ -85,6 +86,8 @@ pub(crate) struct FieldMap {
     /// Whether the attribute knows the source's name as an alias. Only then may an unchanged
     /// value be stored once: a rule that names the source field finds it by the alias.
     pub(crate) is_alias: bool,
+    /// Whether the attribute holds several values, each of another length: hashes.
+    pub(crate) is_gathered: bool,
     pub(crate) convert: Convert,
 }
 

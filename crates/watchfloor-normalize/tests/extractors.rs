@@ -139,7 +139,7 @@ fn an_event_says_why() {
     );
     let left: Vec<&str> = why.unmapped.iter().map(|field| &*field.name).collect();
     assert!(
-        left.contains(&"syslog.hostname") && !left.contains(&"who"),
+        left.contains(&"syslog.facility") && !left.contains(&"who"),
         "{left:?}"
     );
     let (set, batch) = normalized("<13>Nov 24 11:00:00 h speaker: hm", None);

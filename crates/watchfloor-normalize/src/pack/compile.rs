@@ -251,6 +251,7 @@ fn kind(
     for name in &kind.include {
         maps.push(included(place, pack, name, sets)?);
     }
+    maps.extend(super::usual::besides(&maps));
     let matching = extraction::matching(place, &kind.matching)?;
     let joins = kind
         .join
@@ -286,7 +287,7 @@ fn kind(
         constants,
         activity: choice(&kind.activity),
         severity: choice(&kind.severity),
-        status: choice(&kind.status),
+        status: choice(kind.status.as_ref().unwrap_or(&pack.status)),
         prefers_time: kind.prefer_time,
         times: extraction::times(place, &kind.time)?,
         order: (0, 0),
@@ -428,6 +429,7 @@ fn add_map(
     maps.push(FieldMap {
         source: Arc::from(source),
         is_alias: is_alias(source, path),
+        is_gathered: path.ends_with(".hashes"),
         target,
         is_integer,
         convert,
@@ -442,13 +444,14 @@ static ECS_MAPS: LazyLock<Arc<[FieldMap]>> = LazyLock::new(|| {
             target: Arc::from(attribute.path),
             is_integer: attribute.kind == AttributeType::Integer,
             is_alias: true,
+            is_gathered: attribute.path.ends_with(".hashes"),
             convert: Convert::Copy,
         })
     };
     ocsf::PROMOTED.iter().flat_map(names).collect()
 });
 
-fn is_alias(source: &str, path: &str) -> bool {
+pub(super) fn is_alias(source: &str, path: &str) -> bool {
     source == path
         || ocsf::promoted(path)
             .is_some_and(|known| known.sigma.contains(&source) || known.ecs.contains(&source))

@@ -23,6 +23,9 @@ pub(super) struct PackText {
     /// Any of these must hold for every kind of the pack.
     #[serde(default)]
     pub(super) recognize: Vec<Ordered<TestText>>,
+    /// The status of kinds that say nothing of it.
+    #[serde(default)]
+    pub(super) status: ChoiceText,
     /// Field maps that kinds include.
     #[serde(default)]
     pub(super) sets: Ordered<Ordered<TargetsText>>,
@@ -53,8 +56,7 @@ pub(super) struct KindText {
     pub(super) activity: ChoiceText,
     #[serde(default)]
     pub(super) severity: ChoiceText,
-    #[serde(default)]
-    pub(super) status: ChoiceText,
+    pub(super) status: Option<ChoiceText>,
     #[serde(default)]
     pub(super) logsources: Vec<String>,
     #[serde(default)]
