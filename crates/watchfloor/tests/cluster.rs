@@ -7,7 +7,7 @@ use std::process::{Child, Command, Stdio};
 
 use anyhow::{Context, Result, ensure};
 use serde_json::{Value, json};
-use watchfloor_testkit::{Bucket, Client, ServerProcess, python, wait_for};
+use watchfloor_testkit::{Answer, Bucket, Client, ServerProcess, python, wait_for};
 
 const PROGRAM: &str = env!("CARGO_BIN_EXE_watchfloor");
 const LINES: u64 = 3000;
