@@ -63,11 +63,10 @@ interface PickerProps {
   close: () => void
   choose: (incident: Incident | null) => void
   newLabel?: string
-  note?: string
   exclude?: string | null
 }
 
-export function IncidentPicker({ title, close, choose, newLabel, note, exclude }: PickerProps) {
+export function IncidentPicker({ title, close, choose, newLabel, exclude }: PickerProps) {
   const [text, setText] = useState('')
   const [at, setAt] = useState(0)
   const query = useInfiniteQuery(incidentsQuery({ q: text }))
@@ -136,7 +135,6 @@ export function IncidentPicker({ title, close, choose, newLabel, note, exclude }
           </div>
         ))}
       </div>
-      {note && <p className="muted small">{note}</p>}
       {query.isFetched && incidents.length === 0 && <p className="muted small">No open incident matches.</p>}
     </Dialog>
   )

@@ -147,8 +147,11 @@ impl Decoder {
             // An export wraps the document that was once indexed.
             let hit = json::hit(slice);
             if let Some(hit) = &hit {
-                let names = ["_index", "_id"].into_iter().zip(hit.named);
-                names.for_each(|(name, value)| sink.text(name, value.unwrap_or("")));
+                for (name, value) in ["_index", "_id"].into_iter().zip(hit.named) {
+                    if let Some(value) = value {
+                        sink.text(name, value);
+                    }
+                }
             }
             let slice = hit.map_or(slice, |hit| hit.source);
             match json::decode(&mut sink, slice, &mut self.json) {

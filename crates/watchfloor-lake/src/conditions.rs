@@ -34,6 +34,9 @@ pub(crate) type Left = Vec<usize>;
 pub(crate) struct Conditions {
     columns: SchemaRef,
     each: Vec<Arc<dyn PhysicalExpr>>,
+    /// Whether all are asked of rows: a bare count reads the rows that it counts, so that a damaged
+    /// file does not go unnoticed.
+    is_count: bool,
     /// The opposite of those that statistics may answer.
     opposite: Vec<Option<Arc<dyn PhysicalExpr>>>,
     /// What is asked of the needle filters.
@@ -45,7 +48,12 @@ pub(crate) struct Conditions {
 }
 
 impl Conditions {
-    pub(crate) fn new(state: &dyn Session, columns: &SchemaRef, filters: &[Expr]) -> Result<Self> {
+    pub(crate) fn new(
+        state: &dyn Session,
+        columns: &SchemaRef,
+        projection: Option<&Vec<usize>>,
+        filters: &[Expr],
+    ) -> Result<Self> {
         let named = Arc::clone(columns).to_dfschema()?;
         let parts: Vec<&Expr> = filters.iter().flat_map(split_conjunction).collect();
         let physical = |expr: Expr| state.create_physical_expr(expr, &named);
@@ -56,6 +64,7 @@ impl Conditions {
         let needles = conjunction(filters.iter().cloned());
         Ok(Self {
             columns: Arc::clone(columns),
+            is_count: projection.is_some_and(Vec::is_empty),
             each: each.collect::<Result<_>>()?,
             opposite: opposite.collect::<Result<_>>()?,
             needles: needles.map_or(Ask::Whatever, |filter| needles::of_filter(&filter)),
@@ -67,8 +76,8 @@ impl Conditions {
     /// Whether it is worth knowing which files hold findings of ours: what needle filters narrow
     /// down needs no footer of files that hold nothing.
     pub(crate) fn asks_of_findings(&self) -> bool {
-        let leaves_out = self.no_findings.is_some() && self.needles == Ask::Whatever;
-        self.only_findings.is_some() || leaves_out
+        let leaves_out = self.no_findings.is_some() && !self.is_count;
+        self.only_findings.is_some() || leaves_out && self.needles == Ask::Whatever
     }
 
     /// The places of all.
@@ -86,6 +95,9 @@ impl Conditions {
 
     /// For each container, the conditions that may not hold for all its rows.
     pub(crate) fn left(&self, rows: &Containers<'_>) -> Result<Vec<Left>> {
+        if self.is_count {
+            return Ok(vec![self.all(); rows.extents.len()]);
+        }
         let mut left = vec![Left::new(); rows.extents.len()];
         for (place, opposite) in self.opposite.iter().enumerate() {
             let doubts = match opposite {

@@ -266,13 +266,7 @@ impl Snapshot {
         let days = self.files.iter();
         let days = days.map(|file| (file.day.as_str(), file.day.as_str()));
         let rows = Containers::new(&extents, days.unzip());
-        let kept = conditions.prune(&rows)?;
-        // A bare count reads the rows that it counts: a damaged file must not go unnoticed.
-        let is_count = projection.is_some_and(Vec::is_empty);
-        let left = match is_count {
-            true => vec![conditions.all(); self.files.len()],
-            false => conditions.left(&rows)?,
-        };
+        let (kept, left) = (conditions.prune(&rows)?, conditions.left(&rows)?);
         let mut plans = Vec::new();
         for (tier, url) in self.stores.iter().enumerate() {
             let files = self.files.iter().zip(&kept).zip(&left);
@@ -285,8 +279,7 @@ impl Snapshot {
             }
             let store = state.runtime_env().object_store(url)?;
             let mut groups: BTreeMap<Left, Vec<PartitionedFile>> = BTreeMap::new();
-            let files = self.narrow(state, &store, files, (conditions, is_count));
-            for (left, file) in files.await {
+            for (left, file) in self.narrow(state, &store, files, conditions).await {
                 groups.entry(left).or_default().push(file);
             }
             let bytes = groups.values().flatten();
@@ -314,7 +307,7 @@ impl Snapshot {
         state: &dyn Session,
         store: &Arc<dyn ObjectStore>,
         files: Vec<(DataFile, Left)>,
-        (conditions, is_count): (&Conditions, bool),
+        conditions: &Conditions,
     ) -> Vec<(Left, PartitionedFile)> {
         let footers = state.runtime_env().cache_manager.get_file_metadata_cache();
         let reads = files.into_iter().map(|(file, mut left)| {
@@ -326,7 +319,7 @@ impl Snapshot {
                     if conditions.only_findings.is_some() {
                         return None;
                     }
-                    left.retain(|one| is_count || Some(*one) != conditions.no_findings);
+                    left.retain(|one| Some(*one) != conditions.no_findings);
                 }
                 let ask = conditions.needles.clone();
                 let read = read_file(store, footers, needles, file, ask).await?;
@@ -443,7 +436,8 @@ impl TableProvider for Snapshot {
         filters: &[Expr],
         limit: Option<usize>,
     ) -> Result<Arc<dyn ExecutionPlan>> {
-        let conditions = Conditions::new(state, self.columns.table_schema(), filters)?;
+        let columns = self.columns.table_schema();
+        let conditions = Conditions::new(state, columns, projection, filters)?;
         let mut plans = self
             .read_files(state, projection, &conditions, limit)
             .await?;

@@ -154,7 +154,10 @@ impl LakeEvents {
         }
     }
 
-    async fn find_related(&self, request: RelatedRequest) -> Result<RelatedEvents, SearchError> {
+    async fn find_related(
+        lake: Arc<Lake>,
+        request: RelatedRequest,
+    ) -> Result<RelatedEvents, SearchError> {
         let contains = |value: String| Query::Contains(TextPattern::Exact(value));
         let query = Query::Or(
             request
@@ -164,8 +167,7 @@ impl LakeEvents {
                 .map(contains)
                 .collect(),
         );
-        let found = self
-            .lake
+        let found = lake
             .search(&watchfloor_lake::SearchRequest {
                 query,
                 from: request.from,
@@ -257,7 +259,8 @@ impl EventReader for LakeEvents {
         &self,
         request: RelatedRequest,
     ) -> BoxFuture<'_, Result<RelatedEvents, SearchError>> {
-        self.find_related(request).boxed()
+        let work = Self::find_related(Arc::clone(&self.lake), request);
+        self.queries.work(work).boxed()
     }
 
     fn fields(&self) -> BoxFuture<'_, Result<Vec<FieldInfo>, SearchError>> {
