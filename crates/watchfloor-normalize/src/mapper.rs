@@ -196,7 +196,11 @@ pub(crate) fn map_field(
             }
             same_or_changed => {
                 to.set_code(row, *slot / OUTCOMES);
-                if same_or_changed == SAME && map.is_alias {
+                // A hash that others may be put behind stays where it was as well: a rule that
+                // wants just this one finds it there, in the stream and in the lake.
+                let stays =
+                    |row| map.is_gathered && from.get(row).is_some_and(|hash| is_hash(hash.text));
+                if same_or_changed == SAME && map.is_alias && !stays(row) {
                     from.mark_moved(row);
                 }
             }
@@ -256,9 +260,6 @@ fn gather(from: &Column, code: u32, to: &mut Column, row: usize, map: &FieldMap)
     let Some(hash) = map.convert.apply(hash) else {
         return;
     };
-    let is_hash = |text: &str| {
-        HASH_LENGTHS.contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_hexdigit())
-    };
     let known = to.get(row).map_or("", |known| known.text);
     let mut parts = known.split(',');
     if !is_hash(&hash) || parts.any(|part| !is_hash(part) || part.len() == hash.len()) {
@@ -267,6 +268,10 @@ fn gather(from: &Column, code: u32, to: &mut Column, row: usize, map: &FieldMap)
     let all = format!("{known},{hash}");
     let code = to.dictionary_mut().intern(ValueRef::str(&all));
     to.set_code(row, code);
+}
+
+fn is_hash(text: &str) -> bool {
+    HASH_LENGTHS.contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_hexdigit())
 }
 
 fn apply_join(batch: &mut EventBatch, rows: &[u32], join: &Join) {

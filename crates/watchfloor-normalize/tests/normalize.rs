@@ -31,6 +31,8 @@ kinds:
       src_ip: src_endpoint.ip
       port: src_endpoint.port
       SourcePort: dst_endpoint.port
+      file.hash.sha256: file.hashes
+      md5: file.hashes
   - name: spoken
     when: {text: {exists: true}}
     match: {field: text, regex: '^(?P<verb>\w+) (?P<thing>\w+)$'}
@@ -177,4 +179,21 @@ fn an_event_is_shown_as_ocsf() {
         assert_eq!(json.pointer(path), Some(&value), "{path} in {json:#}");
     }
     assert!(json.pointer("/unmapped/src_ip").is_none());
+}
+
+/// A rule that wants one hash exactly finds it under the source's name, also in what is stored.
+#[test]
+fn hashes_of_a_file_stand_together_and_each_stays_where_it_was() {
+    let (sha256, md5) = ("ab".repeat(32), "cd".repeat(16));
+    let line = format!(
+        r#"{{"app":"Test","action":"login","file":{{"hash":{{"sha256":"{sha256}"}}}},"md5":"{md5}"}}"#
+    );
+    let batch = normalized(&[&line]);
+    let hashes = batch.get(Namespace::Ocsf, "file.hashes", 0).unwrap();
+    assert_eq!(hashes.text, format!("{sha256},{md5}"));
+    let stored = to_ocsf_json(&batch, 0)["unmapped"].to_string();
+    assert!(
+        stored.contains(&sha256) && stored.contains(&md5),
+        "{stored}"
+    );
 }
