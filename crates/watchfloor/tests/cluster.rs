@@ -220,7 +220,7 @@ fn workers_share_the_work_and_one_that_dies_costs_no_answer() -> Result<()> {
     // What a role may read is counted where it is read: more than that is not shared out.
     let before = [workers[0].ticks()?, workers[1].ticks()?];
     let reader = server.client("read")?;
-    let all = ["(events | project raw)"; 12].join(", ");
+    let all = ["(events | project raw)"; 60].join(", ");
     let answer = post(&reader, &format!("union {all} | summarize dcount(raw)"))?;
     let said = String::from_utf8_lossy(&answer.body).into_owned();
     assert!(

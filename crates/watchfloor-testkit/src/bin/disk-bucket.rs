@@ -3,14 +3,19 @@
 //! `disk-bucket ADDRESS FOLDER ACCESS_KEY SECRET_KEY`; a folder in the folder is a bucket.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use anyhow::{Context, Result, anyhow, bail};
+use hyper::body::Incoming;
+use hyper::service::service_fn;
+use hyper::{Method, Request};
 use hyper_util::rt::TokioIo;
 use hyper_util::server::conn::auto::Builder;
 use s3s::auth::SimpleAuth;
 use s3s::service::S3ServiceBuilder;
 use s3s_fs::FileSystem;
 use tokio::net::TcpListener;
+use tokio::sync::Mutex;
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<()> {
@@ -25,9 +30,21 @@ async fn main() -> Result<()> {
     let listener = TcpListener::bind(address)
         .await
         .with_context(|| format!("cannot listen on {address}"))?;
+    // The library looks whether an object is there and then writes it; a bucket does both at once.
+    let writing: Arc<Mutex<()>> = Arc::default();
     loop {
         let (socket, _) = listener.accept().await?;
-        let service = service.clone();
+        let (service, writing) = (service.clone(), Arc::clone(&writing));
+        let service = service_fn(move |request: Request<Incoming>| {
+            let (service, writing) = (service.clone(), Arc::clone(&writing));
+            async move {
+                let _alone = match *request.method() {
+                    Method::PUT => Some(writing.lock().await),
+                    _ => None,
+                };
+                service.call(request.map(Into::into)).await
+            }
+        });
         tokio::spawn(async move {
             let server = Builder::new(hyper_util::rt::TokioExecutor::new());
             // A client that goes away is no fault of the server.
