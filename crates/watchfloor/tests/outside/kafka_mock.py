@@ -2,7 +2,7 @@
 
 Prints the brokers' addresses, then obeys lines of standard input:
 `produce TOPIC FIRST COUNT CODEC` answers `done` when the brokers have all records;
-`consume TOPIC COUNT` answers `got N M` when COUNT records came or 30 s are over: N of them, M different.
+`consume TOPIC COUNT` answers `got N M` when COUNT different records came or 30 s are over: N in all, M different.
 """
 
 import sys
@@ -24,7 +24,7 @@ def consume(topic, count):
     )
     reader.subscribe([topic])
     values, end = [], time.monotonic() + 30
-    while len(values) < count and time.monotonic() < end:
+    while len(set(values)) < count and time.monotonic() < end:
         message = reader.poll(0.5)
         if message is not None and not message.error():
             values.append(message.value())
