@@ -84,11 +84,7 @@ impl PackSet {
         let mut left = fields(batch, Namespace::Source, row);
         left.retain(|field| {
             let is_read = kind.is_some_and(|kind| {
-                let in_maps = kind
-                    .maps
-                    .iter()
-                    .flat_map(|maps| maps.iter())
-                    .any(|map| *map.source == *field.name);
+                let in_maps = kind.all_maps().any(|map| *map.source == *field.name);
                 let in_joins = kind
                     .joins
                     .iter()

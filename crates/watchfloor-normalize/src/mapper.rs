@@ -109,7 +109,7 @@ fn apply(kind: &Kind, batch: &mut EventBatch, rows: &[u32], remap: &mut Vec<u32>
     for extraction in &kind.extractions {
         extraction.apply(batch, rows);
     }
-    for map in kind.maps.iter().flat_map(|maps| maps.iter()) {
+    for map in kind.all_maps() {
         map_field(batch, rows, map, remap);
     }
     for join in &kind.joins {

@@ -15,6 +15,7 @@ use crate::event_time::TimeSource;
 use crate::extract::{Extraction, Matching};
 use crate::native::NativeKinds;
 use crate::route::{Condition, Router};
+use usual::Besides;
 
 /// Why a pack, or a part of one, cannot be used.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -67,6 +68,8 @@ pub(crate) struct Kind {
     pub(crate) extractions: Vec<Extraction>,
     /// Its own maps, then those of the sets that it includes, which kinds share.
     pub(crate) maps: Vec<Arc<[FieldMap]>>,
+    /// What stands behind them.
+    pub(crate) besides: Besides,
     pub(crate) joins: Vec<Join>,
     pub(crate) constants: Vec<(Arc<str>, String)>,
     pub(crate) activity: Choice,
@@ -75,6 +78,14 @@ pub(crate) struct Kind {
     pub(crate) times: Vec<TimeSource>,
     pub(crate) prefers_time: bool,
     order: (i32, usize),
+}
+
+impl Kind {
+    /// All its maps, in the order in which they are asked.
+    pub(crate) fn all_maps(&self) -> impl Iterator<Item = &FieldMap> {
+        let own = self.maps.iter().flat_map(|maps| maps.iter());
+        own.chain(self.besides.maps())
+    }
 }
 
 /// One source field to one OCSF attribute.

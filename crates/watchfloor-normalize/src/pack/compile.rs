@@ -10,6 +10,7 @@ use super::text::{
     ChoiceText, KindText, NamedTest, Ordered, PackText, Scalar, TargetOrPath, TargetText,
     TargetsText, TestText,
 };
+use super::usual::Besides;
 use super::{FieldMap, Join, Kind, PackError, PackInfo, extraction};
 use crate::choice::{Choice, Lookup};
 use crate::convert::Convert;
@@ -251,7 +252,7 @@ fn kind(
     for name in &kind.include {
         maps.push(included(place, pack, name, sets)?);
     }
-    maps.extend(super::usual::besides(&maps));
+    let besides = Besides::of(&maps);
     let matching = extraction::matching(place, &kind.matching)?;
     let joins = kind
         .join
@@ -283,6 +284,7 @@ fn kind(
         matching,
         extractions: extraction::extractions(place, kind)?,
         maps,
+        besides,
         joins,
         constants,
         activity: choice(&kind.activity),

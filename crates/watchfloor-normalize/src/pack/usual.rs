@@ -152,19 +152,28 @@ const USER: &[&str] = &[
     "loginName",
 ];
 
-/// Each map on its own, so that kinds share those that they have in common.
-static MAPS: LazyLock<Vec<Arc<[FieldMap]>>> = LazyLock::new(|| {
-    let mut maps = Vec::new();
+/// A usual name, and the port that may stand behind its address.
+#[derive(Debug)]
+struct Usual {
+    map: FieldMap,
+    port: Option<FieldMap>,
+}
+
+/// All of them; a kind names those that it takes by their places.
+static ALL: LazyLock<Vec<Usual>> = LazyLock::new(|| {
+    let mut all = Vec::new();
     let mut add = |source: &str, path: &str, convert: Convert| {
         let known = ocsf::promoted(path);
-        maps.push(Arc::from([FieldMap {
+        let map = FieldMap {
             source: Arc::from(source),
             target: Arc::from(path),
             is_integer: known.is_some_and(|known| known.kind == AttributeType::Integer),
             is_alias: is_alias(source, path),
             is_gathered: path.ends_with(".hashes"),
             convert,
-        }]));
+        };
+        let port = port_of(&map);
+        all.push(Usual { map, port });
     };
     for (names, path, convert) in [
         (SOURCE_IP, "src_endpoint.ip", Convert::Ip),
@@ -182,28 +191,45 @@ static MAPS: LazyLock<Vec<Arc<[FieldMap]>>> = LazyLock::new(|| {
     for (source, path) in OTHERS {
         add(source, path, Convert::Copy);
     }
-    maps
+    all
 });
 
-/// The usual names, without those that the given maps read, and the ports that stand behind
-/// addresses which the maps read (`src=192.0.2.1:443`).
-pub(super) fn besides(maps: &[Arc<[FieldMap]>]) -> Vec<Arc<[FieldMap]>> {
-    let all = || maps.iter().flat_map(|maps| maps.iter());
-    let is_read = |source: &str| all().any(|map| *map.source == *source);
-    let knows_users = all().any(|map| matches!(&*map.target, "user.name" | ACTOR));
-    let is_left = |map: &FieldMap| {
-        let is_user = *map.target == *ACTOR;
-        !(is_read(&map.source) || is_user && knows_users)
-    };
-    let mut left: Vec<Arc<[FieldMap]>> = MAPS
-        .iter()
-        .filter(|map| map.iter().all(is_left))
-        .cloned()
-        .collect();
-    let known = all().chain(left.iter().flat_map(|map| map.iter()));
-    let ports: Arc<[FieldMap]> = known.filter_map(port_of).collect();
-    left.push(ports);
-    left
+/// What a kind takes besides its own maps.
+#[derive(Debug, Default)]
+pub(crate) struct Besides {
+    /// A bit for each of [`ALL`]: a thousand kinds share the maps themselves.
+    taken: u128,
+    /// Ports behind the addresses that its own maps read (`src=192.0.2.1:443`).
+    ports: Box<[FieldMap]>,
+}
+
+impl Besides {
+    /// The usual names, without those that the given maps read.
+    pub(super) fn of(maps: &[Arc<[FieldMap]>]) -> Self {
+        let own = || maps.iter().flat_map(|maps| maps.iter());
+        let knows_users = own().any(|map| matches!(&*map.target, "user.name" | ACTOR));
+        let is_taken = |map: &FieldMap| {
+            let is_read = own().any(|own| own.source == map.source);
+            !is_read && !(knows_users && *map.target == *ACTOR)
+        };
+        let places = ALL.iter().enumerate();
+        Self {
+            taken: places
+                .filter(|(_, usual)| is_taken(&usual.map))
+                .fold(0, |taken, (place, _)| taken | 1 << place),
+            ports: own().filter_map(port_of).collect(),
+        }
+    }
+
+    /// The maps, in the order in which they are asked.
+    pub(crate) fn maps(&self) -> impl Iterator<Item = &FieldMap> {
+        let places = ALL.iter().enumerate();
+        let usual = places.filter(|(place, _)| self.taken & (1 << place) != 0);
+        let usual = usual.map(|(_, usual)| usual);
+        let ports = usual.clone().filter_map(|usual| usual.port.as_ref());
+        let maps = usual.map(|usual| &usual.map);
+        maps.chain(&self.ports).chain(ports)
+    }
 }
 
 /// The map that takes the port out of the field of an address.
@@ -221,4 +247,14 @@ fn port_of(map: &FieldMap) -> Option<FieldMap> {
         is_gathered: false,
         convert: Convert::EndpointPort,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::ALL;
+
+    #[test]
+    fn there_are_bits_for_all_usual_names() {
+        assert!(ALL.len() <= u128::BITS as usize, "{}", ALL.len());
+    }
 }
